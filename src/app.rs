@@ -1,0 +1,1 @@
+//! Builds the components, runs them, shuts them down.

@@ -1,0 +1,13 @@
+//! The command line: one file a subcommand.
+
+pub mod audit;
+pub mod demo;
+pub mod identity;
+pub mod ingest;
+pub mod pki;
+pub mod project;
+pub mod query;
+pub mod register;
+pub mod serve;
+pub mod statistics;
+pub mod synth;

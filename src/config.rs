@@ -1,0 +1,194 @@
+//! Strict configuration of the three processes: TOML, unknown fields refused, secrets by file, relative
+//! paths taken from the folder of the configuration file.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::domain::approval::StewardKey;
+use crate::domain::ids::{RegisterId, StewardId};
+
+/// Why a configuration is not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// The file is not what is expected.
+    #[error("{path} is not a valid configuration: {reason}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        reason: String,
+    },
+    /// A secret file can be read by others than its owner.
+    #[error("{0} holds a secret but others than its owner can read it: set its mode to 0600")]
+    OpenSecret(PathBuf),
+    /// A steward's key is not an Ed25519 public key.
+    #[error("the key of steward {0} is not an Ed25519 public key in 64 hexadecimal digits")]
+    StewardKey(StewardId),
+}
+
+/// Where TLS certificates and keys lie, all PEM.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsFiles {
+    /// This party's certificate chain.
+    pub certificate: PathBuf,
+    /// Its private key; refused unless its mode is 0600.
+    pub key: PathBuf,
+    /// The authority whose certificates are accepted of others.
+    pub authority: PathBuf,
+}
+
+/// Another party to dial.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Peer {
+    /// Its address.
+    pub address: SocketAddr,
+    /// The name its certificate must carry.
+    pub name: String,
+}
+
+/// A steward and the public half of the key the steward signs approvals with.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StewardEntry {
+    /// The steward.
+    pub steward: StewardId,
+    /// The Ed25519 public key, 64 hexadecimal digits.
+    pub key: String,
+}
+
+impl StewardEntry {
+    /// The key, checked.
+    ///
+    /// # Errors
+    /// [`ConfigError::StewardKey`].
+    pub fn key(&self) -> Result<StewardKey, ConfigError> {
+        let wrong = || ConfigError::StewardKey(self.steward.clone());
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(&self.key, &mut bytes).map_err(|_| wrong())?;
+        let key = ed25519_dalek::VerifyingKey::from_bytes(&bytes).map_err(|_| wrong())?;
+        Ok(StewardKey { steward: self.steward.clone(), key })
+    }
+}
+
+/// `kpr serve`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewayConfig {
+    /// Where gRPC is served, client certificates required.
+    pub listen: SocketAddr,
+    /// Where published tables are served over HTTPS, to anyone.
+    pub https_listen: SocketAddr,
+    /// Certificates.
+    pub tls: TlsFiles,
+    /// The identity service.
+    pub identity: Peer,
+    /// The folder with the register's snapshots (`kpr ingest` writes them).
+    pub register: PathBuf,
+    /// The control database: `sqlite://file` or `postgres://...`.
+    pub store: String,
+    /// The folder with policies, register descriptions and code lists.
+    pub policies: PathBuf,
+    /// The folder for spilled intermediate results, emptied at start.
+    pub scratch: PathBuf,
+    /// The audit log's Ed25519 signing key, 32 bytes, mode 0600.
+    pub audit_key: PathBuf,
+    /// The audit log's origin, as checkpoints name it, for example `kpr.example/audit`.
+    pub audit_origin: String,
+    /// The secret that breaks ties of suppression patterns, 32 bytes, mode 0600.
+    pub pattern_key: PathBuf,
+    /// The stewards.
+    pub stewards: Vec<StewardEntry>,
+    /// How long a partner may take for an order, in seconds.
+    #[serde(default = "default_order_seconds")]
+    pub order_seconds: u32,
+    /// The most memory a query may use, in MiB.
+    #[serde(default = "default_memory_mib")]
+    pub memory_mib: u32,
+}
+
+const fn default_order_seconds() -> u32 {
+    300
+}
+
+const fn default_memory_mib() -> u32 {
+    4096
+}
+
+/// `kpr identity`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityConfig {
+    /// Where gRPC is served, client certificates required.
+    pub listen: SocketAddr,
+    /// Certificates.
+    pub tls: TlsFiles,
+    /// The vault's database file (SQLite).
+    pub vault: PathBuf,
+    /// The root secret, 32 bytes, mode 0600.
+    pub root_secret: PathBuf,
+    /// The stewards.
+    pub stewards: Vec<StewardEntry>,
+}
+
+/// `kpr register serve` and `kpr register load`: the register node of a partner.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegisterConfig {
+    /// The register.
+    pub register: RegisterId,
+    /// Certificates.
+    pub tls: TlsFiles,
+    /// The gateway.
+    pub gateway: Peer,
+    /// The identity service.
+    pub identity: Peer,
+    /// The register's own database: `sqlite://file` or `postgres://...`.
+    pub database: String,
+    /// The partner's own policy file.
+    pub policy: PathBuf,
+    /// The stewards of the register keeper whose signatures this partner accepts.
+    pub stewards: Vec<StewardEntry>,
+}
+
+/// Reads a configuration and the folder that its relative paths are taken from.
+///
+/// # Errors
+/// [`ConfigError::Read`], [`ConfigError::Parse`].
+pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    toml::from_str(&text)
+        .map_err(|e| ConfigError::Parse { path: path.to_owned(), reason: e.message().to_owned() })
+}
+
+/// Reads a secret of exactly `N` bytes from a file that only its owner can read.
+///
+/// # Errors
+/// [`ConfigError::Read`], [`ConfigError::OpenSecret`], [`ConfigError::Parse`] on a wrong length.
+pub fn read_secret<const N: usize>(path: &Path) -> Result<zeroize::Zeroizing<[u8; N]>, ConfigError> {
+    use std::os::unix::fs::PermissionsExt;
+    let read = |source| ConfigError::Read { path: path.to_owned(), source };
+    let mode = std::fs::metadata(path).map_err(read)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(ConfigError::OpenSecret(path.to_owned()));
+    }
+    let bytes = zeroize::Zeroizing::new(std::fs::read(path).map_err(read)?);
+    let array: [u8; N] = bytes.as_slice().try_into().map_err(|_| ConfigError::Parse {
+        path: path.to_owned(),
+        reason: format!("a secret of exactly {N} bytes is expected"),
+    })?;
+    Ok(zeroize::Zeroizing::new(array))
+}

@@ -1,0 +1,296 @@
+//! The project approval: what may be asked, by whom, of what, for how long, signed by two stewards.
+
+use chrono::NaiveDate;
+use ed25519_dalek::{Signature, SigningKey, VerifyingKey, ed25519::signature::Signer};
+use serde::{Deserialize, Serialize};
+
+use super::canonical::{Canonical, CanonicalError, Digest};
+use super::ids::{DatasetId, OrganisationId, ProjectId, RegisterId, RuleId, StewardId, VariableId};
+use super::period::Period;
+use super::query::{By, Condition};
+
+/// What data may be used for (KPR regulation, draft of 2016, sections 1-1 and 4-1). The last three
+/// can be named so that they can be refused by name: no permit overrides that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Planning of services.
+    Planning,
+    /// Steering of services.
+    Steering,
+    /// Financing of services.
+    Financing,
+    /// Evaluation of services.
+    Evaluation,
+    /// Quality improvement.
+    QualityImprovement,
+    /// Prevention.
+    Prevention,
+    /// Preparedness.
+    Preparedness,
+    /// Analyses.
+    Analysis,
+    /// Research.
+    Research,
+    /// Data for Nasjonal kjernejournal.
+    NationalSummaryRecord,
+    /// Police or prosecution: prohibited (4-1), even with consent.
+    Police,
+    /// Insurance: prohibited (4-1), even with consent.
+    Insurance,
+    /// Employers: prohibited (4-1), even with consent.
+    Employer,
+}
+
+impl Purpose {
+    /// The name it has in approvals and policies.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Planning => "planning",
+            Self::Steering => "steering",
+            Self::Financing => "financing",
+            Self::Evaluation => "evaluation",
+            Self::QualityImprovement => "quality_improvement",
+            Self::Prevention => "prevention",
+            Self::Preparedness => "preparedness",
+            Self::Analysis => "analysis",
+            Self::Research => "research",
+            Self::NationalSummaryRecord => "national_summary_record",
+            Self::Police => "police",
+            Self::Insurance => "insurance",
+            Self::Employer => "employer",
+        }
+    }
+}
+
+/// What kind of result may be delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tier {
+    /// Statistics and protected tables (4-6).
+    ProtectedTables,
+    /// Microdata anonymous to the recipient (4-3).
+    AnonymousMicrodata,
+    /// Indirectly identifiable microdata (4-4).
+    IndirectMicrodata,
+    /// Direct identifiers (4-5): never delivered by the gateway, and refused by this name.
+    DirectIdentifiers,
+}
+
+impl Tier {
+    /// The name it has in approvals and policies.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ProtectedTables => "protected_tables",
+            Self::AnonymousMicrodata => "anonymous_microdata",
+            Self::IndirectMicrodata => "indirect_microdata",
+            Self::DirectIdentifiers => "direct_identifiers",
+        }
+    }
+}
+
+/// One dataset that a project may use: these variables, of these rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grant {
+    /// The register.
+    pub register: RegisterId,
+    /// The dataset.
+    pub dataset: DatasetId,
+    /// The variables that may be used, date variables included.
+    pub variables: Vec<VariableId>,
+    /// The rows that may be used: a query must hold each of these conditions, or a narrower one.
+    #[serde(rename = "where", default)]
+    pub conditions: Vec<Condition>,
+}
+
+impl Grant {
+    /// Whether rows chosen by `conditions` all lie within the rows granted.
+    #[must_use]
+    pub fn admits(&self, conditions: &[Condition]) -> bool {
+        self.conditions.iter().all(|granted| {
+            conditions.iter().any(|asked| {
+                asked.variable == granted.variable
+                    && !asked.any_of.is_empty()
+                    && asked.any_of.iter().all(|value| granted.any_of.contains(value))
+            })
+        })
+    }
+}
+
+/// What two stewards sign.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approval {
+    /// The project.
+    pub project: ProjectId,
+    /// The version of the approval, from 1; a change is a new version with new signatures.
+    pub version: u32,
+    /// What the project is, for people; at most 200 characters.
+    pub title: String,
+    /// The reference of the regional ethics committee (REK).
+    pub rek_reference: String,
+    /// The purpose.
+    pub purpose: Purpose,
+    /// The legal basis, for people, for example `GDPR art. 6(1)e, 9(2)j; helseregisterloven § 19`.
+    pub legal_basis: String,
+    /// The organisations whose callers may ask and receive.
+    pub recipients: Vec<OrganisationId>,
+    /// The datasets and variables that may be used.
+    pub grants: Vec<Grant>,
+    /// The days the data may be about, follow-up included.
+    pub data_period: Period,
+    /// The dimensions a table may have, each with its finest code list.
+    pub dimensions: Vec<By>,
+    /// The kind of result.
+    pub tier: Tier,
+    /// The disclosure rule that applies.
+    pub rule: RuleId,
+    /// The days on which queries may be asked.
+    pub valid: Period,
+    /// If not empty: the digests of the only queries that may be asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub queries: Vec<Digest>,
+}
+
+impl Canonical for Approval {
+    const LABEL: &'static str = "kpr/approval/v1";
+}
+
+impl Approval {
+    /// The grant for a dataset.
+    #[must_use]
+    pub fn grant(&self, register: &RegisterId, dataset: &DatasetId) -> Option<&Grant> {
+        self.grants.iter().find(|g| g.register == *register && g.dataset == *dataset)
+    }
+}
+
+/// One steward's signature: Ed25519 (RFC 8032) over the label `kpr/approval-signature/v1`, a zero byte
+/// and the 32 bytes of the approval's digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StewardSignature {
+    /// Who signed.
+    pub steward: StewardId,
+    /// The signature, 128 hexadecimal digits.
+    pub signature: String,
+}
+
+fn signed_bytes(digest: &Digest) -> Vec<u8> {
+    [b"kpr/approval-signature/v1\0".as_slice(), digest.as_bytes()].concat()
+}
+
+impl StewardSignature {
+    /// Signs an approval.
+    ///
+    /// # Errors
+    /// [`CanonicalError`], which no approval reaches.
+    pub fn sign(approval: &Approval, steward: StewardId, key: &SigningKey) -> Result<Self, CanonicalError> {
+        let signature = key.sign(&signed_bytes(&approval.digest()?));
+        Ok(Self { steward, signature: hex::encode(signature.to_bytes()) })
+    }
+}
+
+/// A steward's public key, as each party's configuration lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StewardKey {
+    /// Who holds the private half.
+    pub steward: StewardId,
+    /// The public half.
+    pub key: VerifyingKey,
+}
+
+/// An approval on its way: its canonical bytes and the signatures gathered so far.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignedApproval {
+    /// The approval.
+    pub approval: Approval,
+    /// Its signatures.
+    pub signatures: Vec<StewardSignature>,
+}
+
+/// Why an approval does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ApprovalError {
+    /// Fewer than two different stewards have signed.
+    #[error("the approval has {0} valid signature(s); two different stewards must sign it")]
+    TooFewSignatures(usize),
+    /// A signature does not verify, or its steward is not known here.
+    #[error("a signature on the approval does not verify under the key this party holds for that steward")]
+    BadSignature,
+    /// The approval cannot be encoded.
+    #[error(transparent)]
+    Canonical(#[from] CanonicalError),
+}
+
+/// An approval whose two signatures this party has verified itself. Made only by
+/// [`SignedApproval::verify`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedApproval {
+    approval: Approval,
+    digest: Digest,
+    stewards: Vec<StewardId>,
+}
+
+impl VerifiedApproval {
+    /// The approval.
+    #[must_use]
+    pub const fn approval(&self) -> &Approval {
+        &self.approval
+    }
+
+    /// Its digest.
+    #[must_use]
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Who signed it.
+    #[must_use]
+    pub fn stewards(&self) -> &[StewardId] {
+        &self.stewards
+    }
+
+    /// Whether it may be used on `day`.
+    #[must_use]
+    pub fn is_valid_on(&self, day: NaiveDate) -> bool {
+        self.approval.valid.contains(day)
+    }
+}
+
+impl SignedApproval {
+    /// The least number of different stewards.
+    pub const SIGNATURES: usize = 2;
+
+    /// Verifies the signatures against the stewards' keys that this party holds. Every signature must
+    /// be good, and two different stewards, with two different keys, must have signed.
+    ///
+    /// # Errors
+    /// [`ApprovalError`].
+    pub fn verify(&self, keys: &[StewardKey]) -> Result<VerifiedApproval, ApprovalError> {
+        let digest = self.approval.digest()?;
+        let mut stewards: Vec<StewardId> = Vec::new();
+        let mut used: Vec<VerifyingKey> = Vec::new();
+        for given in &self.signatures {
+            let known =
+                keys.iter().find(|k| k.steward == given.steward).ok_or(ApprovalError::BadSignature)?;
+            let mut bytes = [0; 64];
+            hex::decode_to_slice(&given.signature, &mut bytes).map_err(|_| ApprovalError::BadSignature)?;
+            known
+                .key
+                .verify_strict(&signed_bytes(&digest), &Signature::from_bytes(&bytes))
+                .map_err(|_| ApprovalError::BadSignature)?;
+            if !stewards.contains(&given.steward) && !used.contains(&known.key) {
+                stewards.push(given.steward.clone());
+                used.push(known.key);
+            }
+        }
+        if stewards.len() < Self::SIGNATURES {
+            return Err(ApprovalError::TooFewSignatures(stewards.len()));
+        }
+        Ok(VerifiedApproval { approval: self.approval.clone(), digest, stewards })
+    }
+}

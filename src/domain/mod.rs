@@ -1,0 +1,15 @@
+//! Plain types without I/O: ids, digests, queries, approvals, orders, tables, code lists, the clock.
+//!
+//! Everything here is data that may be logged or stored, except where a type says otherwise.
+
+pub mod approval;
+pub mod canonical;
+pub mod clock;
+pub mod codelist;
+pub mod ids;
+pub mod order;
+pub mod period;
+pub mod query;
+pub mod refusal;
+pub mod rule;
+pub mod table;

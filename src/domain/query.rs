@@ -1,0 +1,112 @@
+//! A query: whom it follows, what it looks for afterwards, and by what it divides the answer.
+//!
+//! It is data only. Whether the names in it exist is decided in `plan`, whether it may run in
+//! `authorise`.
+
+use serde::{Deserialize, Serialize};
+
+use super::canonical::Canonical;
+use super::ids::{CodeListId, DatasetId, ProjectId, RegisterId, VariableId};
+use super::period::Period;
+
+/// A question under a project: a cohort from one register, outcomes in another, and dimensions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Query {
+    /// The project it is asked under.
+    pub project: ProjectId,
+    /// What it is about, for people; at most 200 characters.
+    pub title: String,
+    /// The persons it follows.
+    pub cohort: Cohort,
+    /// What is looked for after the index date, at most [`Query::MOST_OUTCOMES`].
+    pub outcomes: Vec<Outcome>,
+    /// The dimensions of the table, at most [`Query::MOST_DIMENSIONS`], evaluated at the index date.
+    pub by: Vec<By>,
+    /// A stricter least number of persons in a cell than the rule asks for; never a looser one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_persons: Option<u32>,
+}
+
+impl Query {
+    /// The most outcomes one query may have.
+    pub const MOST_OUTCOMES: usize = 8;
+    /// The most dimensions one query may have.
+    pub const MOST_DIMENSIONS: usize = 5;
+    /// The most values one condition may list.
+    pub const MOST_VALUES: usize = 1000;
+}
+
+impl Canonical for Query {
+    const LABEL: &'static str = "kpr/query/v1";
+}
+
+/// The persons with at least one event in the period; each enters once, at the first such event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cohort {
+    /// The register that holds the events.
+    pub register: RegisterId,
+    /// The dataset of that register.
+    pub dataset: DatasetId,
+    /// What an event must fulfil: every condition.
+    #[serde(rename = "where", default)]
+    pub conditions: Vec<Condition>,
+    /// The date variable that is the event's date. The earliest in the period is the index date.
+    pub index_date: VariableId,
+    /// The days in which the event's date must lie.
+    pub period: Period,
+}
+
+/// A variable takes one of these values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Condition {
+    /// The variable.
+    pub variable: VariableId,
+    /// The values it may take, as the catalogue writes its codes.
+    #[serde(rename = "in")]
+    pub any_of: Vec<String>,
+}
+
+/// Whether a person had at least one event within so many days of the index date.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outcome {
+    /// The name of the measure in the table, for example `gp_30`.
+    pub name: VariableId,
+    /// The register that holds the events.
+    pub register: RegisterId,
+    /// The dataset of that register.
+    pub dataset: DatasetId,
+    /// What an event must fulfil: every condition.
+    #[serde(rename = "where", default)]
+    pub conditions: Vec<Condition>,
+    /// The date variable of the event.
+    pub date: VariableId,
+    /// An event counts on the index date and on each of so many days after it.
+    pub within_days: u16,
+}
+
+impl Outcome {
+    /// Whether everyone who has this outcome has `other` too: the same events in a window that is no
+    /// longer.
+    #[must_use]
+    pub fn is_nested_in(&self, other: &Self) -> bool {
+        self.register == other.register
+            && self.dataset == other.dataset
+            && self.conditions == other.conditions
+            && self.date == other.date
+            && self.within_days <= other.within_days
+    }
+}
+
+/// A dimension: a variable of the population register at the index date, grouped by a code list.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct By {
+    /// `sex`, `age` or `municipality`.
+    pub variable: VariableId,
+    /// The code list it is grouped by, with its hierarchy.
+    pub code_list: CodeListId,
+}

@@ -1,0 +1,167 @@
+//! The shape of a table: dimensions, each a code list, and measures. And the table as it is released.
+
+use serde::{Deserialize, Serialize};
+
+use super::canonical::Canonical;
+use super::codelist::CodeList;
+use super::ids::{RuleId, RunId, VariableId};
+use super::period::Period;
+
+/// One dimension of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dimension {
+    /// The variable, for example `municipality`.
+    pub variable: VariableId,
+    /// Its label.
+    pub label: String,
+    /// Its codes, the total first.
+    pub codes: CodeList,
+}
+
+/// What is counted in each cell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measure {
+    /// Its code: `persons`, or the name of an outcome.
+    pub code: VariableId,
+    /// Its label.
+    pub label: String,
+    /// The measures that everyone counted here is counted in too, as indices. Measure 0, everyone in
+    /// the cohort, has none; every other has at least measure 0.
+    pub nested_in: Vec<u32>,
+}
+
+/// Dimensions and measures. Cells are numbered row-major, the last dimension fastest; a count stands at
+/// `cell * measures + measure`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableShape {
+    /// The title of the query.
+    pub title: String,
+    /// The dimensions.
+    pub dimensions: Vec<Dimension>,
+    /// The measures, everyone in the cohort first.
+    pub measures: Vec<Measure>,
+    /// The days in which the index date lies.
+    pub period: Period,
+}
+
+impl TableShape {
+    /// How many cells there are, margins included, for each measure.
+    #[must_use]
+    pub fn cells(&self) -> usize {
+        self.dimensions.iter().map(|d| d.codes.len()).product()
+    }
+
+    /// The cell at these positions, one in each dimension.
+    #[must_use]
+    pub fn cell(&self, positions: &[usize]) -> usize {
+        self.dimensions.iter().zip(positions).fold(0, |cell, (d, &p)| cell * d.codes.len() + p)
+    }
+
+    /// The positions of a cell, one in each dimension.
+    #[must_use]
+    pub fn positions(&self, mut cell: usize) -> Vec<usize> {
+        let mut positions: Vec<usize> = self
+            .dimensions
+            .iter()
+            .rev()
+            .map(|d| {
+                let position = cell % d.codes.len();
+                cell /= d.codes.len();
+                position
+            })
+            .collect();
+        positions.reverse();
+        positions
+    }
+}
+
+/// A count as it is released: a number, or withheld. Nothing tells why it is withheld.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum CellValue {
+    /// The number of persons.
+    Count(u64),
+    /// Withheld, written `:` (confidential) as Statistics Norway writes it.
+    Withheld,
+}
+
+impl CellValue {
+    /// The number, if it is not withheld.
+    #[must_use]
+    pub const fn count(self) -> Option<u64> {
+        match self {
+            Self::Count(n) => Some(n),
+            Self::Withheld => None,
+        }
+    }
+}
+
+/// What the recipient is told about the protection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecipientReport {
+    /// The rule that applied.
+    pub rule: RuleId,
+    /// The rule in words.
+    pub rule_text: String,
+    /// The least number of persons in a published cell, zero aside.
+    pub min_persons: u32,
+    /// How many cells the table has, over all measures.
+    pub cells: u64,
+    /// How many of them are withheld.
+    pub withheld: u64,
+    /// How the linkage went, in protected form.
+    pub linkage: LinkageQuality,
+}
+
+/// How linkage went, in protected form: a number of 1 to k-1 persons is withheld.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinkageQuality {
+    /// Persons found in the population, the base of the table.
+    pub matched: CellValue,
+    /// Numbers that the identity service does not know; they are in no cell.
+    pub unknown: CellValue,
+    /// Persons who occurred under several numbers and were brought together.
+    pub several_numbers: CellValue,
+    /// Rows whose number is not an identity number, dropped by the partner; they are in no cell.
+    pub invalid_rows: CellValue,
+}
+
+/// A table as it is released. Its canonical encoding is what is stored, digested and logged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResultTable {
+    /// The run that made it.
+    pub run: RunId,
+    /// Its shape.
+    pub shape: TableShape,
+    /// Its counts, as [`TableShape`] numbers them.
+    pub values: Vec<CellValue>,
+    /// What the recipient is told about the protection.
+    pub report: RecipientReport,
+}
+
+impl Canonical for ResultTable {
+    const LABEL: &'static str = "kpr/result-table/v1";
+}
+
+impl ResultTable {
+    /// The count of `measure` in `cell`.
+    #[must_use]
+    pub fn value(&self, cell: usize, measure: usize) -> Option<CellValue> {
+        self.values.get(cell * self.shape.measures.len() + measure).copied()
+    }
+
+    /// The share of the cell's persons that `measure` counts, in tenths of a percent, rounded half up.
+    /// Withheld (`None`) unless both counts are published, and where there is nobody.
+    #[must_use]
+    pub fn share_permille(&self, cell: usize, measure: usize) -> Option<u64> {
+        let part = self.value(cell, measure)?.count()?;
+        let whole = self.value(cell, 0)?.count()?;
+        (2000 * part + whole).checked_div(2 * whole)
+    }
+}

@@ -1,0 +1,57 @@
+//! The command line of the KPR query gateway.
+
+mod cli;
+
+use clap::{Parser, Subcommand};
+
+/// A query gateway over health registers: distributed linkage without identity numbers, and results
+/// that have passed disclosure control.
+#[derive(Debug, Parser)]
+#[command(name = "kpr", version)]
+struct Kpr {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the whole flow on this machine: three processes, two registers, one protected table
+    Demo(cli::demo::Args),
+    /// Write synthetic register deliveries
+    Synth(cli::synth::Args),
+    /// Take a delivery into the register
+    Ingest(cli::ingest::Args),
+    /// Make a development certificate authority and certificates
+    Pki(cli::pki::Args),
+    /// Run the identity service
+    Identity(cli::identity::Args),
+    /// Load a partner register's database, or run its register node
+    Register(cli::register::Args),
+    /// Run the gateway
+    Serve(cli::serve::Args),
+    /// Enter, sign and show project approvals
+    Project(cli::project::Args),
+    /// Check, submit, watch and fetch queries
+    Query(cli::query::Args),
+    /// Publish a released table, list and fetch published ones
+    Statistics(cli::statistics::Args),
+    /// Export and verify the audit log
+    Audit(cli::audit::Args),
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    match Kpr::parse().command {
+        Command::Demo(args) => cli::demo::run(args).await,
+        Command::Synth(args) => cli::synth::run(args).await,
+        Command::Ingest(args) => cli::ingest::run(args).await,
+        Command::Pki(args) => cli::pki::run(args).await,
+        Command::Identity(args) => cli::identity::run(args).await,
+        Command::Register(args) => cli::register::run(args).await,
+        Command::Serve(args) => cli::serve::run(args).await,
+        Command::Project(args) => cli::project::run(args).await,
+        Command::Query(args) => cli::query::run(args).await,
+        Command::Statistics(args) => cli::statistics::run(args).await,
+        Command::Audit(args) => cli::audit::run(args).await,
+    }
+}

@@ -1,0 +1,1 @@
+//! Tracing, and the marker for what may be logged.
