@@ -1,0 +1,16 @@
+//! The right to open a protected result.
+
+/// Opens `execute::Protected`. Made only in `disclosure`, so that nothing else can look inside.
+///
+/// ```compile_fail
+/// let warrant = kpr::disclosure::Warrant::new();
+/// ```
+#[derive(Debug)]
+pub struct Warrant(());
+
+impl Warrant {
+    /// The warrant.
+    pub(in crate::disclosure) const fn new() -> Self {
+        Self(())
+    }
+}
