@@ -1,1 +1,14 @@
-//! (see lib.rs)
+//! Registers as they are delivered and as the gateway keeps them.
+//!
+//! ```text
+//!   delivery folder ── identity file ──> IdentityIntake (raw bytes; answers serial -> person_no)
+//!        │
+//!        └─ content files ── lines, checked ── sorted by person_no, date ──> parts/*.parquet
+//!                                                                        └─> snapshots/<id>.json, CURRENT
+//! ```
+//!
+//! A delivery is taken in whole or not at all. What is kept carries `person_no` and no identity number.
+
+pub mod intake;
+
+pub use intake::IdentityIntake;
