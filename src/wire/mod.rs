@@ -1,5 +1,17 @@
 //! gRPC services, TLS, decode, encode, status; the only place with prost types.
 
+pub mod access;
+pub mod client;
+mod deadline;
+mod peer;
+mod recorder;
+pub mod serve;
+pub mod standard;
+pub mod status;
+pub mod tls;
+
+pub use peer::PeerError;
+
 /// The generated protobuf types. Private: everything outside `wire` works on domain types.
 mod proto {
     #![allow(
