@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_refusal_says_whom_the_method_is_for() {
-        let status = admit(GATEWAY, "/kpr.v1.Projects/Sign", Role::Consumer).unwrap_err();
+        let status = admit(GATEWAY, "/kpr.v1.Projects/Sign", Consumer).unwrap_err();
         assert_eq!(status.code(), Code::PermissionDenied);
         assert!(status.message().contains("the role steward; the caller's role is consumer"));
     }
