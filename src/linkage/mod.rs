@@ -1,1 +1,5 @@
-//! (see lib.rs)
+//! Codes to linked batches; the linkage session; linkage quality.
+
+mod code;
+
+pub use code::LinkageCode;
