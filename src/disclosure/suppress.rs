@@ -1,0 +1,250 @@
+//! Cell suppression in one additive table: which cells to withhold beside the primary ones, so that no
+//! primary cell can be computed from what is published, and none withheld without need.
+//!
+//! First cycles are laid through every primary cell that can still be computed ([`super::cycle`]), then
+//! what was withheld too much is published again: two cells stand or fall together exactly if they are
+//! proportional on the kernel, so a class of proportional cells without a primary one is not needed
+//! (Langsrud 2024 decides the same by elimination). When no such class is left, publishing any one
+//! secondary cell would expose the primary cells of its class: the pattern is minimal.
+#![allow(clippy::indexing_slicing, reason = "cells are indices of the lattice")]
+
+use std::collections::HashMap;
+
+use rand::Rng;
+use rand::seq::SliceRandom;
+
+use super::cycle::{self, Ground, cheapest};
+use super::field::{inv, mul};
+use super::kernel::Kernel;
+use super::lattice::Lattice;
+
+/// No pattern was found that protects every primary cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no pattern was found that protects every small cell")]
+pub(super) struct Unprotectable;
+
+/// Chooses the cells to withhold.
+///
+/// `counts` has a count for each cell of the lattice, additive over it; `primary` tells which cells
+/// must not be computable, all with somebody in them. The answer tells for each cell whether it is
+/// withheld. Cells with nobody in them are published.
+pub(super) fn suppress(
+    lattice: &Lattice,
+    counts: &[u64],
+    primary: &[bool],
+    rng: &mut impl Rng,
+) -> Result<Vec<bool>, Unprotectable> {
+    let mut kernel = Kernel::new(lattice);
+    let mut withheld = primary.to_vec();
+    repair(&mut kernel, lattice, counts, primary, &mut withheld, rng)?;
+    relax(&mut kernel, counts, primary, &mut withheld, rng);
+    Ok(withheld)
+}
+
+/// Primary cells on which a kernel vector is zero: those that can be computed.
+fn exposed(vector: &[u64], primary: &[bool]) -> Vec<bool> {
+    vector.iter().zip(primary).map(|(&v, &p)| p && v == 0).collect()
+}
+
+/// Lays cycles until no primary cell can be computed.
+fn repair(
+    kernel: &mut Kernel<'_>,
+    lattice: &Lattice,
+    counts: &[u64],
+    primary: &[bool],
+    withheld: &mut [bool],
+    rng: &mut impl Rng,
+) -> Result<(), Unprotectable> {
+    let mut open = exposed(&kernel.draw(withheld, rng), primary);
+    let mut order: Vec<usize> = (0..counts.len()).filter(|&c| open[c]).collect();
+    order.shuffle(rng);
+    for cell in order {
+        if !open[cell] {
+            continue;
+        }
+        let ground = Ground { lattice, counts, withheld, exposed: &open };
+        let found = cheapest(&ground, cell, rng).ok_or(Unprotectable)?;
+        for cell in found.cells {
+            withheld[cell] = true;
+            open[cell] = false;
+            kernel.touch(cell);
+        }
+    }
+    // The cycles prove it already; a draw costs little and shuts the door on a mistake.
+    let still_open = exposed(&kernel.draw(withheld, rng), primary);
+    if still_open.contains(&true) { Err(Unprotectable) } else { Ok(()) }
+}
+
+/// Publishes again what is withheld without need.
+fn relax(
+    kernel: &mut Kernel<'_>,
+    counts: &[u64],
+    primary: &[bool],
+    withheld: &mut [bool],
+    rng: &mut impl Rng,
+) {
+    let mut batch = usize::MAX;
+    loop {
+        let classes = needless(kernel, counts, primary, withheld, rng);
+        if classes.is_empty() {
+            return;
+        }
+        // One class is always safe. Several may each be needless but not together, so they are tried
+        // together and fewer at a time when that goes wrong.
+        loop {
+            batch = batch.clamp(1, classes.len());
+            let cells = || classes[..batch].iter().flatten().copied();
+            for cell in cells() {
+                withheld[cell] = false;
+                kernel.touch(cell);
+            }
+            if batch == 1 || !exposed(&kernel.draw(withheld, rng), primary).contains(&true) {
+                batch *= 2;
+                break;
+            }
+            for cell in cells() {
+                withheld[cell] = true;
+                kernel.touch(cell);
+            }
+            batch /= 2;
+        }
+    }
+}
+
+/// The classes of withheld cells, proportional on the kernel, that hold no primary cell; those whose
+/// publication gains most come first.
+fn needless(
+    kernel: &mut Kernel<'_>,
+    counts: &[u64],
+    primary: &[bool],
+    withheld: &[bool],
+    rng: &mut impl Rng,
+) -> Vec<Vec<usize>> {
+    let (first, second) = (kernel.draw(withheld, rng), kernel.draw(withheld, rng));
+    let mut classes: HashMap<Option<u64>, Vec<usize>> = HashMap::new();
+    for cell in (0..counts.len()).filter(|&c| withheld[c]) {
+        // A cell on which the kernel is zero can be computed as it is: publishing it tells nothing.
+        let ratio = (first[cell] != 0).then(|| mul(second[cell], inv(first[cell])));
+        classes.entry(ratio).or_default().push(cell);
+    }
+    let mut needless: Vec<(f64, Vec<usize>)> = classes
+        .into_values()
+        .filter(|cells| !cells.iter().any(|&c| primary[c]))
+        .map(|cells| (cells.iter().map(|&c| cycle::loss(counts[c])).sum(), cells))
+        .collect();
+    // The order of the map is random; the keyed order decides between equals.
+    needless.sort_by(|a, b| a.1.cmp(&b.1));
+    needless.shuffle(rng);
+    needless.sort_by(|a, b| b.0.total_cmp(&a.0));
+    needless.into_iter().map(|(_, cells)| cells).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disclosure::attacker::computable;
+    use crate::disclosure::lattice::Tree;
+    use proptest::prelude::*;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha20Rng;
+
+    /// A tree: the total, groups below it, leaves below those; groups of one leaf included.
+    fn tree(groups: &[usize]) -> Tree {
+        let mut parents = vec![None];
+        for &leaves in groups {
+            parents.push(Some(0));
+            let group = parents.len() - 1;
+            parents.extend(std::iter::repeat_n(Some(group), leaves));
+        }
+        Tree::from_parents(parents)
+    }
+
+    fn flat(leaves: usize) -> Tree {
+        Tree::from_parents(std::iter::once(None).chain(std::iter::repeat_n(Some(0), leaves)).collect())
+    }
+
+    /// All margins of inner counts, computed cell by cell.
+    fn filled(lattice: &Lattice, inner: impl Fn(usize) -> u64) -> Vec<u64> {
+        let is_inner =
+            |c: usize| lattice.trees().iter().enumerate().all(|(d, t)| t.is_leaf(lattice.node(c, d)));
+        let covers = |above: usize, c: usize| {
+            lattice
+                .trees()
+                .iter()
+                .enumerate()
+                .all(|(d, t)| t.covers(lattice.node(above, d), lattice.node(c, d)))
+        };
+        let leaves: Vec<usize> = (0..lattice.cells()).filter(|&c| is_inner(c)).collect();
+        (0..lattice.cells())
+            .map(|a| leaves.iter().filter(|&&c| covers(a, c)).map(|&c| inner(c)).sum())
+            .collect()
+    }
+
+    fn small(counts: &[u64]) -> Vec<bool> {
+        counts.iter().map(|c| (1..5).contains(c)).collect()
+    }
+
+    /// No primary cell can be computed, and publishing any one secondary cell exposes a primary one.
+    fn check(lattice: &Lattice, counts: &[u64], withheld: &[bool]) {
+        let primary = small(counts);
+        let known = computable(lattice, withheld);
+        for cell in 0..counts.len() {
+            assert!(!(primary[cell] && known[cell]), "a small cell can be computed");
+            assert!(counts[cell] > 0 || !withheld[cell], "an empty cell is withheld");
+        }
+        for cell in (0..counts.len()).filter(|&c| withheld[c] && !primary[c]) {
+            let mut less = withheld.to_vec();
+            less[cell] = false;
+            let known = computable(lattice, &less);
+            assert!((0..counts.len()).any(|c| primary[c] && known[c]), "a cell is withheld without need");
+        }
+    }
+
+    fn counts_strategy() -> impl Strategy<Value = (Vec<usize>, usize, usize, Vec<u64>)> {
+        (prop::collection::vec(1usize..5, 1..4), 1usize..4, 1usize..4).prop_flat_map(|(groups, a, b)| {
+            let inner = groups.iter().sum::<usize>() * a * b;
+            let count = prop_oneof![2 => Just(0u64), 3 => 1u64..5, 5 => 5u64..60];
+            (Just(groups), Just(a), Just(b), prop::collection::vec(count, inner))
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+        #[test]
+        fn the_attacker_learns_no_small_count_and_nothing_is_withheld_without_need(
+            (groups, a, b, values) in counts_strategy(), seed in any::<u64>(),
+        ) {
+            let lattice = Lattice::new(vec![flat(a), flat(b), tree(&groups)]);
+            let values = std::cell::RefCell::new(values.into_iter());
+            let inner: Vec<u64> = {
+                let leaf = |c: usize| lattice.trees().iter().enumerate().all(|(d, t)| t.is_leaf(lattice.node(c, d)));
+                (0..lattice.cells()).map(|c| if leaf(c) { values.borrow_mut().next().unwrap() } else { 0 }).collect()
+            };
+            let counts = filled(&lattice, |c| inner[c]);
+            prop_assert!(lattice.is_additive(&counts));
+            let mut rng = ChaCha20Rng::seed_from_u64(seed);
+            let withheld = suppress(&lattice, &counts, &small(&counts), &mut rng).unwrap();
+            check(&lattice, &counts, &withheld);
+            let mut again = ChaCha20Rng::seed_from_u64(seed);
+            prop_assert_eq!(&withheld, &suppress(&lattice, &counts, &small(&counts), &mut again).unwrap());
+        }
+    }
+
+    #[test]
+    fn the_attacker_does_compute_a_cell_whose_complement_is_published() {
+        let lattice = Lattice::new(vec![flat(3)]);
+        let known = computable(&lattice, &[false, true, false, false]);
+        assert!(known[1]);
+        let known = computable(&lattice, &[false, true, true, false]);
+        assert!(!known[1] && !known[2]);
+    }
+
+    #[test]
+    fn a_lone_small_cell_takes_the_smallest_partner_along() {
+        let lattice = Lattice::new(vec![flat(3)]);
+        let counts = [60, 2, 8, 50];
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let withheld = suppress(&lattice, &counts, &small(&counts), &mut rng).unwrap();
+        assert_eq!(withheld, [false, true, true, false]);
+    }
+}
