@@ -1,5 +1,26 @@
-//! Codes to linked batches; the linkage session; linkage quality.
+//! From a partner's coded rows to rows by person number.
+//!
+//! ```text
+//! LinkageOrder --OrderDesk--> CodedRows --link()--> Linked --> engine
+//!               (session)    (CodedBatch)          (LinkedBatch)
+//! ```
+//!
+//! A register node answers an order with Arrow batches that carry linkage codes. Each batch is checked
+//! against the order before it becomes a [`CodedBatch`]. [`link`] passes the distinct codes, and nothing
+//! else, to the identity service and puts person numbers in their place; only then is there a
+//! [`Linked`], which is all the engine takes.
 
+mod batch;
 mod code;
+mod error;
+mod ipc;
+mod link;
+mod quality;
+mod session;
 
+pub use batch::{CodedBatch, CodedRows, row_schema};
 pub use code::LinkageCode;
+pub use error::{DeclineCode, DeclineReason, LinkageError};
+pub use link::{CodeMapper, Linked, LinkedBatch, MappedCodes, link};
+pub use quality::Tally;
+pub use session::{DeskLimits, Intake, OrderDesk, Orders, Partners};

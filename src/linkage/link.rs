@@ -1,0 +1,175 @@
+//! Person numbers in place of linkage codes.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, UInt32Array};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use futures::future::BoxFuture;
+
+use super::batch::{CodedBatch, CodedRows, row_schema};
+use super::code::LinkageCode;
+use super::error::LinkageError;
+use super::quality::Tally;
+use crate::domain::ids::PersonNo;
+use crate::domain::order::LinkageOrder;
+
+/// The identity service's answer to the codes of an order.
+pub struct MappedCodes {
+    /// One for each code, in the order asked; run-local numbers for identifiers it does not know.
+    pub person_no: Vec<PersonNo>,
+    /// How many persons came under more than one code.
+    pub several_numbers: u64,
+}
+
+/// Asks the identity service for the persons behind linkage codes. It sees codes and nothing else.
+pub trait CodeMapper: Send + Sync {
+    /// The person number of each of `codes`, which are distinct.
+    fn map<'a>(
+        &'a self,
+        order: &'a LinkageOrder,
+        codes: &'a [LinkageCode],
+    ) -> BoxFuture<'a, Result<MappedCodes, LinkageError>>;
+}
+
+/// Rows by person number: `person_no` UInt32, then the order's columns.
+///
+/// There is no way to make one of rows that have not gone through the identity service:
+///
+/// ```compile_fail,E0451
+/// fn forge(rows: arrow::record_batch::RecordBatch) -> kpr::linkage::LinkedBatch {
+///     kpr::linkage::LinkedBatch { rows }
+/// }
+/// ```
+pub struct LinkedBatch {
+    rows: RecordBatch,
+}
+
+impl LinkedBatch {
+    /// The rows.
+    #[must_use]
+    pub const fn record_batch(&self) -> &RecordBatch {
+        &self.rows
+    }
+}
+
+/// All linked rows of an order. Rows of identifiers that the identity service does not know are left
+/// out and counted. Made only by [`link`]:
+///
+/// ```compile_fail,E0451
+/// fn forge(batches: Vec<kpr::linkage::LinkedBatch>, tally: kpr::linkage::Tally) -> kpr::linkage::Linked {
+///     kpr::linkage::Linked { schema: std::sync::Arc::new(arrow::datatypes::Schema::empty()), batches, tally }
+/// }
+/// ```
+pub struct Linked {
+    schema: SchemaRef,
+    batches: Vec<LinkedBatch>,
+    tally: Tally,
+}
+
+impl Linked {
+    /// The columns of every batch, also when there is none.
+    #[must_use]
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    /// The batches; a partner with no matching row leaves none.
+    #[must_use]
+    pub fn batches(&self) -> &[LinkedBatch] {
+        &self.batches
+    }
+
+    /// How well the rows found their persons.
+    #[must_use]
+    pub const fn tally(&self) -> Tally {
+        self.tally
+    }
+}
+
+/// The columns of linked rows: those of the order with `person_no` in place of the code.
+fn linked_schema(order: &LinkageOrder) -> Schema {
+    let person = Arc::new(Field::new("person_no", DataType::UInt32, false));
+    let sent = row_schema(order);
+    let columns = sent.fields().iter().skip(1).cloned();
+    Schema::new(std::iter::once(person).chain(columns).collect::<Vec<_>>())
+}
+
+/// Asks `mapper` for the persons behind the distinct codes, once, and puts their numbers in the codes'
+/// place.
+///
+/// # Errors
+/// [`LinkageError::Identity`] and whatever else the mapper says, [`LinkageError::Mapping`] when its
+/// answer does not fit what was asked.
+pub async fn link(rows: CodedRows, mapper: &dyn CodeMapper) -> Result<Linked, LinkageError> {
+    let mut seen: HashMap<LinkageCode, usize> = HashMap::new();
+    let mut codes: Vec<LinkageCode> = Vec::new();
+    let mut places: Vec<Vec<usize>> = Vec::with_capacity(rows.batches().len());
+    for batch in rows.batches() {
+        let sent = batch.codes().ok_or(LinkageError::Columns)?;
+        let mut of_batch = Vec::with_capacity(batch.rows());
+        for bytes in sent.iter() {
+            let bytes = bytes.and_then(|b| b.try_into().ok()).ok_or(LinkageError::Missing)?;
+            let code = LinkageCode::from_bytes(bytes);
+            let place = *seen.entry(code).or_insert_with(|| {
+                codes.push(code);
+                codes.len() - 1
+            });
+            of_batch.push(place);
+        }
+        places.push(of_batch);
+    }
+    drop(seen);
+
+    // A cohort without rows needs no question, and tells the identity service nothing.
+    let mapped = if codes.is_empty() {
+        MappedCodes { person_no: Vec::new(), several_numbers: 0 }
+    } else {
+        mapper.map(rows.order(), &codes).await?
+    };
+    let tally = tally(&mapped, codes.len(), rows.invalid_rows())?;
+
+    let schema = Arc::new(linked_schema(rows.order()));
+    let mut batches = Vec::with_capacity(places.len());
+    for (batch, places) in rows.into_batches().into_iter().zip(places) {
+        let persons = places
+            .into_iter()
+            .map(|place| mapped.person_no.get(place).copied())
+            .collect::<Option<Vec<PersonNo>>>()
+            .ok_or(LinkageError::Mapping)?;
+        if let Some(rows) = replace(&batch, &persons, &schema)? {
+            batches.push(LinkedBatch { rows });
+        }
+    }
+    Ok(Linked { schema, batches, tally })
+}
+
+fn tally(mapped: &MappedCodes, asked: usize, invalid_rows: u64) -> Result<Tally, LinkageError> {
+    if mapped.person_no.len() != asked {
+        return Err(LinkageError::Mapping);
+    }
+    let known: HashSet<PersonNo> = mapped.person_no.iter().copied().filter(|p| !p.is_unknown()).collect();
+    let unknown = mapped.person_no.iter().filter(|p| p.is_unknown()).count();
+    let matched = known.len() as u64;
+    if mapped.several_numbers > matched {
+        return Err(LinkageError::Mapping);
+    }
+    Ok(Tally { matched, unknown: unknown as u64, several_numbers: mapped.several_numbers, invalid_rows })
+}
+
+/// The batch with persons in place of codes, or nothing if none of them is known.
+fn replace(
+    batch: &CodedBatch,
+    persons: &[PersonNo],
+    schema: &SchemaRef,
+) -> Result<Option<RecordBatch>, LinkageError> {
+    let numbers: ArrayRef = Arc::new(UInt32Array::from_iter_values(persons.iter().map(|p| p.0)));
+    let columns = std::iter::once(numbers).chain(batch.record_batch().columns().iter().skip(1).cloned());
+    let rows =
+        RecordBatch::try_new(Arc::clone(schema), columns.collect()).map_err(|_| LinkageError::Assembly)?;
+    let known = BooleanArray::from_iter(persons.iter().map(|p| Some(!p.is_unknown())));
+    let rows = filter_record_batch(&rows, &known).map_err(|_| LinkageError::Assembly)?;
+    Ok((rows.num_rows() > 0).then_some(rows))
+}

@@ -1,0 +1,7 @@
+//! The linkage session: orders out to the partners, their rows in.
+
+mod desk;
+mod intake;
+
+pub use desk::{DeskLimits, OrderDesk, Orders, Partners};
+pub use intake::Intake;
