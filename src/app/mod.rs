@@ -1,1 +1,3 @@
 //! Builds the components, runs them, shuts them down.
+
+pub mod system;
