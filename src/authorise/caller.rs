@@ -108,7 +108,6 @@ pub struct Caller {
 
 impl Caller {
     /// The caller that a certificate names. For `wire` alone, which has verified the certificate.
-    #[allow(dead_code, reason = "called by wire, which lands separately")]
     pub(crate) const fn from_certificate(organisation: OrganisationId, role: Role, name: String) -> Self {
         Self { organisation, role, name }
     }

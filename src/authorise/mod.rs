@@ -3,6 +3,15 @@
 //! What comes out is an [`ApprovedQuery`]: the query, the approval it falls under, the rule that
 //! applies. Nothing else can make one.
 
+mod action;
+mod approved;
 mod caller;
+mod checks;
+#[cfg(test)]
+pub(crate) mod fixtures;
+mod policies;
 
+pub use action::{Action, Resource};
+pub use approved::{ApprovedQuery, authorise};
 pub use caller::{Caller, Role, UnknownRole};
+pub use policies::{Policies, PolicyError};

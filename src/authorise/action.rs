@@ -1,0 +1,192 @@
+//! What can be done at the gateway, and on what, as the policies name it.
+
+use std::collections::{HashMap, HashSet};
+
+use cedar_policy::{Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
+
+use crate::domain::approval::Approval;
+use crate::domain::ids::{OrganisationId, RegisterId, RunId};
+
+use super::caller::Caller;
+
+/// An action of the policy schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Action {
+    /// Enter a project approval, or a new version of one.
+    EnterProject,
+    /// Add a steward's signature.
+    SignProject,
+    /// Read an approval and its signatures.
+    ReadProject,
+    /// List all projects.
+    ListProjects,
+    /// Ask what a query would do.
+    CheckQuery,
+    /// Start a query.
+    SubmitQuery,
+    /// Follow a run's phases.
+    WatchRun,
+    /// Fetch a released result.
+    FetchResult,
+    /// Publish a released table.
+    PublishTable,
+    /// List published tables.
+    ListTables,
+    /// Read a published table.
+    ReadTable,
+    /// Read the audit log.
+    ReadLog,
+    /// Take linkage orders for a register.
+    TakeOrders,
+    /// Send an order's rows, or decline it.
+    SendRows,
+}
+
+impl Action {
+    /// All actions.
+    pub const ALL: [Self; 14] = [
+        Self::EnterProject,
+        Self::SignProject,
+        Self::ReadProject,
+        Self::ListProjects,
+        Self::CheckQuery,
+        Self::SubmitQuery,
+        Self::WatchRun,
+        Self::FetchResult,
+        Self::PublishTable,
+        Self::ListTables,
+        Self::ReadTable,
+        Self::ReadLog,
+        Self::TakeOrders,
+        Self::SendRows,
+    ];
+
+    /// The name it has in policies.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::EnterProject => "enter_project",
+            Self::SignProject => "sign_project",
+            Self::ReadProject => "read_project",
+            Self::ListProjects => "list_projects",
+            Self::CheckQuery => "check_query",
+            Self::SubmitQuery => "submit_query",
+            Self::WatchRun => "watch_run",
+            Self::FetchResult => "fetch_result",
+            Self::PublishTable => "publish_table",
+            Self::ListTables => "list_tables",
+            Self::ReadTable => "read_table",
+            Self::ReadLog => "read_log",
+            Self::TakeOrders => "take_orders",
+            Self::SendRows => "send_rows",
+        }
+    }
+}
+
+/// What an action is done on.
+#[derive(Debug, Clone, Copy)]
+pub enum Resource<'a> {
+    /// The gateway itself: lists, published tables, the log.
+    Gateway,
+    /// A project, by its approval.
+    Project(&'a Approval),
+    /// A run of a query.
+    Run {
+        /// The run.
+        run: &'a RunId,
+        /// The approval it was started under.
+        approval: &'a Approval,
+        /// The organisation that asked.
+        organisation: &'a OrganisationId,
+    },
+    /// A partner register.
+    Register(&'a RegisterId),
+}
+
+/// The facts of one request in Cedar's terms.
+pub(super) struct Facts {
+    pub(super) principal: EntityUid,
+    pub(super) action: EntityUid,
+    pub(super) resource: EntityUid,
+    pub(super) entities: Vec<Entity>,
+}
+
+/// Something that has no form in Cedar's terms. The request is then denied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the request cannot be put in the policies' terms")]
+pub(super) struct NoFacts;
+
+fn uid(kind: &str, id: &str) -> Result<EntityUid, NoFacts> {
+    let kind: EntityTypeName = kind.parse().map_err(|_| NoFacts)?;
+    Ok(EntityUid::from_type_name_and_id(kind, EntityId::new(id)))
+}
+
+fn entity<const N: usize>(
+    uid: &EntityUid,
+    attributes: [(&str, RestrictedExpression); N],
+) -> Result<Entity, NoFacts> {
+    let attributes: HashMap<_, _> = attributes.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+    Entity::new(uid.clone(), attributes, HashSet::new()).map_err(|_| NoFacts)
+}
+
+fn text(text: &str) -> RestrictedExpression {
+    RestrictedExpression::new_string(text.to_owned())
+}
+
+fn project(approval: &Approval) -> Result<(EntityUid, Entity), NoFacts> {
+    let uid = uid("Project", approval.project.as_str())?;
+    let recipients = approval.recipients.iter().map(|o| text(o.as_str()));
+    let entity = entity(
+        &uid,
+        [
+            ("purpose", text(approval.purpose.as_str())),
+            ("tier", text(approval.tier.as_str())),
+            ("recipients", RestrictedExpression::new_set(recipients)),
+        ],
+    )?;
+    Ok((uid, entity))
+}
+
+/// The facts for a caller, an action and what it is done on.
+pub(super) fn facts(caller: &Caller, action: Action, on: Resource<'_>) -> Result<Facts, NoFacts> {
+    let principal = uid("Caller", caller.name())?;
+    let mut entities = vec![entity(
+        &principal,
+        [
+            ("organisation", text(caller.organisation().as_str())),
+            ("role", text(caller.role().as_str())),
+            ("name", text(caller.name())),
+        ],
+    )?];
+    let resource = match on {
+        Resource::Gateway => {
+            let gateway = uid("Gateway", "gateway")?;
+            entities.push(entity(&gateway, [])?);
+            gateway
+        }
+        Resource::Project(approval) => {
+            let (uid, entity) = project(approval)?;
+            entities.push(entity);
+            uid
+        }
+        Resource::Run { run, approval, organisation } => {
+            let (project, project_entity) = project(approval)?;
+            let run = uid("Run", run.as_str())?;
+            entities.push(project_entity);
+            entities.push(entity(
+                &run,
+                [
+                    ("project", RestrictedExpression::new_entity_uid(project)),
+                    ("organisation", text(organisation.as_str())),
+                ],
+            )?);
+            run
+        }
+        Resource::Register(register) => {
+            let uid = uid("Register", register.as_str())?;
+            entities.push(entity(&uid, [("name", text(register.as_str()))])?);
+            uid
+        }
+    };
+    Ok(Facts { principal, action: uid("Action", action.as_str())?, resource, entities })
+}

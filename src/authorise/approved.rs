@@ -1,0 +1,279 @@
+//! The step from a query to an approved query.
+
+use chrono::NaiveDate;
+
+use crate::domain::approval::VerifiedApproval;
+use crate::domain::canonical::{Canonical, Digest};
+use crate::domain::query::Query;
+use crate::domain::refusal::{Refusal, RefusalKind};
+use crate::domain::rule::Rule;
+
+use super::action::{Action, Resource};
+use super::caller::Caller;
+use super::checks;
+use super::policies::Policies;
+
+/// A query, the approval it falls under and the disclosure rule that applies. Made only by
+/// [`authorise`].
+///
+/// ```compile_fail
+/// fn forge(query: kpr::domain::query::Query, honest: kpr::authorise::ApprovedQuery) {
+///     let forged = kpr::authorise::ApprovedQuery { query, ..honest };
+/// }
+/// ```
+///
+/// ```compile_fail
+/// fn loosen(mut approved: kpr::authorise::ApprovedQuery, rule: kpr::domain::rule::Rule) {
+///     approved.rule = rule;
+/// }
+/// ```
+///
+/// What is public is reading one:
+///
+/// ```
+/// fn digest(approved: &kpr::authorise::ApprovedQuery) -> kpr::domain::canonical::Digest {
+///     assert_eq!(approved.query().project, approved.approval().approval().project);
+///     approved.query_digest()
+/// }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApprovedQuery {
+    query: Query,
+    query_digest: Digest,
+    approval: VerifiedApproval,
+    caller: Caller,
+    rule: Rule,
+    policy_digest: Digest,
+}
+
+impl ApprovedQuery {
+    /// The query.
+    #[must_use]
+    pub const fn query(&self) -> &Query {
+        &self.query
+    }
+
+    /// The digest of the query's canonical encoding.
+    #[must_use]
+    pub const fn query_digest(&self) -> Digest {
+        self.query_digest
+    }
+
+    /// The approval it falls under.
+    #[must_use]
+    pub const fn approval(&self) -> &VerifiedApproval {
+        &self.approval
+    }
+
+    /// Who asked.
+    #[must_use]
+    pub const fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// The rule that applies: the approval's, or stricter where the query asks for it.
+    #[must_use]
+    pub const fn rule(&self) -> &Rule {
+        &self.rule
+    }
+
+    /// The digest of the policies that decided.
+    #[must_use]
+    pub const fn policy_digest(&self) -> Digest {
+        self.policy_digest
+    }
+}
+
+/// Decides whether `caller` may ask `query` under `approval` on the day `today`. Everything the query
+/// touches must be covered by the approval, and the policies must permit it.
+///
+/// # Errors
+/// A [`Refusal`] for the first rule that the query breaks: which rule, and what would be accepted.
+pub fn authorise(
+    caller: &Caller,
+    query: Query,
+    approval: &VerifiedApproval,
+    policies: &Policies,
+    today: NaiveDate,
+) -> Result<ApprovedQuery, Refusal> {
+    let granted = approval.approval();
+    checks::project(&query, granted)?;
+    policies.may(caller, Action::SubmitQuery, Resource::Project(granted))?;
+    checks::recipient(caller, granted)?;
+    checks::validity(approval, today)?;
+    checks::tier(granted)?;
+    let query_digest = query
+        .digest()
+        .map_err(|_| Refusal::new(RefusalKind::Invalid, "query.encoding", "the query cannot be encoded"))?;
+    checks::listed(&query_digest, granted)?;
+    checks::datasets(&query, granted)?;
+    checks::period(&query, granted)?;
+    checks::dimensions(&query, granted)?;
+    let rule = checks::rule(&query, granted, policies)?;
+    Ok(ApprovedQuery {
+        query,
+        query_digest,
+        approval: approval.clone(),
+        caller: caller.clone(),
+        rule,
+        policy_digest: policies.digest(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Role;
+    use super::super::fixtures::*;
+    use super::*;
+    use crate::domain::approval::{Approval, Purpose, Tier};
+    use crate::domain::query::By;
+
+    fn decide(
+        query: impl FnOnce(&mut Query),
+        approval: impl FnOnce(&mut Approval),
+    ) -> Result<ApprovedQuery, Refusal> {
+        let mut asked = super::super::fixtures::query();
+        let mut granted = super::super::fixtures::approval();
+        query(&mut asked);
+        approval(&mut granted);
+        authorise(&researcher(), asked, &verified(granted), &policies(), today())
+    }
+
+    fn refused(query: impl FnOnce(&mut Query), approval: impl FnOnce(&mut Approval), code: &str) -> Refusal {
+        let refusal = decide(query, approval).unwrap_err();
+        assert_eq!(refusal.code, code, "{}", refusal.hint);
+        refusal
+    }
+
+    fn as_is<T>(_: &mut T) {}
+
+    #[test]
+    fn a_query_within_its_approval_is_approved() {
+        let approved = decide(as_is, as_is).unwrap();
+        assert_eq!(approved.rule().min_persons(), 5);
+        assert_eq!(approved.query_digest(), approved.query().digest().unwrap());
+        assert_eq!(approved.policy_digest(), policies().digest());
+        assert_eq!(approved.caller(), &researcher());
+    }
+
+    #[test]
+    fn another_project_organisation_or_role_is_refused() {
+        refused(|q| q.project = name("P-2026-0002"), as_is, "approval.other_project");
+        for caller in [
+            Caller::from_certificate(name("NTRNO-111111111"), Role::Researcher, "x".to_owned()),
+            Caller::from_certificate(name(RECIPIENT), Role::Steward, "x".to_owned()),
+            Caller::from_certificate(name(RECIPIENT), Role::Consumer, "x".to_owned()),
+        ] {
+            let refusal =
+                authorise(&caller, query(), &verified(approval()), &policies(), today()).unwrap_err();
+            assert_eq!(refusal.code, "policy.not_permitted");
+            assert!(refusal.hint.contains("names as recipient"), "{}", refusal.hint);
+        }
+    }
+
+    #[test]
+    fn prohibited_purposes_are_refused_by_name() {
+        for purpose in [Purpose::Police, Purpose::Insurance, Purpose::Employer] {
+            let refusal = refused(as_is, |a| a.purpose = purpose, "policy.purpose_prohibited");
+            assert!(refusal.hint.contains("4-1"));
+        }
+    }
+
+    #[test]
+    fn only_protected_tables_are_delivered() {
+        refused(as_is, |a| a.tier = Tier::DirectIdentifiers, "policy.direct_identifiers");
+        refused(as_is, |a| a.tier = Tier::AnonymousMicrodata, "approval.tier");
+        refused(as_is, |a| a.tier = Tier::IndirectMicrodata, "approval.tier");
+    }
+
+    #[test]
+    fn an_approval_holds_on_its_days_only() {
+        for (from, to) in [("2020-01-01", "2026-11-21"), ("2026-11-23", "2027-01-01")] {
+            refused(as_is, |a| a.valid = period(from, to), "approval.not_valid_today");
+        }
+        assert!(decide(as_is, |a| a.valid = period("2026-11-22", "2026-11-22")).is_ok());
+    }
+
+    #[test]
+    fn a_list_of_queries_admits_no_other() {
+        let digest = query().digest().unwrap();
+        assert!(decide(as_is, |a| a.queries = vec![digest]).is_ok());
+        refused(
+            |q| q.title = "Another".to_owned(),
+            |a| a.queries = vec![digest],
+            "approval.query_not_listed",
+        );
+    }
+
+    #[test]
+    fn datasets_and_variables_must_be_granted() {
+        let refusal = refused(|q| q.cohort.dataset = name("referral"), as_is, "approval.dataset_not_granted");
+        assert!(refusal.hint.contains("NPR/episode"), "{}", refusal.hint);
+        refused(|q| q.outcomes[1].register = name("DAR"), as_is, "approval.dataset_not_granted");
+        let refusal = refused(
+            |q| q.cohort.conditions.push(condition("hovedtilstand", &["F20"])),
+            as_is,
+            "approval.variable_not_granted",
+        );
+        assert!(refusal.hint.contains("fagomrade"), "{}", refusal.hint);
+        refused(|q| q.cohort.index_date = name("inndato"), as_is, "approval.variable_not_granted");
+        refused(|q| q.outcomes[0].date = name("klokkeslett"), as_is, "approval.variable_not_granted");
+        refused(
+            |q| q.outcomes[2].conditions.push(condition("fritakskode", &["1"])),
+            as_is,
+            "approval.variable_not_granted",
+        );
+    }
+
+    #[test]
+    fn rows_must_be_within_those_granted() {
+        refused(|q| q.cohort.conditions.clear(), as_is, "approval.rows_not_granted");
+        let refusal = refused(
+            |q| q.cohort.conditions[0].any_of.push("2".to_owned()),
+            as_is,
+            "approval.rows_not_granted",
+        );
+        assert!(refusal.hint.contains("omsorgsniva in 1"), "{}", refusal.hint);
+        assert!(
+            decide(
+                |q| {
+                    q.cohort.conditions[1].any_of.pop();
+                },
+                as_is
+            )
+            .is_ok()
+        );
+    }
+
+    #[test]
+    fn follow_up_must_end_within_the_data_period() {
+        assert!(decide(as_is, |a| a.data_period = period("2024-01-01", "2025-06-29")).is_ok());
+        let refusal = refused(
+            as_is,
+            |a| a.data_period = period("2024-01-01", "2025-06-28"),
+            "approval.period_not_granted",
+        );
+        assert!(refusal.hint.contains("2025-06-29"), "{}", refusal.hint);
+        refused(as_is, |a| a.data_period = period("2024-01-02", "2025-12-31"), "approval.period_not_granted");
+    }
+
+    #[test]
+    fn dimensions_must_be_granted_with_their_code_list() {
+        let refusal = refused(
+            |q| q.by[1] = By { variable: name("age"), code_list: name("age_10") },
+            as_is,
+            "approval.dimension_not_granted",
+        );
+        assert!(refusal.hint.contains("age by age_4"), "{}", refusal.hint);
+    }
+
+    #[test]
+    fn a_rule_can_be_made_stricter_never_looser() {
+        assert_eq!(decide(|q| q.min_persons = Some(8), as_is).unwrap().rule().min_persons(), 8);
+        assert_eq!(decide(|q| q.min_persons = Some(5), as_is).unwrap().rule().min_persons(), 5);
+        refused(|q| q.min_persons = Some(4), as_is, "rule.looser");
+        refused(|q| q.min_persons = Some(0), as_is, "rule.looser");
+        refused(|q| q.min_persons = Some(Rule::MOST + 1), as_is, "rule.out_of_range");
+        refused(as_is, |a| a.rule = name("none"), "rule.unknown");
+    }
+}

@@ -1,0 +1,220 @@
+//! The checks of a query against its approval, one rule each. A refusal names the rule and what the
+//! approval would accept, in names of the approval and the catalogue.
+
+use chrono::{Days, NaiveDate};
+
+use crate::domain::approval::{Approval, Grant, Tier, VerifiedApproval};
+use crate::domain::canonical::Digest;
+use crate::domain::ids::{DatasetId, RegisterId, VariableId};
+use crate::domain::period::Period;
+use crate::domain::query::{Condition, Query};
+use crate::domain::refusal::{Refusal, RefusalKind};
+use crate::domain::rule::Rule;
+
+use super::caller::Caller;
+use super::policies::Policies;
+
+fn unmet(code: &'static str, hint: impl Into<String>) -> Refusal {
+    Refusal::new(RefusalKind::Precondition, code, hint)
+}
+
+fn joined<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// The approval is the one of the project that the query names.
+pub(super) fn project(query: &Query, approval: &Approval) -> Result<(), Refusal> {
+    if query.project == approval.project {
+        Ok(())
+    } else {
+        Err(unmet(
+            "approval.other_project",
+            format!("the approval is of project {}; the query must name that project", approval.project),
+        ))
+    }
+}
+
+/// The caller's organisation is a recipient. The policies say so too; this holds whatever they say.
+pub(super) fn recipient(caller: &Caller, approval: &Approval) -> Result<(), Refusal> {
+    if approval.recipients.contains(caller.organisation()) {
+        Ok(())
+    } else {
+        Err(Refusal::new(
+            RefusalKind::Denied,
+            "approval.not_a_recipient",
+            format!(
+                "{} is not a recipient of project {}; the approval must name it",
+                caller.organisation(),
+                approval.project
+            ),
+        ))
+    }
+}
+
+/// The approval is valid today.
+pub(super) fn validity(approval: &VerifiedApproval, today: NaiveDate) -> Result<(), Refusal> {
+    let valid = approval.approval().valid;
+    if approval.is_valid_on(today) {
+        Ok(())
+    } else {
+        Err(unmet(
+            "approval.not_valid_today",
+            format!("the approval is valid from {} to {}; today is {today}", valid.from(), valid.to()),
+        ))
+    }
+}
+
+/// The approval is for protected tables, which is what a query gives.
+pub(super) fn tier(approval: &Approval) -> Result<(), Refusal> {
+    if approval.tier == Tier::ProtectedTables {
+        Ok(())
+    } else {
+        Err(unmet(
+            "approval.tier",
+            format!(
+                "the approval is for tier {}; a query for a table needs tier {}",
+                approval.tier.as_str(),
+                Tier::ProtectedTables.as_str()
+            ),
+        ))
+    }
+}
+
+/// If the approval lists queries, this is one of them.
+pub(super) fn listed(digest: &Digest, approval: &Approval) -> Result<(), Refusal> {
+    if approval.queries.is_empty() || approval.queries.contains(digest) {
+        Ok(())
+    } else {
+        Err(unmet(
+            "approval.query_not_listed",
+            format!(
+                "the approval admits only the queries with these digests: {}; this one has {digest}",
+                joined(&approval.queries)
+            ),
+        ))
+    }
+}
+
+/// Every dataset is granted, with the variables used and the rows asked for.
+pub(super) fn datasets(query: &Query, approval: &Approval) -> Result<(), Refusal> {
+    let cohort = &query.cohort;
+    dataset(approval, &cohort.register, &cohort.dataset, &cohort.index_date, &cohort.conditions)?;
+    query.outcomes.iter().try_for_each(|outcome| {
+        dataset(approval, &outcome.register, &outcome.dataset, &outcome.date, &outcome.conditions)
+    })
+}
+
+fn dataset(
+    approval: &Approval,
+    register: &RegisterId,
+    dataset: &DatasetId,
+    date: &VariableId,
+    conditions: &[Condition],
+) -> Result<(), Refusal> {
+    let grant = approval.grant(register, dataset).ok_or_else(|| {
+        let granted = approval.grants.iter().map(|g| format!("{}/{}", g.register, g.dataset));
+        unmet(
+            "approval.dataset_not_granted",
+            format!("{register}/{dataset} is not granted; granted are: {}", joined(granted)),
+        )
+    })?;
+    let mut used = conditions.iter().map(|c| &c.variable).chain([date]);
+    if let Some(variable) = used.find(|variable| !grant.variables.contains(variable)) {
+        return Err(unmet(
+            "approval.variable_not_granted",
+            format!(
+                "{register}/{dataset}: variable {variable} is not granted; granted are: {}",
+                joined(&grant.variables)
+            ),
+        ));
+    }
+    if grant.admits(conditions) {
+        return Ok(());
+    }
+    Err(unmet(
+        "approval.rows_not_granted",
+        format!(
+            "{register}/{dataset}: the query must keep to the rows granted, with each of these conditions \
+             or a narrower one: {}",
+            rows(grant)
+        ),
+    ))
+}
+
+fn rows(grant: &Grant) -> String {
+    let conditions = grant.conditions.iter().map(|c| format!("{} in {}", c.variable, c.any_of.join("|")));
+    conditions.collect::<Vec<_>>().join(" and ")
+}
+
+/// The cohort's period and the longest follow-up after it lie within the data period.
+pub(super) fn period(query: &Query, approval: &Approval) -> Result<(), Refusal> {
+    let asked = query.cohort.period;
+    let follow_up = query.outcomes.iter().map(|o| o.within_days).max().unwrap_or(0);
+    let needed = asked
+        .to()
+        .checked_add_days(Days::new(follow_up.into()))
+        .and_then(|end| Period::new(asked.from(), end).ok())
+        .ok_or_else(|| Refusal::new(RefusalKind::Invalid, "query.period", "the period is not a real one"))?;
+    if approval.data_period.covers(&needed) {
+        return Ok(());
+    }
+    Err(unmet(
+        "approval.period_not_granted",
+        format!(
+            "the query is about {} to {}, {follow_up} days of follow-up included; the approval covers {} to {}",
+            needed.from(),
+            needed.to(),
+            approval.data_period.from(),
+            approval.data_period.to()
+        ),
+    ))
+}
+
+/// Every dimension is granted with its code list.
+pub(super) fn dimensions(query: &Query, approval: &Approval) -> Result<(), Refusal> {
+    match query.by.iter().find(|by| !approval.dimensions.contains(by)) {
+        None => Ok(()),
+        Some(by) => {
+            let granted = approval.dimensions.iter().map(|g| format!("{} by {}", g.variable, g.code_list));
+            Err(unmet(
+                "approval.dimension_not_granted",
+                format!(
+                    "dimension {} by {} is not granted; granted are: {}",
+                    by.variable,
+                    by.code_list,
+                    joined(granted)
+                ),
+            ))
+        }
+    }
+}
+
+/// The approval's rule, or a stricter one where the query asks for it.
+pub(super) fn rule(query: &Query, approval: &Approval, policies: &Policies) -> Result<Rule, Refusal> {
+    let rule = policies.rule(&approval.rule).ok_or_else(|| {
+        unmet(
+            "rule.unknown",
+            format!(
+                "the approval names rule {}, which the policies do not have; they have: {}",
+                approval.rule,
+                joined(policies.rule_ids())
+            ),
+        )
+    })?;
+    match query.min_persons {
+        Some(asked) if asked < rule.min_persons() => Err(unmet(
+            "rule.looser",
+            format!(
+                "rule {} asks for at least {} persons in a cell; a query may ask for more, not for fewer",
+                rule.id(),
+                rule.min_persons()
+            ),
+        )),
+        Some(asked) if asked > Rule::MOST => Err(Refusal::new(
+            RefusalKind::Invalid,
+            "rule.out_of_range",
+            format!("min_persons may be at most {}", Rule::MOST),
+        )),
+        asked => Ok(rule.tightened(asked)),
+    }
+}

@@ -1,0 +1,131 @@
+//! An approval, a query that falls under it and a caller who may ask it, for unit tests.
+
+use std::path::Path;
+
+use chrono::NaiveDate;
+use ed25519_dalek::SigningKey;
+
+use super::{ApprovedQuery, Caller, Policies, Role, authorise};
+use crate::domain::approval::{
+    Approval, Grant, Purpose, SignedApproval, StewardKey, StewardSignature, Tier, VerifiedApproval,
+};
+use crate::domain::period::Period;
+use crate::domain::query::{By, Cohort, Condition, Outcome, Query};
+
+pub(crate) const RECIPIENT: &str = "NTRNO-983744516";
+
+pub(crate) fn name<T: TryFrom<String, Error: std::fmt::Debug>>(text: &str) -> T {
+    T::try_from(text.to_owned()).unwrap()
+}
+
+pub(crate) fn today() -> NaiveDate {
+    "2026-11-22".parse().unwrap()
+}
+
+pub(crate) fn period(from: &str, to: &str) -> Period {
+    Period::new(from.parse().unwrap(), to.parse().unwrap()).unwrap()
+}
+
+pub(crate) fn condition(variable: &str, any_of: &[&str]) -> Condition {
+    Condition { variable: name(variable), any_of: any_of.iter().map(|&v| v.to_owned()).collect() }
+}
+
+pub(crate) fn researcher() -> Caller {
+    Caller::from_certificate(name(RECIPIENT), Role::Researcher, "analysis".to_owned())
+}
+
+pub(crate) fn policies() -> Policies {
+    Policies::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("policies")).unwrap()
+}
+
+/// The question of the demo: GP contact within 30, 90 and 180 days of psychiatric discharge.
+pub(crate) fn query() -> Query {
+    Query {
+        project: name("P-2026-0001"),
+        title: "GP contact after discharge from psychiatric inpatient care".to_owned(),
+        cohort: Cohort {
+            register: name("NPR"),
+            dataset: name("episode"),
+            conditions: vec![condition("omsorgsniva", &["1"]), condition("fagomrade", &["310", "320"])],
+            index_date: name("utdato"),
+            period: period("2024-01-01", "2024-12-31"),
+        },
+        outcomes: [30_u16, 90, 180]
+            .map(|within_days| Outcome {
+                name: name(&format!("gp_{within_days}")),
+                register: name("KPR"),
+                dataset: name("kuhr_contact"),
+                conditions: vec![condition("tjenestetype", &["1"]), condition("kontakttype", &["3"])],
+                date: name("dato"),
+                within_days,
+            })
+            .to_vec(),
+        by: dimensions(),
+        min_persons: None,
+    }
+}
+
+fn dimensions() -> Vec<By> {
+    [("sex", "sex"), ("age", "age_4"), ("municipality", "region")]
+        .map(|(variable, list)| By { variable: name(variable), code_list: name(list) })
+        .to_vec()
+}
+
+/// An approval that covers [`query`] and not much more.
+pub(crate) fn approval() -> Approval {
+    let variables = |names: &[&str]| names.iter().map(|n| name(n)).collect();
+    Approval {
+        project: name("P-2026-0001"),
+        version: 1,
+        title: "Follow-up after psychiatric inpatient care".to_owned(),
+        rek_reference: "REK 2026/1".to_owned(),
+        purpose: Purpose::Research,
+        legal_basis: "GDPR art. 6(1)e, 9(2)j".to_owned(),
+        recipients: vec![name(RECIPIENT)],
+        grants: vec![
+            Grant {
+                register: name("NPR"),
+                dataset: name("episode"),
+                variables: variables(&["omsorgsniva", "fagomrade", "utdato"]),
+                conditions: vec![condition("omsorgsniva", &["1"])],
+            },
+            Grant {
+                register: name("KPR"),
+                dataset: name("kuhr_contact"),
+                variables: variables(&["tjenestetype", "kontakttype", "dato"]),
+                conditions: vec![],
+            },
+        ],
+        data_period: period("2024-01-01", "2025-12-31"),
+        dimensions: dimensions(),
+        tier: Tier::ProtectedTables,
+        rule: name("tables-5"),
+        valid: period("2026-01-01", "2027-12-31"),
+        queries: vec![],
+    }
+}
+
+/// Two stewards' keys, and nobody's outside tests.
+pub(crate) fn stewards() -> [(SigningKey, StewardKey); 2] {
+    [("steward-a", 1_u8), ("steward-b", 2)].map(|(steward, seed)| {
+        let key = SigningKey::from_bytes(&[seed; 32]);
+        let public = StewardKey { steward: name(steward), key: key.verifying_key() };
+        (key, public)
+    })
+}
+
+pub(crate) fn signed(approval: Approval) -> SignedApproval {
+    let signatures = stewards()
+        .iter()
+        .map(|(key, public)| StewardSignature::sign(&approval, public.steward.clone(), key).unwrap())
+        .collect();
+    SignedApproval { approval, signatures }
+}
+
+pub(crate) fn verified(approval: Approval) -> VerifiedApproval {
+    signed(approval).verify(&stewards().map(|(_, public)| public)).unwrap()
+}
+
+pub(crate) fn approved(query: Query) -> ApprovedQuery {
+    authorise(&researcher(), query, &verified(approval()), &policies(), today()).unwrap()
+}
