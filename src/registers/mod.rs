@@ -9,6 +9,10 @@
 //!
 //! A delivery is taken in whole or not at all. What is kept carries `person_no` and no identity number.
 
+pub mod delivery;
+mod hash;
 pub mod intake;
+pub mod snapshot;
 
 pub use intake::IdentityIntake;
+pub use snapshot::Snapshot;
