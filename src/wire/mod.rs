@@ -4,6 +4,7 @@ pub mod access;
 pub mod client;
 mod deadline;
 mod peer;
+pub mod pki;
 mod recorder;
 pub mod serve;
 pub mod standard;
