@@ -231,6 +231,7 @@ pub enum ApprovalError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedApproval {
     approval: Approval,
+    signatures: Vec<StewardSignature>,
     digest: Digest,
     stewards: Vec<StewardId>,
 }
@@ -240,6 +241,12 @@ impl VerifiedApproval {
     #[must_use]
     pub const fn approval(&self) -> &Approval {
         &self.approval
+    }
+
+    /// The approval with its signatures, for another party that verifies them itself.
+    #[must_use]
+    pub fn signed(&self) -> SignedApproval {
+        SignedApproval { approval: self.approval.clone(), signatures: self.signatures.clone() }
     }
 
     /// Its digest.
@@ -291,6 +298,11 @@ impl SignedApproval {
         if stewards.len() < Self::SIGNATURES {
             return Err(ApprovalError::TooFewSignatures(stewards.len()));
         }
-        Ok(VerifiedApproval { approval: self.approval.clone(), digest, stewards })
+        Ok(VerifiedApproval {
+            approval: self.approval.clone(),
+            signatures: self.signatures.clone(),
+            digest,
+            stewards,
+        })
     }
 }

@@ -1,0 +1,249 @@
+//! The plan of an approved query.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::catalogue::Catalogue;
+use super::error::PlanError;
+use super::grouping::Grouping;
+use super::{shape, validate};
+use crate::authorise::ApprovedQuery;
+use crate::domain::canonical::{Canonical, CanonicalError, Digest};
+use crate::domain::ids::{DatasetId, OrderId, RegisterId, RunId, VariableId};
+use crate::domain::order::LinkageOrder;
+use crate::domain::query::{Condition, Outcome, Query};
+use crate::domain::table::TableShape;
+
+/// One search for events after the index date. Outcomes that differ only in their window share it: the
+/// first event decides all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Follow {
+    /// The register that holds the events.
+    pub register: RegisterId,
+    /// The dataset that holds the events.
+    pub dataset: DatasetId,
+    /// What an event must fulfil.
+    pub conditions: Vec<Condition>,
+    /// The date variable of the event.
+    pub date: VariableId,
+    /// The outcomes it decides: the index of the measure, and the days an event counts after the index
+    /// date.
+    pub windows: Vec<(usize, u16)>,
+}
+
+impl Follow {
+    /// The longest window, in days.
+    #[must_use]
+    pub fn longest(&self) -> u16 {
+        self.windows.iter().map(|(_, days)| *days).max().unwrap_or(0)
+    }
+}
+
+/// An approved query all of whose names exist, the table it makes and how. Made only by [`plan`]:
+///
+/// ```compile_fail,E0451
+/// fn forge(approved: kpr::authorise::ApprovedQuery) -> kpr::plan::QueryPlan {
+///     kpr::plan::QueryPlan { approved, ..todo!() }
+/// }
+/// ```
+#[derive(Debug)]
+pub struct QueryPlan {
+    approved: ApprovedQuery,
+    shape: TableShape,
+    groupings: Vec<Grouping>,
+    follows: Vec<Follow>,
+    steps: Vec<String>,
+    digest: Digest,
+}
+
+/// Plans an approved query over a population that lives in these municipalities.
+///
+/// # Errors
+/// [`PlanError`]: a name that does not exist or stands where it cannot, or a table that is too large.
+pub fn plan(
+    approved: ApprovedQuery,
+    catalogue: &Catalogue,
+    municipalities: &BTreeSet<String>,
+) -> Result<QueryPlan, PlanError> {
+    let query = approved.query();
+    let parts = Parts::of(query, catalogue, municipalities)?;
+    let digest = Digest::of_bytes(
+        "kpr/query-plan/v1",
+        &[
+            *query.digest()?.as_bytes(),
+            *approved.approval().digest().as_bytes(),
+            *approved.policy_digest().as_bytes(),
+            *catalogue.digest().as_bytes(),
+            *Digest::of_bytes("kpr/table-shape/v1", &encoded(&parts.shape)?).as_bytes(),
+        ]
+        .concat(),
+    );
+    let steps = steps(&approved, &parts, catalogue);
+    let Parts { shape, groupings, follows } = parts;
+    Ok(QueryPlan { approved, shape, groupings, follows, steps, digest })
+}
+
+fn encoded(shape: &TableShape) -> Result<Vec<u8>, PlanError> {
+    serde_json::to_vec(shape).map_err(|_| CanonicalError::NotEncodable("table shape").into())
+}
+
+/// What follows from the query and the catalogue alone.
+pub(super) struct Parts {
+    pub(super) shape: TableShape,
+    pub(super) groupings: Vec<Grouping>,
+    pub(super) follows: Vec<Follow>,
+}
+
+impl Parts {
+    pub(super) fn of(
+        query: &Query,
+        catalogue: &Catalogue,
+        municipalities: &BTreeSet<String>,
+    ) -> Result<Self, PlanError> {
+        validate::query(query, catalogue)?;
+        let shape = shape::shape(query, catalogue, municipalities)?;
+        let groupings = shape
+            .dimensions
+            .iter()
+            .map(|d| Grouping::new(&d.variable, &d.codes).map_err(|e| PlanError::Catalogue(e.to_string())))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { shape, groupings, follows: follows(&query.outcomes) })
+    }
+}
+
+fn follows(outcomes: &[Outcome]) -> Vec<Follow> {
+    let mut follows: Vec<Follow> = Vec::new();
+    for (outcome, measure) in outcomes.iter().zip(1..) {
+        let window = (measure, outcome.within_days);
+        let same = |f: &&mut Follow| {
+            f.register == outcome.register
+                && f.dataset == outcome.dataset
+                && f.conditions == outcome.conditions
+                && f.date == outcome.date
+        };
+        match follows.iter_mut().find(same) {
+            Some(follow) => follow.windows.push(window),
+            None => follows.push(Follow {
+                register: outcome.register.clone(),
+                dataset: outcome.dataset.clone(),
+                conditions: outcome.conditions.clone(),
+                date: outcome.date.clone(),
+                windows: vec![window],
+            }),
+        }
+    }
+    follows
+}
+
+fn described(conditions: &[Condition]) -> String {
+    let one = |c: &Condition| format!("{} in {}", c.variable, c.any_of.join("/"));
+    match conditions {
+        [] => "all rows".to_owned(),
+        some => some.iter().map(one).collect::<Vec<_>>().join(" and "),
+    }
+}
+
+/// What would be done, for people. Only names and codes of the catalogue: no data has been touched.
+fn steps(approved: &ApprovedQuery, parts: &Parts, catalogue: &Catalogue) -> Vec<String> {
+    let query = approved.query();
+    let cohort = &query.cohort;
+    let paragraph = |id| catalogue.register(id).map_or("", |r| r.paragraph.as_str());
+    let (from, to) = (cohort.period.from(), cohort.period.to());
+    let mut steps = vec![
+        format!(
+            "order from {} ({}): dataset {}, {}, {} from {from} to {to}; column {} and a linkage code",
+            cohort.register,
+            paragraph(&cohort.register),
+            cohort.dataset,
+            described(&cohort.conditions),
+            cohort.index_date,
+            cohort.index_date,
+        ),
+        format!("index date: each person's earliest {}", cohort.index_date),
+    ];
+    for follow in &parts.follows {
+        let days: Vec<String> = follow.windows.iter().map(|(_, days)| days.to_string()).collect();
+        steps.push(format!(
+            "look in {} ({}), dataset {}: {}, {} within {} days after the index date",
+            follow.register,
+            paragraph(&follow.register),
+            follow.dataset,
+            described(&follow.conditions),
+            follow.date,
+            days.join(", "),
+        ));
+    }
+    let by: Vec<String> = query.by.iter().map(|by| format!("{} ({})", by.variable, by.code_list)).collect();
+    let by = if by.is_empty() { "nothing".to_owned() } else { by.join(", ") };
+    let measures = parts.shape.measures.len();
+    steps.push(format!(
+        "count distinct persons by {by}, with all margins: {} cells of {measures} measures",
+        parts.shape.cells()
+    ));
+    let rule = approved.rule();
+    steps.push(format!("protect under rule {} with at least {} persons", rule.id(), rule.min_persons()));
+    steps
+}
+
+impl QueryPlan {
+    /// The most rows that are taken of a partner. All of Norway has some six million episodes a year.
+    pub const MOST_ROWS: u64 = 20_000_000;
+
+    /// The approved query.
+    #[must_use]
+    pub const fn approved(&self) -> &ApprovedQuery {
+        &self.approved
+    }
+
+    /// The shape of the table, with every margin.
+    #[must_use]
+    pub const fn shape(&self) -> &TableShape {
+        &self.shape
+    }
+
+    /// How each dimension of the shape places a person, in the same order.
+    #[must_use]
+    pub fn groupings(&self) -> &[Grouping] {
+        &self.groupings
+    }
+
+    /// The searches for events after the index date.
+    #[must_use]
+    pub fn follows(&self) -> &[Follow] {
+        &self.follows
+    }
+
+    /// What would be done, for people.
+    #[must_use]
+    pub fn steps(&self) -> &[String] {
+        &self.steps
+    }
+
+    /// The digest of query, approval, policies, catalogue and shape.
+    #[must_use]
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The order to the partner register for one run. The partner sends the index date only: everything
+    /// else it is asked about is in the filter.
+    #[must_use]
+    pub fn order(&self, id: OrderId, run: RunId, now: DateTime<Utc>, lifetime: TimeDelta) -> LinkageOrder {
+        let cohort = &self.approved.query().cohort;
+        LinkageOrder {
+            id,
+            run,
+            register: cohort.register.clone(),
+            dataset: cohort.dataset.clone(),
+            columns: vec![cohort.index_date.clone()],
+            conditions: cohort.conditions.clone(),
+            date: cohort.index_date.clone(),
+            period: cohort.period,
+            issued: now,
+            expires: now + lifetime,
+            max_rows: Self::MOST_ROWS,
+            approval: self.approved.approval().signed(),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The plan against the catalogue that the project ships.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::query_plan::Parts;
+use super::*;
+use crate::authorise::fixtures::{approved, condition, query};
+use crate::domain::codelist::{Code, CodeList};
+use crate::domain::ids::{CodeListId, DatasetId, RegisterId, VariableId};
+use crate::domain::order::OrderError;
+use crate::domain::query::{By, Outcome, Query};
+
+fn catalogue() -> Catalogue {
+    Catalogue::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/policies"))).unwrap()
+}
+
+fn variable(text: &str) -> VariableId {
+    VariableId::new(text).unwrap()
+}
+
+fn by(name: &str, list: &str) -> By {
+    By { variable: variable(name), code_list: CodeListId::new(list).unwrap() }
+}
+
+fn outcome(days: u16) -> Outcome {
+    let first = query().outcomes.remove(0);
+    Outcome { name: variable(&format!("gp_{days}")), within_days: days, ..first }
+}
+
+fn parts(change: impl Fn(&mut Query)) -> Result<Parts, PlanError> {
+    let mut query = query();
+    change(&mut query);
+    Parts::of(&query, &catalogue(), &BTreeSet::from(["0301".to_owned(), "1103".to_owned()]))
+}
+
+fn refused(change: impl Fn(&mut Query)) -> String {
+    parts(change).err().expect("a refusal").to_string()
+}
+
+#[test]
+fn the_main_question_has_its_shape() {
+    let parts = parts(|_| {}).unwrap();
+    let region = &parts.shape.dimensions[2].codes;
+    let codes: Vec<&str> = region.codes().iter().map(|c| c.code.as_str()).collect();
+    assert_eq!(codes, [CodeList::TOTAL, "03", "0301", "11", "1103", "99", "9999"]);
+    assert_eq!(parts.shape.cells(), 3 * 5 * 7);
+    let nested: Vec<_> = parts.shape.measures.iter().map(|m| m.nested_in.clone()).collect();
+    assert_eq!(nested, [vec![], vec![0, 2, 3], vec![0, 3], vec![0]]);
+    assert_eq!(parts.follows.len(), 1);
+    assert_eq!(parts.follows[0].windows, [(1, 30), (2, 90), (3, 180)]);
+    assert_eq!(parts.follows[0].longest(), 180);
+    assert_eq!(parts.groupings.len(), 3);
+}
+
+#[test]
+fn the_plan_orders_index_dates_only_under_the_signed_approval() {
+    let plan =
+        |query: Query| plan(approved(query), &catalogue(), &BTreeSet::from(["0301".to_owned()])).unwrap();
+    let made = plan(query());
+    let now = "2026-11-22T12:00:00Z".parse().unwrap();
+    let order = made.order(
+        format!("o-{}", "a".repeat(32)).try_into().unwrap(),
+        format!("r-{}", "b".repeat(32)).try_into().unwrap(),
+        now,
+        chrono::TimeDelta::minutes(5),
+    );
+    assert_eq!(order.columns, [variable("utdato")]);
+    assert_eq!(order.date, variable("utdato"));
+    let verified = made.approved().approval();
+    assert_eq!(order.check(verified, now), Ok(()));
+    assert_eq!(order.check(verified, now + chrono::TimeDelta::minutes(6)), Err(OrderError::Stale));
+    assert_eq!(order.approval.signatures.len(), 2);
+    assert_eq!(made.digest(), plan(query()).digest());
+    assert_ne!(made.digest(), plan(Query { min_persons: Some(7), ..query() }).digest());
+    assert!(made.steps().iter().any(|s| s.contains("kuhr_contact") && s.contains("30, 90, 180")));
+}
+
+#[test]
+fn outcomes_of_other_events_are_followed_apart() {
+    let parts = parts(|q| q.outcomes[1].conditions[0].any_of = vec!["2".to_owned()]).unwrap();
+    assert_eq!(parts.follows.len(), 2);
+    let nested: Vec<_> = parts.shape.measures.iter().map(|m| m.nested_in.clone()).collect();
+    assert_eq!(nested, [vec![], vec![0, 3], vec![0], vec![0]]);
+}
+
+#[test]
+fn a_wrong_code_names_its_variable_and_the_accepted_codes_but_not_itself() {
+    let refusal = refused(|q| q.cohort.conditions[0].any_of.push("02813299997".to_owned()));
+    assert!(refusal.contains("omsorgsniva") && refusal.contains("1, 2, 3, 8"), "{refusal}");
+    assert!(!refusal.contains("02813299997"), "{refusal}");
+    let refusal = refused(|q| q.outcomes[0].conditions[0].any_of = vec!["15".to_owned()]);
+    assert!(refusal.contains("tjenestetype") && refusal.contains("13, 14"), "{refusal}");
+    let refusal = refused(|q| q.cohort.conditions.push(condition("hovedtilstand", &["02813299997"])));
+    assert!(refusal.contains("hovedtilstand") && !refusal.contains("02813299997"), "{refusal}");
+    // A total is a margin, not a value that a row has.
+    assert!(refused(|q| q.cohort.conditions.push(condition("kommunenr", &["Total"]))).contains("kommunenr"));
+}
+
+#[test]
+fn names_that_do_not_exist_are_refused_with_those_that_do() {
+    let freg = RegisterId::new("FREG").unwrap();
+    for (refusal, expected) in [
+        (refused(|q| q.cohort.register = RegisterId::new("XYZ").unwrap()), "FREG, KPR, NPR"),
+        (refused(|q| q.cohort.register = RegisterId::new("KPR").unwrap()), "partner register: NPR"),
+        (refused(|q| q.outcomes[0].register = freg.clone()), "outcomes come from KPR"),
+        (refused(|q| q.outcomes[0].dataset = DatasetId::new("x").unwrap()), "kuhr_contact, kuhr_diagnosis"),
+        (refused(|q| q.cohort.index_date = variable("dato")), "inndato, utdato"),
+        (refused(|q| q.cohort.index_date = variable("sektor")), "takes one of inndato, utdato"),
+        (refused(|q| q.cohort.conditions[0].variable = variable("utdato")), "takes one of omsorgsniva"),
+        (refused(|q| q.cohort.conditions[0].any_of.clear()), "from 1 to 1000"),
+        (refused(|q| q.by[1] = by("age", "region")), "age_4, age_10"),
+        (refused(|q| q.by[1] = by("income", "age_4")), "sex, age, municipality"),
+        (refused(|q| q.by[1] = by("sex", "sex")), "sex occurs twice"),
+        (refused(|q| q.outcomes[1].name = variable("gp_30")), "gp_30"),
+        (refused(|q| q.outcomes[1].name = variable("persons")), "persons"),
+        (refused(|q| q.outcomes[1].name = variable("gp_30_share")), "_share"),
+        (refused(|q| q.outcomes[1].within_days = 30), "gp_30 and gp_90 are the same"),
+        (refused(|q| q.title = "x\ny".to_owned()), "title"),
+        (refused(|q| q.outcomes = vec![outcome(1); 9]), "at most 8 outcomes"),
+    ] {
+        assert!(refusal.contains(expected), "{refusal}");
+    }
+}
+
+#[test]
+fn the_finest_national_table_is_made_and_a_larger_one_refused() {
+    let mut catalogue = catalogue();
+    let region = CodeListId::new("region").unwrap();
+    let codes = |c: &Catalogue| -> BTreeSet<String> {
+        c.code_list(&region).unwrap().codes().iter().map(|c| c.code.clone()).collect()
+    };
+    let mut finest = query();
+    finest.by[1] = by("age", "age_10");
+    finest.outcomes = (1..=8).map(outcome).collect();
+    assert!(Parts::of(&finest, &catalogue, &codes(&catalogue)).is_ok());
+
+    let list = catalogue.code_list(&region).unwrap();
+    let extra = (0..2000).map(|n| Code { code: format!("x{n}"), label: "x".to_owned(), parent: Some(0) });
+    let codes_of_larger = list.codes().iter().cloned().chain(extra).collect();
+    let larger = CodeList::new(region.clone(), String::new(), codes_of_larger).unwrap();
+    catalogue.code_lists.insert(region.clone(), larger);
+    let refusal = Parts::of(&finest, &catalogue, &codes(&catalogue)).err().unwrap();
+    assert!(matches!(refusal, PlanError::Cells { cells: 705_375, most: 400_000 }), "{refusal}");
+}
+
+#[test]
+fn a_file_with_an_unknown_field_or_an_unknown_list_is_refused() {
+    let register = "register = \"FREG\"\nlabel = \"x\"\nparagraph = \"x\"\nsource = \"population\"\n";
+    let variable =
+        "[[dataset]]\nid = \"d\"\nlabel = \"x\"\n[[dataset.variable]]\nid = \"v\"\nlabel = \"x\"\n";
+    let load = |text: String| {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("registers")).unwrap();
+        std::fs::create_dir(dir.path().join("codelists")).unwrap();
+        std::fs::write(dir.path().join("registers/freg.toml"), text).unwrap();
+        std::fs::write(dir.path().join("codelists/sex.csv"), "code,label,parent\nTotal,All,\n1,Men,Total\n")
+            .unwrap();
+        Catalogue::load(dir.path()).map(|c| c.digest())
+    };
+    let rest = "kind = \"code\"\nrole = \"quasi\"\n";
+    let good = load(format!("{register}{variable}{rest}code_list = \"sex\"\n")).unwrap();
+    let other = load(format!("{register}{variable}{rest}open = true\n")).unwrap();
+    assert_ne!(good, other);
+    for (text, expected) in [
+        (format!("colour = 1\n{register}{variable}{rest}open = true\n"), "unknown field"),
+        (format!("{register}{variable}{rest}code_list = \"nothing\"\n"), "no code list nothing"),
+        (format!("{register}{variable}{rest}"), "exactly one of"),
+        (format!("{register}{variable}kind = \"date\"\nrole = \"quasi\"\nopen = true\n"), "only a code"),
+        (format!("{register}{variable}kind = \"date\"\nrole = \"secret\"\n"), "unknown variant"),
+        (
+            format!("{}{variable}{rest}open = true\n", register.replace("population", "own")),
+            "exactly one register",
+        ),
+    ] {
+        let refusal = load(text).unwrap_err().to_string();
+        assert!(refusal.contains(expected), "{refusal}");
+    }
+}

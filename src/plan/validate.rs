@@ -1,0 +1,176 @@
+//! Whether every name in a query exists and stands where it can.
+
+use std::collections::HashSet;
+use std::fmt::Display;
+
+use super::catalogue::{Catalogue, Dataset, Register, RegisterSource, Values, VariableKind, VariableRole};
+use super::error::PlanError;
+use crate::domain::ids::{DatasetId, RegisterId, VariableId};
+use crate::domain::query::{By, Condition, Query};
+
+/// The most characters a title may have.
+const MOST_TITLE: usize = 200;
+/// The most accepted names or codes that a refusal lists.
+const MOST_LISTED: usize = 30;
+
+/// The accepted things as one text, cut off where it would no longer be read.
+fn listed<T: Display>(things: impl Iterator<Item = T>) -> String {
+    let things: Vec<String> = things.map(|t| t.to_string()).collect();
+    let more = things.len().saturating_sub(MOST_LISTED);
+    let mut text = things.into_iter().take(MOST_LISTED).collect::<Vec<_>>().join(", ");
+    if text.is_empty() {
+        text.push_str("none");
+    }
+    if more > 0 {
+        text.push_str(&format!(" and {more} more"));
+    }
+    text
+}
+
+/// Checks everything in `query` against the catalogue.
+pub(super) fn query(query: &Query, catalogue: &Catalogue) -> Result<(), PlanError> {
+    let characters = query.title.chars().count();
+    if !(1..=MOST_TITLE).contains(&characters) || query.title.chars().any(char::is_control) {
+        return Err(PlanError::Title { most: MOST_TITLE });
+    }
+    if query.outcomes.len() > Query::MOST_OUTCOMES {
+        return Err(PlanError::TooMany { what: "outcomes", most: Query::MOST_OUTCOMES });
+    }
+    if query.by.len() > Query::MOST_DIMENSIONS {
+        return Err(PlanError::TooMany { what: "dimensions", most: Query::MOST_DIMENSIONS });
+    }
+    dimensions(&query.by, catalogue)?;
+    cohort(query, catalogue)?;
+    outcomes(query, catalogue)
+}
+
+fn dimensions(by: &[By], catalogue: &Catalogue) -> Result<(), PlanError> {
+    let mut seen = HashSet::new();
+    for asked in by {
+        let known = catalogue.dimensions().iter().find(|d| d.variable == asked.variable);
+        let known = known.ok_or_else(|| PlanError::Dimension {
+            asked: asked.variable.clone(),
+            accepted: listed(catalogue.dimensions().iter().map(|d| &d.variable)),
+        })?;
+        if !seen.insert(&asked.variable) {
+            return Err(PlanError::DimensionTwice(asked.variable.clone()));
+        }
+        if !known.code_lists.contains(&asked.code_list) {
+            return Err(PlanError::CodeList {
+                variable: asked.variable.clone(),
+                asked: asked.code_list.clone(),
+                accepted: listed(known.code_lists.iter()),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn cohort(query: &Query, catalogue: &Catalogue) -> Result<(), PlanError> {
+    let cohort = &query.cohort;
+    let register = register(&cohort.register, catalogue)?;
+    if register.source != RegisterSource::Partner {
+        return Err(PlanError::CohortRegister {
+            asked: register.id.clone(),
+            accepted: with_source(RegisterSource::Partner, catalogue),
+        });
+    }
+    let dataset = dataset(register, &cohort.dataset)?;
+    date(dataset, &cohort.index_date, "the index date")?;
+    cohort.conditions.iter().try_for_each(|c| condition(dataset, c))
+}
+
+fn outcomes(query: &Query, catalogue: &Catalogue) -> Result<(), PlanError> {
+    let mut names: HashSet<&str> = query.by.iter().map(|by| by.variable.as_str()).collect();
+    names.extend(["persons", "measure"]);
+    for (index, outcome) in query.outcomes.iter().enumerate() {
+        let name = outcome.name.as_str();
+        if !names.insert(name) || name.ends_with("_share") || name.ends_with("_status") {
+            return Err(PlanError::OutcomeName(outcome.name.clone()));
+        }
+        let register = register(&outcome.register, catalogue)?;
+        if register.source != RegisterSource::Own {
+            return Err(PlanError::OutcomeRegister {
+                outcome: outcome.name.clone(),
+                asked: register.id.clone(),
+                accepted: with_source(RegisterSource::Own, catalogue),
+            });
+        }
+        let dataset = dataset(register, &outcome.dataset)?;
+        date(dataset, &outcome.date, "the date of an outcome")?;
+        outcome.conditions.iter().try_for_each(|c| condition(dataset, c))?;
+        // Two equal measures would each be nested in the other.
+        let twin = |o: &&_| outcome.is_nested_in(o) && o.is_nested_in(outcome);
+        if let Some(other) = query.outcomes.iter().take(index).find(twin) {
+            return Err(PlanError::SameOutcome(other.name.clone(), outcome.name.clone()));
+        }
+    }
+    Ok(())
+}
+
+fn with_source(source: RegisterSource, catalogue: &Catalogue) -> String {
+    listed(catalogue.registers().filter(|r| r.source == source).map(|r| &r.id))
+}
+
+fn register<'a>(id: &RegisterId, catalogue: &'a Catalogue) -> Result<&'a Register, PlanError> {
+    catalogue.register(id).ok_or_else(|| PlanError::Register {
+        asked: id.clone(),
+        accepted: listed(catalogue.registers().map(|r| &r.id)),
+    })
+}
+
+fn dataset<'a>(register: &'a Register, id: &DatasetId) -> Result<&'a Dataset, PlanError> {
+    register.datasets.iter().find(|d| d.id == *id).ok_or_else(|| PlanError::Dataset {
+        register: register.id.clone(),
+        asked: id.clone(),
+        accepted: listed(register.datasets.iter().map(|d| &d.id)),
+    })
+}
+
+fn date(dataset: &Dataset, id: &VariableId, place: &'static str) -> Result<(), PlanError> {
+    usable(dataset, id, VariableKind::Date, place).map(|_| ())
+}
+
+fn condition(dataset: &Dataset, condition: &Condition) -> Result<(), PlanError> {
+    let values = usable(dataset, &condition.variable, VariableKind::Code, "a condition")?;
+    if !(1..=Query::MOST_VALUES).contains(&condition.any_of.len()) {
+        return Err(PlanError::Values {
+            variable: condition.variable.clone(),
+            values: condition.any_of.len(),
+            most: Query::MOST_VALUES,
+        });
+    }
+    let Some(values) = values else { return Ok(()) };
+    if condition.any_of.iter().all(|code| values.accept(code)) {
+        return Ok(());
+    }
+    let accepted = match values {
+        Values::Listed(codes) => listed(codes.iter().map(|(code, _)| code)),
+        Values::Open => format!("1 to {} letters, digits, '.' or '-'", Values::LONGEST_OPEN),
+    };
+    Err(PlanError::Code { variable: condition.variable.clone(), accepted })
+}
+
+/// The codes of a variable that exists, is of this kind and identifies nobody.
+fn usable<'a>(
+    dataset: &'a Dataset,
+    id: &VariableId,
+    kind: VariableKind,
+    place: &'static str,
+) -> Result<Option<&'a Values>, PlanError> {
+    let variable = dataset.variable(id).ok_or_else(|| PlanError::Variable {
+        dataset: dataset.id.clone(),
+        asked: id.clone(),
+        accepted: listed(dataset.variables.iter().map(|v| &v.id)),
+    })?;
+    let fits = |v: &super::catalogue::Variable| v.kind == kind && v.role != VariableRole::Identifying;
+    if fits(variable) {
+        Ok(variable.values.as_ref())
+    } else {
+        Err(PlanError::Kind {
+            variable: id.clone(),
+            place,
+            accepted: listed(dataset.variables.iter().filter(|v| fits(v)).map(|v| &v.id)),
+        })
+    }
+}
