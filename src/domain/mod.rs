@@ -2,6 +2,7 @@
 //!
 //! Everything here is data that may be logged or stored, except where a type says otherwise.
 
+pub mod answer;
 pub mod approval;
 pub mod canonical;
 pub mod clock;
