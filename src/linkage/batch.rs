@@ -161,3 +161,137 @@ impl CodedRows {
         self.batches
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::linkage::testing::{Row, bytes, columns, order, stream};
+
+    const GOOD: [Row<'static>; 2] =
+        [(Some(1), Some("2024-01-01"), Some("1")), (Some(2), Some("2024-12-31"), Some("1"))];
+
+    fn parse(bytes: &[u8]) -> Result<CodedBatch, LinkageError> {
+        CodedBatch::parse(&order(1, TimeDelta::minutes(1)), bytes, 10)
+    }
+
+    fn refused(bytes: &[u8]) -> LinkageError {
+        parse(bytes).err().unwrap()
+    }
+
+    fn with_columns(names: &[&str], columns: Vec<Arc<dyn Array>>) -> Vec<u8> {
+        let field =
+            |(name, column): (&&str, &Arc<dyn Array>)| Field::new(*name, column.data_type().clone(), true);
+        let fields: Vec<Field> = names.iter().zip(&columns).map(field).collect();
+        stream(&[RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()])
+    }
+
+    #[test]
+    fn rows_within_the_order_are_taken() {
+        let batch = parse(&bytes(&GOOD)).ok().unwrap();
+        assert_eq!(batch.rows(), 2);
+        assert_eq!(batch.codes().unwrap().value(1), [2; 16]);
+    }
+
+    #[test]
+    fn rows_outside_the_order_are_not() {
+        let with = |row: Row<'_>| refused(&bytes(&[GOOD[0], row]));
+        assert_eq!(with((Some(2), Some("2025-01-01"), Some("1"))), LinkageError::OutsidePeriod);
+        assert_eq!(with((Some(2), Some("2023-12-31"), Some("1"))), LinkageError::OutsidePeriod);
+        assert_eq!(with((Some(2), Some("2024-06-01"), Some("3"))), LinkageError::OutsideConditions);
+        assert_eq!(with((Some(2), Some("2024-06-01"), None)), LinkageError::OutsideConditions);
+        assert_eq!(with((None, Some("2024-06-01"), Some("1"))), LinkageError::Missing);
+        assert_eq!(with((Some(2), None, Some("1"))), LinkageError::Missing);
+    }
+
+    #[test]
+    fn the_number_of_rows_is_limited() {
+        assert_eq!(refused(&bytes(&[])), LinkageError::BatchRows(10));
+        assert!(parse(&bytes(&[GOOD[0]; 10])).is_ok());
+        assert_eq!(refused(&bytes(&[GOOD[0]; 11])), LinkageError::BatchRows(10));
+    }
+
+    #[test]
+    fn other_columns_are_refused() {
+        let [code, date, level] = columns(&GOOD);
+        let all = || vec![Arc::clone(&code), Arc::clone(&date), Arc::clone(&level)];
+        assert!(parse(&with_columns(&["code", "utdato", "omsorgsniva"], all())).is_ok());
+        let wrong = [
+            with_columns(&["code", "utdato", "fagomrade"], all()),
+            with_columns(&["fnr", "utdato", "omsorgsniva"], all()),
+            with_columns(&["code", "utdato"], all()[..2].to_vec()),
+            with_columns(&["code", "omsorgsniva", "utdato"], vec![code.clone(), level.clone(), date.clone()]),
+            with_columns(
+                &["code", "utdato", "omsorgsniva"],
+                vec![code.clone(), level.clone(), level.clone()],
+            ),
+            with_columns(
+                &["code", "utdato", "omsorgsniva"],
+                vec![level.clone(), date.clone(), level.clone()],
+            ),
+            with_columns(&["code", "utdato", "omsorgsniva", "extra"], [all(), vec![level.clone()]].concat()),
+        ];
+        for bytes in wrong {
+            assert_eq!(refused(&bytes), LinkageError::Columns);
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_no_code_is_refused() {
+        let mut order = order(1, TimeDelta::minutes(1));
+        order.conditions.clear();
+        let with = |value| CodedBatch::parse(&order, &bytes(&[(Some(1), Some("2024-01-01"), value)]), 10);
+        assert!(with(Some("F20.0")).is_ok());
+        assert!(with(Some("0281329999")).is_ok());
+        assert!(with(None).is_ok());
+        assert_eq!(with(Some("02813299997")).err(), Some(LinkageError::NotACode));
+        assert_eq!(with(Some("x102813299997")).err(), Some(LinkageError::NotACode));
+        assert_eq!(with(Some(&"a".repeat(65))).err(), Some(LinkageError::NotACode));
+    }
+
+    #[test]
+    fn only_one_whole_batch_is_a_batch() {
+        let whole = bytes(&GOOD);
+        for length in 0..whole.len() {
+            assert_eq!(refused(&whole[..length]), LinkageError::Encoding, "cut at {length}");
+        }
+        assert_eq!(refused(&[whole.clone(), vec![0]].concat()), LinkageError::Encoding);
+        assert_eq!(refused(&[whole.clone(), whole].concat()), LinkageError::Encoding);
+        let [code, date, level] = columns(&GOOD);
+        let schema = Arc::new(row_schema(&order(1, TimeDelta::minutes(1))));
+        let batch = RecordBatch::try_new(schema, vec![code, date, level]).unwrap();
+        assert!(parse(&stream(std::slice::from_ref(&batch))).is_ok());
+        assert_eq!(refused(&stream(&[batch.clone(), batch])), LinkageError::Encoding);
+    }
+
+    #[test]
+    fn metadata_of_the_partner_goes_no_further() {
+        let [code, date, level] = columns(&GOOD);
+        let note = [("note".to_owned(), "02813299997".to_owned())];
+        let schema = row_schema(&order(1, TimeDelta::minutes(1))).with_metadata(note.into());
+        let sent = RecordBatch::try_new(Arc::new(schema), vec![code, date, level]).unwrap();
+        let taken = parse(&stream(&[sent])).ok().unwrap();
+        assert!(taken.record_batch().schema().metadata().is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn damage_never_brings_in_a_row_outside_the_order(
+            damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4)
+        ) {
+            let mut sent = bytes(&GOOD);
+            for (at, value) in &damage {
+                *at.get_mut(&mut sent) = *value;
+            }
+            if let Ok(batch) = parse(&sent) {
+                prop_assert!((1..=10).contains(&batch.rows()));
+                let dates = batch.record_batch().column(1).as_primitive::<Date32Type>().clone();
+                prop_assert!(dates.iter().all(|d| d.is_some_and(|d| (19_723..=20_088).contains(&d))));
+                let levels = batch.record_batch().column(2).as_string::<i32>().clone();
+                prop_assert!(levels.iter().all(|level| level == Some("1")));
+            }
+        }
+    }
+}

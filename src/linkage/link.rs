@@ -173,3 +173,75 @@ fn replace(
     let rows = filter_record_batch(&rows, &known).map_err(|_| LinkageError::Assembly)?;
     Ok((rows.num_rows() > 0).then_some(rows))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use arrow::array::AsArray;
+    use arrow::datatypes::UInt32Type;
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::linkage::testing::{bytes, linked, order};
+
+    /// Knows codes below 100 by half their first byte, so that 2 and 3 are one person.
+    #[derive(Default)]
+    struct Halves {
+        asked: Mutex<Vec<usize>>,
+        short: bool,
+    }
+
+    impl CodeMapper for Halves {
+        fn map<'a>(
+            &'a self,
+            _order: &'a LinkageOrder,
+            codes: &'a [LinkageCode],
+        ) -> BoxFuture<'a, Result<MappedCodes, LinkageError>> {
+            self.asked.lock().unwrap().push(codes.len());
+            let person = |(place, code): (usize, &LinkageCode)| match code.as_bytes()[0] {
+                known if known < 100 => PersonNo(u32::from(known / 2)),
+                _ => PersonNo(PersonNo::FIRST_UNKNOWN + u32::try_from(place).unwrap()),
+            };
+            let mut person_no: Vec<PersonNo> = codes.iter().enumerate().map(person).collect();
+            if self.short {
+                person_no.pop();
+            }
+            Box::pin(async move { Ok(MappedCodes { person_no, several_numbers: 1 }) })
+        }
+    }
+
+    #[tokio::test]
+    async fn codes_are_asked_once_and_unknown_persons_left_out() {
+        let rows = [2, 200, 3, 2, 8].map(|c| (Some(c), Some("2024-05-05"), Some("1")));
+        let mapper = Halves::default();
+        let linked = linked(order(1, TimeDelta::minutes(1)), &rows, &mapper).await;
+        assert_eq!(*mapper.asked.lock().unwrap(), [4]);
+        let batch = linked.batches()[0].record_batch();
+        assert_eq!(batch.schema(), linked.schema());
+        assert_eq!(batch.schema().field(0).name(), "person_no");
+        assert_eq!(batch.column(0).as_primitive::<UInt32Type>().values(), &[1, 1, 1, 4]);
+        assert!(batch.column_by_name("code").is_none());
+        let tally = linked.tally();
+        assert_eq!((tally.matched, tally.unknown, tally.several_numbers), (2, 1, 1));
+    }
+
+    #[tokio::test]
+    async fn an_answer_of_another_length_is_refused() {
+        let order = order(1, TimeDelta::minutes(1));
+        let batch = CodedBatch::parse(&order, &bytes(&[(Some(2), Some("2024-05-05"), Some("1"))]), 10);
+        let rows = CodedRows::new(order, vec![batch.ok().unwrap()], 0);
+        let mapper = Halves { short: true, ..Halves::default() };
+        assert_eq!(link(rows, &mapper).await.err(), Some(LinkageError::Mapping));
+    }
+
+    #[tokio::test]
+    async fn no_rows_ask_nothing() {
+        let mapper = Halves::default();
+        let rows = CodedRows::new(order(1, TimeDelta::minutes(1)), Vec::new(), 7);
+        let linked = link(rows, &mapper).await.ok().unwrap();
+        assert!(linked.batches().is_empty() && mapper.asked.lock().unwrap().is_empty());
+        assert_eq!((linked.tally().matched, linked.tally().invalid_rows), (0, 7));
+        assert_eq!(linked.schema().fields().len(), 3);
+    }
+}

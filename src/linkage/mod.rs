@@ -17,6 +17,8 @@ mod ipc;
 mod link;
 mod quality;
 mod session;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use batch::{CodedBatch, CodedRows, row_schema};
 pub use code::LinkageCode;

@@ -108,6 +108,11 @@ impl OrderDesk {
         state.nodes.clear();
     }
 
+    #[cfg(test)]
+    pub(super) fn open_orders(&self) -> usize {
+        self.desk.lock().open.len()
+    }
+
     /// A register refuses an order, or gives up on it.
     ///
     /// # Errors

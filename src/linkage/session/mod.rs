@@ -2,6 +2,8 @@
 
 mod desk;
 mod intake;
+#[cfg(test)]
+mod tests;
 
 pub use desk::{DeskLimits, OrderDesk, Orders, Partners};
 pub use intake::Intake;
