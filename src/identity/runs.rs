@@ -1,0 +1,92 @@
+//! Which order each run of each register stands on, and whether its codes have been mapped.
+
+use chrono::{DateTime, Utc};
+use sqlx::sqlite::SqliteConnection;
+
+use super::error::IdentityError;
+use super::vault::{Vault, VaultError};
+use crate::domain::canonical::{Canonical, Digest};
+use crate::domain::order::LinkageOrder;
+
+/// What is remembered of a run.
+struct Remembered {
+    order: Digest,
+    root_version: u32,
+    closed: bool,
+}
+
+impl Vault {
+    /// Binds the order's project, run and register to this order, or checks that they are bound to it.
+    /// Gives the root version that the linkage key comes from: `current`, if this is the first time.
+    pub(super) async fn bind_run(
+        &self,
+        order: &LinkageOrder,
+        current: u32,
+        now: DateTime<Utc>,
+    ) -> Result<u32, IdentityError> {
+        let digest = order.digest()?;
+        let mut connection = self.connection().await;
+        match remembered(&mut connection, order).await? {
+            Some(run) if run.order != digest => Err(IdentityError::Forged),
+            Some(run) if run.closed => Err(IdentityError::Closed),
+            Some(run) => Ok(run.root_version),
+            None => {
+                sqlx::query(
+                    "INSERT INTO linkage_run (project, run, register, order_digest, root_version, issued)
+                     VALUES (?, ?, ?, ?, ?, ?)",
+                )
+                .bind(order.approval.approval.project.as_str())
+                .bind(order.run.as_str())
+                .bind(order.register.as_str())
+                .bind(digest.as_bytes().to_vec())
+                .bind(current)
+                .bind(now.to_rfc3339())
+                .execute(&mut *connection)
+                .await
+                .map_err(VaultError::from)?;
+                Ok(current)
+            }
+        }
+    }
+
+    /// Closes a run for a register, once. Gives the root version that its key came from.
+    pub(super) async fn close_run(&self, order: &LinkageOrder) -> Result<u32, IdentityError> {
+        let digest = order.digest()?;
+        let mut connection = self.connection().await;
+        let run = remembered(&mut connection, order).await?.ok_or(IdentityError::NotFetched)?;
+        if run.order != digest {
+            return Err(IdentityError::Forged);
+        }
+        if run.closed {
+            return Err(IdentityError::Closed);
+        }
+        sqlx::query("UPDATE linkage_run SET closed = 1 WHERE project = ? AND run = ? AND register = ?")
+            .bind(order.approval.approval.project.as_str())
+            .bind(order.run.as_str())
+            .bind(order.register.as_str())
+            .execute(&mut *connection)
+            .await
+            .map_err(VaultError::from)?;
+        Ok(run.root_version)
+    }
+}
+
+async fn remembered(
+    connection: &mut SqliteConnection,
+    order: &LinkageOrder,
+) -> Result<Option<Remembered>, VaultError> {
+    let row: Option<(Vec<u8>, u32, bool)> = sqlx::query_as(
+        "SELECT order_digest, root_version, closed FROM linkage_run
+         WHERE project = ? AND run = ? AND register = ?",
+    )
+    .bind(order.approval.approval.project.as_str())
+    .bind(order.run.as_str())
+    .bind(order.register.as_str())
+    .fetch_optional(connection)
+    .await?;
+    row.map(|(digest, root_version, closed)| {
+        let order = Digest::from_bytes(digest.try_into().map_err(|_| VaultError::Damaged)?);
+        Ok(Remembered { order, root_version, closed })
+    })
+    .transpose()
+}

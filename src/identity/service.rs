@@ -1,0 +1,101 @@
+//! The identity service itself: resolves identity files, gives linkage keys, maps linkage codes.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::codes::{self, Mapped};
+use super::error::IdentityError;
+use super::intake::Intake;
+use super::keys::{KeyRing, LinkageKey};
+use super::lines::Layout;
+use super::vault::Vault;
+use crate::domain::approval::StewardKey;
+use crate::domain::clock::Clock;
+use crate::domain::ids::RegisterId;
+use crate::domain::order::LinkageOrder;
+use crate::linkage::LinkageCode;
+
+/// The vault, the root secrets, and the stewards whose signatures count.
+pub struct IdentityService {
+    pub(super) vault: Arc<Vault>,
+    ring: KeyRing,
+    stewards: Vec<StewardKey>,
+    clock: Arc<dyn Clock>,
+    intakes: Arc<Semaphore>,
+}
+
+impl IdentityService {
+    /// Opens the vault, or makes a new one.
+    ///
+    /// # Errors
+    /// [`IdentityError::Vault`].
+    pub async fn open(
+        vault: &Path,
+        ring: KeyRing,
+        stewards: Vec<StewardKey>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, IdentityError> {
+        let vault = Arc::new(Vault::open(vault, &ring).await?);
+        Ok(Self { vault, ring, stewards, clock, intakes: Arc::new(Semaphore::new(1)) })
+    }
+
+    /// Begins to read an identity file. One at a time, since each hands out person numbers.
+    ///
+    /// # Errors
+    /// [`IdentityError::Busy`].
+    pub fn begin_intake(&self, layout: Layout) -> Result<Intake, IdentityError> {
+        let permit = Arc::clone(&self.intakes).try_acquire_owned().map_err(|_| IdentityError::Busy)?;
+        Ok(Intake::new(Arc::clone(&self.vault), permit, layout))
+    }
+
+    /// The linkage key of an order, for the register that is to carry it out. The signatures of the
+    /// approval are verified here, with the keys this service holds. The same order gets the same key
+    /// until its codes are mapped.
+    ///
+    /// # Errors
+    /// [`IdentityError`]: which rule the order breaks.
+    pub async fn issue_key(
+        &self,
+        caller: &RegisterId,
+        order: &LinkageOrder,
+    ) -> Result<LinkageKey, IdentityError> {
+        if order.register != *caller {
+            return Err(IdentityError::OtherRegister);
+        }
+        let now = self.clock.now();
+        order.check(&order.approval.verify(&self.stewards)?, now)?;
+        let version = self.vault.bind_run(order, self.ring.current().version(), now).await?;
+        let key = self.key(order, version)?;
+        tracing::info!(order = %order.id, run = %order.run, register = %order.register, "linkage key given");
+        Ok(key)
+    }
+
+    /// Persons for the codes that a register node has sent for an order. Once an order: the run is then
+    /// closed for that register, whether or not the answer arrives.
+    ///
+    /// # Errors
+    /// [`IdentityError`]: which rule refused.
+    pub async fn map_codes(
+        &self,
+        order: &LinkageOrder,
+        codes: Vec<LinkageCode>,
+    ) -> Result<Mapped, IdentityError> {
+        order.check(&order.approval.verify(&self.stewards)?, self.clock.now())?;
+        if codes.len() as u64 > order.max_rows.min(u64::from(u32::MAX >> 1)) {
+            return Err(IdentityError::TooManyCodes);
+        }
+        let version = self.vault.close_run(order).await?;
+        let key = self.key(order, version)?;
+        tracing::info!(order = %order.id, run = %order.run, register = %order.register, "linkage codes derived");
+        let vault = Arc::clone(&self.vault);
+        let work = tokio::task::spawn_blocking(move || codes::map(&vault, &vault.index(), &key, &codes));
+        Ok(work.await.map_err(|_| IdentityError::Stopped)??)
+    }
+
+    fn key(&self, order: &LinkageOrder, version: u32) -> Result<LinkageKey, IdentityError> {
+        let root = self.ring.version(version).ok_or(IdentityError::RootDestroyed)?;
+        Ok(root.linkage_key(&order.approval.approval.project, &order.run))
+    }
+}
