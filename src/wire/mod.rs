@@ -3,6 +3,9 @@
 pub mod access;
 pub mod client;
 mod deadline;
+mod decode;
+mod encode;
+mod linkage;
 mod peer;
 pub mod pki;
 mod recorder;

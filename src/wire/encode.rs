@@ -1,0 +1,122 @@
+//! From domain types to protobuf messages.
+
+use chrono::SecondsFormat;
+
+use super::proto;
+use crate::domain::answer::{Checked, LogEntry, ProjectState, PublishedTable, Submission};
+use crate::domain::approval::{SignedApproval, StewardSignature};
+use crate::domain::canonical::{Canonical, CanonicalError};
+use crate::domain::order::LinkageOrder;
+use crate::domain::period::Period;
+use crate::domain::query::{By, Cohort, Condition, Outcome, Query};
+use crate::domain::refusal::{Refusal, RefusalKind};
+
+/// A query.
+pub(super) fn query(query: &Query) -> proto::Query {
+    proto::Query {
+        project: query.project.to_string(),
+        title: query.title.clone(),
+        cohort: Some(cohort(&query.cohort)),
+        outcomes: query.outcomes.iter().map(outcome).collect(),
+        by: query.by.iter().map(by).collect(),
+        min_persons: query.min_persons,
+    }
+}
+
+fn cohort(cohort: &Cohort) -> proto::Cohort {
+    proto::Cohort {
+        register: cohort.register.to_string(),
+        dataset: cohort.dataset.to_string(),
+        r#where: cohort.conditions.iter().map(condition).collect(),
+        index_date: cohort.index_date.to_string(),
+        period: Some(period(cohort.period)),
+    }
+}
+
+fn outcome(outcome: &Outcome) -> proto::Outcome {
+    proto::Outcome {
+        name: outcome.name.to_string(),
+        register: outcome.register.to_string(),
+        dataset: outcome.dataset.to_string(),
+        r#where: outcome.conditions.iter().map(condition).collect(),
+        date: outcome.date.to_string(),
+        within_days: u32::from(outcome.within_days),
+    }
+}
+
+fn condition(condition: &Condition) -> proto::Condition {
+    proto::Condition { variable: condition.variable.to_string(), r#in: condition.any_of.clone() }
+}
+
+fn period(period: Period) -> proto::Period {
+    proto::Period { from: period.from().to_string(), to: period.to().to_string() }
+}
+
+fn by(by: &By) -> proto::By {
+    proto::By { variable: by.variable.to_string(), code_list: by.code_list.to_string() }
+}
+
+/// A signature.
+pub(super) fn steward_signature(given: &StewardSignature) -> Result<proto::StewardSignature, Refusal> {
+    let signature = hex::decode(&given.signature).map_err(|_| {
+        Refusal::new(RefusalKind::Internal, "answer.signature", "a stored signature is not hexadecimal")
+    })?;
+    Ok(proto::StewardSignature { steward: given.steward.to_string(), signature })
+}
+
+fn signed_approval(signed: &SignedApproval) -> Result<proto::SignedApproval, Refusal> {
+    Ok(proto::SignedApproval {
+        canonical: signed.approval.canonical().map_err(not_encodable)?,
+        signatures: signed.signatures.iter().map(steward_signature).collect::<Result<_, _>>()?,
+    })
+}
+
+/// A project.
+pub(super) fn project_state(state: &ProjectState) -> Result<proto::ProjectState, Refusal> {
+    Ok(proto::ProjectState {
+        approval: Some(signed_approval(&state.approval)?),
+        approval_digest: state.digest.to_string(),
+        active: state.active,
+    })
+}
+
+/// An order, in its canonical encoding.
+pub(super) fn order(order: &LinkageOrder) -> Result<proto::Order, Refusal> {
+    Ok(proto::Order { canonical: order.canonical().map_err(not_encodable)? })
+}
+
+pub(super) fn checked(checked: Checked) -> proto::CheckResponse {
+    proto::CheckResponse {
+        query_digest: checked.query_digest.to_string(),
+        approval_digest: checked.approval_digest.to_string(),
+        rule: checked.rule.to_string(),
+        rule_text: checked.rule_text,
+        min_persons: checked.min_persons,
+        steps: checked.steps,
+        cells: checked.cells,
+    }
+}
+
+pub(super) fn submission(submission: &Submission) -> proto::SubmitResponse {
+    proto::SubmitResponse {
+        run: submission.run.to_string(),
+        query_digest: submission.query_digest.to_string(),
+    }
+}
+
+pub(super) fn published_table(published: PublishedTable) -> proto::PublishedTable {
+    proto::PublishedTable {
+        table: published.table.to_string(),
+        title: published.title,
+        result_digest: published.result_digest.to_string(),
+        published: published.published.to_rfc3339_opts(SecondsFormat::Secs, true),
+    }
+}
+
+pub(super) fn log_entry(entry: LogEntry) -> proto::Entry {
+    proto::Entry { index: entry.index, leaf: entry.leaf }
+}
+
+fn not_encodable(error: CanonicalError) -> Refusal {
+    Refusal::new(RefusalKind::Internal, "answer.encoding", error.to_string())
+}
