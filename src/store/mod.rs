@@ -1,1 +1,26 @@
-//! (see lib.rs)
+//! Control data in SQLite or PostgreSQL: projects, runs, results, publications, the audit log's rows.
+//!
+//! Reads are methods of [`Store`]. Everything that changes something is a method of [`Write`], one
+//! transaction that nothing of is kept unless it is committed.
+
+mod audit_rows;
+mod error;
+#[cfg(test)]
+pub(crate) mod fixtures;
+mod migrate;
+mod open;
+mod phase;
+mod projects;
+mod publications;
+mod results;
+mod rows;
+mod runs;
+
+pub use audit_rows::{AuditDetail, AuditHead, OpenIntent};
+pub use error::StoreError;
+pub use open::{Store, Write};
+pub use phase::Phase;
+pub use projects::StoredApproval;
+pub use publications::Publication;
+pub use results::StoredResult;
+pub use runs::{Run, Submission, Submitted};

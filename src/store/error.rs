@@ -1,0 +1,84 @@
+//! What can go wrong with control data.
+
+use crate::domain::canonical::CanonicalError;
+use crate::domain::ids::{ProjectId, RequestId, RunId, TableId};
+use crate::domain::refusal::{Refusal, RefusalKind};
+
+/// Why control data are not read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database's address is of no kind known here.
+    #[error("the store must be sqlite://FILE or postgres://...")]
+    Address,
+    /// The database did not answer, or refused.
+    #[error("the database of control data: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The database was written by a newer version of this program.
+    #[error("the database has schema version {found}; this program knows versions up to {known}")]
+    NewerSchema {
+        /// The version found.
+        found: i64,
+        /// The newest version known.
+        known: i64,
+    },
+    /// A migration that the database has been through is not the one of this program.
+    #[error("schema version {0} of the database was not made by this program's migration of that number")]
+    OtherMigration(i64),
+    /// A stored value is not what was written.
+    #[error("the database holds a value that is not a {0}")]
+    Corrupt(&'static str),
+    /// A value cannot be encoded.
+    #[error(transparent)]
+    Canonical(#[from] CanonicalError),
+    /// The approval's version does not follow the last one entered.
+    #[error("project {project}: the next version to enter is {next}")]
+    ApprovalVersion {
+        /// The project.
+        project: ProjectId,
+        /// The version that would be accepted.
+        next: u32,
+    },
+    /// There is no approval with this project and digest.
+    #[error("project {0} has no approval with this digest")]
+    NoSuchApproval(ProjectId),
+    /// The request id is bound to another caller or another query.
+    #[error("request id {0} is already used for another submission")]
+    RequestIdTaken(RequestId),
+    /// There is no such run.
+    #[error("there is no run {0}")]
+    NoSuchRun(RunId),
+    /// The run has ended, or the phase does not follow its present one.
+    #[error("run {0} is past that phase")]
+    PhaseOrder(RunId),
+    /// The run has no released result.
+    #[error("run {0} has no released result")]
+    NoSuchResult(RunId),
+    /// The table id is used for another result.
+    #[error("table id {0} is already used for another result")]
+    TableIdTaken(TableId),
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        let refusal = |kind, code| Self::new(kind, code, error.to_string());
+        match error {
+            StoreError::ApprovalVersion { .. } => refusal(RefusalKind::Conflict, "project.version"),
+            StoreError::NoSuchApproval(_) => refusal(RefusalKind::NotFound, "project.not_found"),
+            StoreError::RequestIdTaken(_) => refusal(RefusalKind::Conflict, "submission.request_id_taken"),
+            StoreError::NoSuchRun(_) => refusal(RefusalKind::NotFound, "run.not_found"),
+            StoreError::PhaseOrder(_) => refusal(RefusalKind::Precondition, "run.phase"),
+            StoreError::NoSuchResult(_) => refusal(RefusalKind::Precondition, "run.no_result"),
+            StoreError::TableIdTaken(_) => refusal(RefusalKind::Conflict, "publication.table_id_taken"),
+            StoreError::Address
+            | StoreError::Database(_)
+            | StoreError::NewerSchema { .. }
+            | StoreError::OtherMigration(_)
+            | StoreError::Corrupt(_)
+            | StoreError::Canonical(_) => Self::new(
+                RefusalKind::Internal,
+                "store.unavailable",
+                "the gateway's control data are not available; nothing was done",
+            ),
+        }
+    }
+}

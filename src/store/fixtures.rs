@@ -1,0 +1,113 @@
+//! Fresh databases and small values for unit tests.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use chrono::{DateTime, Utc};
+use sqlx::Executor;
+
+use super::{Store, StoredResult, Submission};
+use crate::domain::approval::{Approval, Purpose, Tier};
+use crate::domain::canonical::Digest;
+use crate::domain::ids::RunId;
+use crate::domain::period::Period;
+use crate::domain::query::{Cohort, Query};
+
+/// A store and what must live as long as it does.
+pub(crate) struct TestStore {
+    pub(crate) store: Store,
+    pub(crate) url: String,
+    _dir: Option<tempfile::TempDir>,
+}
+
+/// A fresh SQLite database.
+pub(crate) async fn sqlite() -> TestStore {
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", dir.path().join("control.db").display());
+    TestStore { store: Store::open(&url).await.unwrap(), url, _dir: Some(dir) }
+}
+
+/// A fresh SQLite database, and a fresh schema of the PostgreSQL database that `KPR_TEST_POSTGRES`
+/// names. Without that there is none, which fails where `KPR_REQUIRE_POSTGRES` is 1.
+pub(crate) async fn stores() -> Vec<TestStore> {
+    static SCHEMAS: AtomicU32 = AtomicU32::new(0);
+    let mut stores = vec![sqlite().await];
+    if let Ok(url) = std::env::var("KPR_TEST_POSTGRES") {
+        let schema = format!("kpr_{}_{}", std::process::id(), SCHEMAS.fetch_add(1, Ordering::Relaxed));
+        sqlx::any::install_default_drivers();
+        let pool = sqlx::AnyPool::connect(&url).await.unwrap();
+        let fresh = format!("DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema};");
+        pool.execute(sqlx::AssertSqlSafe(fresh)).await.unwrap();
+        pool.close().await;
+        let url = format!("{url}{}options[search_path]={schema}", if url.contains('?') { '&' } else { '?' });
+        stores.push(TestStore { store: Store::open(&url).await.unwrap(), url, _dir: None });
+    } else {
+        assert_ne!(
+            std::env::var("KPR_REQUIRE_POSTGRES").as_deref(),
+            Ok("1"),
+            "KPR_TEST_POSTGRES must name a PostgreSQL database"
+        );
+    }
+    stores
+}
+
+pub(crate) fn name<T: TryFrom<String, Error: std::fmt::Debug>>(text: &str) -> T {
+    T::try_from(text.to_owned()).unwrap()
+}
+
+pub(crate) fn now() -> DateTime<Utc> {
+    "2026-11-22T08:30:00.123456Z".parse().unwrap()
+}
+
+pub(crate) fn run_id(number: u8) -> RunId {
+    name(&format!("r-{}", format!("a{number:x}").repeat(16).split_at(32).0))
+}
+
+pub(crate) fn result(receipt: u64) -> StoredResult {
+    StoredResult { digest: Digest::of_bytes("kpr/test", b"result"), bytes: b"result".to_vec(), receipt }
+}
+
+fn period() -> Period {
+    Period::new("2024-01-01".parse().unwrap(), "2024-12-31".parse().unwrap()).unwrap()
+}
+
+pub(crate) fn submission(request_id: &str) -> Submission {
+    Submission {
+        organisation: name("NTRNO-983744516"),
+        caller: "analysis".to_owned(),
+        request_id: name(request_id),
+        query: Query {
+            project: name("P-2026-0001"),
+            title: "A question".to_owned(),
+            cohort: Cohort {
+                register: name("NPR"),
+                dataset: name("episode"),
+                conditions: vec![],
+                index_date: name("utdato"),
+                period: period(),
+            },
+            outcomes: vec![],
+            by: vec![],
+            min_persons: None,
+        },
+        approval_digest: Digest::from_bytes([7; 32]),
+    }
+}
+
+pub(crate) fn approval() -> Approval {
+    Approval {
+        project: name("P-2026-0001"),
+        version: 1,
+        title: "A project".to_owned(),
+        rek_reference: "REK 2026/1".to_owned(),
+        purpose: Purpose::Research,
+        legal_basis: "GDPR art. 6(1)e".to_owned(),
+        recipients: vec![],
+        grants: vec![],
+        data_period: period(),
+        dimensions: vec![],
+        tier: Tier::ProtectedTables,
+        rule: name("tables-5"),
+        valid: period(),
+        queries: vec![],
+    }
+}

@@ -1,0 +1,126 @@
+//! The numbered migrations of the schema, one folder a backend. One that has landed never changes.
+
+use sqlx::{Executor, Row};
+
+use crate::domain::canonical::Digest;
+
+use super::error::StoreError;
+use super::open::{Backend, Store};
+
+/// A migration: its number and its SQL.
+pub(super) struct Migration {
+    pub(super) version: i64,
+    pub(super) sql: &'static str,
+}
+
+impl Migration {
+    /// The digest by which a database remembers what it has been through.
+    pub(super) fn digest(&self) -> Digest {
+        Digest::of_bytes("kpr/migration/v1", self.sql.as_bytes())
+    }
+}
+
+const SQLITE: [Migration; 1] =
+    [Migration { version: 1, sql: include_str!("migrations/sqlite/0001_control.sql") }];
+
+const POSTGRES: [Migration; 1] =
+    [Migration { version: 1, sql: include_str!("migrations/postgres/0001_control.sql") }];
+
+/// The migrations of a backend, in order.
+pub(super) const fn migrations(backend: Backend) -> &'static [Migration] {
+    match backend {
+        Backend::Sqlite => &SQLITE,
+        Backend::Postgres => &POSTGRES,
+    }
+}
+
+const VERSIONS: &str =
+    "CREATE TABLE IF NOT EXISTS schema_versions (version BIGINT NOT NULL PRIMARY KEY, digest TEXT NOT NULL)";
+
+/// Brings the database up to the newest version in one transaction, and refuses one that is newer or
+/// came another way.
+pub(super) async fn migrate(store: &Store) -> Result<(), StoreError> {
+    let known = migrations(store.backend);
+    let newest = known.iter().map(|m| m.version).max().unwrap_or(0);
+    let mut write = store.write().await?;
+    if store.backend == Backend::Postgres {
+        // Two processes that start at once must not both create; any fixed number serves as the lock.
+        write.tx.execute("SELECT pg_advisory_xact_lock(5221417)").await?;
+    }
+    write.tx.execute(VERSIONS).await?;
+    let rows =
+        sqlx::query("SELECT version, digest FROM schema_versions ORDER BY version").fetch_all(&mut *write.tx);
+    let mut applied: Vec<(i64, String)> = Vec::new();
+    for row in rows.await? {
+        applied.push((row.try_get(0)?, row.try_get(1)?));
+    }
+    if let Some((found, _)) = applied.last().filter(|(version, _)| *version > newest) {
+        return Err(StoreError::NewerSchema { found: *found, known: newest });
+    }
+    for migration in known {
+        let digest = migration.digest().to_string();
+        match applied.iter().find(|(version, _)| *version == migration.version) {
+            Some((_, recorded)) if *recorded == digest => {}
+            Some(_) => return Err(StoreError::OtherMigration(migration.version)),
+            None => {
+                sqlx::raw_sql(migration.sql).execute(&mut *write.tx).await?;
+                sqlx::query("INSERT INTO schema_versions (version, digest) VALUES ($1, $2)")
+                    .bind(migration.version)
+                    .bind(digest)
+                    .execute(&mut *write.tx)
+                    .await?;
+            }
+        }
+    }
+    write.commit().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::fixtures::stores;
+
+    /// Each landed migration with its digest. A line is added with a migration and never changed: a
+    /// database in use has been through the migration as it was.
+    const LANDED: [(Backend, i64, &str); 2] = [
+        (Backend::Sqlite, 1, "fc3a4a9791c039313eb55ab4066434aeb1361249127089aaa2e7e693a7694d68"),
+        (Backend::Postgres, 1, "65ba3391a5f5277b041836a29acc008e73df4b67da6ffe964dcf615cf44244f9"),
+    ];
+
+    #[test]
+    fn landed_migrations_do_not_change() {
+        let mut landed = LANDED.iter();
+        for backend in [Backend::Sqlite, Backend::Postgres] {
+            for (number, migration) in (1..).zip(migrations(backend)) {
+                assert_eq!(migration.version, number, "versions are numbered from 1 without gaps");
+                let (of, version, digest) = landed.next().expect("a digest is pinned here");
+                assert_eq!(
+                    (*of, *version, *digest),
+                    (backend, number, migration.digest().to_string().as_str())
+                );
+            }
+        }
+        assert!(landed.next().is_none());
+        assert_eq!(SQLITE.len(), POSTGRES.len());
+    }
+
+    #[tokio::test]
+    async fn a_second_start_changes_nothing() {
+        for test in stores().await {
+            migrate(&test.store).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_newer_or_other_schema_is_refused() {
+        for test in stores().await {
+            let change = "UPDATE schema_versions SET digest = 'another' WHERE version = 1";
+            test.store.pool.execute(change).await.unwrap();
+            assert!(matches!(migrate(&test.store).await, Err(StoreError::OtherMigration(1))));
+            let newer = "INSERT INTO schema_versions (version, digest) VALUES (99, 'newer')";
+            test.store.pool.execute(newer).await.unwrap();
+            let refused = migrate(&test.store).await;
+            assert!(matches!(refused, Err(StoreError::NewerSchema { found: 99, known: 1 })));
+        }
+    }
+}
