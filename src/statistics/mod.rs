@@ -1,1 +1,5 @@
-//! (see lib.rs)
+//! Released tables in the formats statistics consumers read.
+
+mod format;
+
+pub use format::{Format, UnknownFormat};

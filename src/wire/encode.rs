@@ -10,6 +10,7 @@ use crate::domain::order::LinkageOrder;
 use crate::domain::period::Period;
 use crate::domain::query::{By, Cohort, Condition, Outcome, Query};
 use crate::domain::refusal::{Refusal, RefusalKind};
+use crate::statistics::Format;
 
 /// A query.
 pub(super) fn query(query: &Query) -> proto::Query {
@@ -115,6 +116,17 @@ pub(super) fn published_table(published: PublishedTable) -> proto::PublishedTabl
 
 pub(super) fn log_entry(entry: LogEntry) -> proto::Entry {
     proto::Entry { index: entry.index, leaf: entry.leaf }
+}
+
+/// A format.
+pub(super) const fn format(format: Format) -> proto::Format {
+    match format {
+        Format::Csv => proto::Format::Csv,
+        Format::JsonStat => proto::Format::JsonStat,
+        Format::Arrow => proto::Format::Arrow,
+        Format::Parquet => proto::Format::Parquet,
+        Format::Report => proto::Format::Report,
+    }
 }
 
 fn not_encodable(error: CanonicalError) -> Refusal {

@@ -5,6 +5,7 @@ pub mod client;
 mod deadline;
 mod decode;
 mod encode;
+pub mod gateway_client;
 mod linkage;
 mod peer;
 pub mod pki;

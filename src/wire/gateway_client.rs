@@ -1,0 +1,271 @@
+//! A client of the gateway for researchers, stewards, consumers and auditors, in domain types.
+
+use futures::{Stream, StreamExt, TryStreamExt};
+use tonic::transport::Channel;
+use tonic::{Status, Streaming};
+
+use super::client::{self, ConnectError};
+use super::decode::{self, FieldError};
+use super::encode;
+use super::proto;
+use super::proto::audit_client::AuditClient;
+use super::proto::phase::Name;
+use super::proto::projects_client::ProjectsClient;
+use super::proto::queries_client::QueriesClient;
+use super::proto::statistics_client::StatisticsClient;
+use super::status::PeerRefusal;
+use crate::config::{Peer, TlsFiles};
+use crate::domain::answer::{Checked, LogEntry, ProjectState, PublishedTable, Submission};
+use crate::domain::approval::{Approval, StewardSignature};
+use crate::domain::canonical::{Canonical, CanonicalError, Digest};
+use crate::domain::ids::{ProjectId, RequestId, RunId, TableId};
+use crate::domain::query::Query;
+use crate::domain::refusal::Refusal;
+use crate::statistics::Format;
+use crate::store::Phase;
+
+/// Why a call to the gateway gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The gateway cannot be reached.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The gateway refused, or the connection broke.
+    #[error(transparent)]
+    Refused(#[from] PeerRefusal),
+    /// What is to be sent has no encoding.
+    #[error(transparent)]
+    Canonical(#[from] CanonicalError),
+    /// A signature to be sent is not one.
+    #[error("the signature to send is not one: {0}")]
+    Signature(Refusal),
+    /// The gateway's answer is not as the protocol says.
+    #[error("the gateway's answer cannot be read: {0}")]
+    Answer(String),
+}
+
+impl From<Status> for ClientError {
+    fn from(status: Status) -> Self {
+        Self::Refused(status.into())
+    }
+}
+
+impl From<FieldError> for ClientError {
+    fn from(error: FieldError) -> Self {
+        Self::Answer(error.to_string())
+    }
+}
+
+/// A phase that a run has reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// The phase.
+    pub phase: Phase,
+    /// Of a run that was refused or failed: a fixed code. Otherwise empty.
+    pub code: String,
+    /// Of a run that was refused or failed: what would be accepted. Otherwise empty.
+    pub hint: String,
+}
+
+/// A client of the gateway. Clones share the connection.
+#[derive(Debug, Clone)]
+pub struct GatewayClient {
+    channel: Channel,
+}
+
+/// The most bytes of a result that are taken: the largest table that the limits of a query allow is far
+/// smaller.
+const MOST_RESULT: usize = 1 << 30;
+
+impl GatewayClient {
+    /// Connects with the caller's certificate.
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    pub async fn connect(gateway: &Peer, files: &TlsFiles) -> Result<Self, ConnectError> {
+        Ok(Self { channel: client::connect(gateway, files).await? })
+    }
+
+    fn projects(&self) -> ProjectsClient<Channel> {
+        ProjectsClient::new(self.channel.clone())
+    }
+
+    fn queries(&self) -> QueriesClient<Channel> {
+        QueriesClient::new(self.channel.clone())
+    }
+
+    fn statistics(&self) -> StatisticsClient<Channel> {
+        StatisticsClient::new(self.channel.clone())
+    }
+
+    fn audit(&self) -> AuditClient<Channel> {
+        AuditClient::new(self.channel.clone())
+    }
+
+    /// Enters an approval; for stewards. It is without force until two stewards have signed.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn enter_project(&self, approval: &Approval) -> Result<ProjectState, ClientError> {
+        let request = proto::EnterRequest { canonical: approval.canonical()? };
+        Ok(decode::project_state(self.projects().enter(request).await?.into_inner())?)
+    }
+
+    /// Adds a signature to an approval with this digest; for stewards.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn sign_project(
+        &self,
+        project: &ProjectId,
+        digest: Digest,
+        signature: &StewardSignature,
+    ) -> Result<ProjectState, ClientError> {
+        let request = proto::SignRequest {
+            project: project.to_string(),
+            approval_digest: digest.to_string(),
+            signature: Some(encode::steward_signature(signature).map_err(ClientError::Signature)?),
+        };
+        Ok(decode::project_state(self.projects().sign(request).await?.into_inner())?)
+    }
+
+    /// A project; for stewards, auditors and the recipients' researchers.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn project(&self, project: &ProjectId) -> Result<ProjectState, ClientError> {
+        let request = proto::GetRequest { project: project.to_string() };
+        Ok(decode::project_state(self.projects().get(request).await?.into_inner())?)
+    }
+
+    /// All projects; for stewards and auditors.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn list_projects(&self) -> Result<Vec<ProjectState>, ClientError> {
+        let answer = self.projects().list(proto::ListRequest {}).await?.into_inner();
+        Ok(answer.projects.into_iter().map(decode::project_state).collect::<Result<_, _>>()?)
+    }
+
+    /// What would run, without touching data; for researchers.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn check(&self, query: &Query) -> Result<Checked, ClientError> {
+        let request = proto::CheckRequest { query: Some(encode::query(query)) };
+        Ok(decode::checked(self.queries().check(request).await?.into_inner())?)
+    }
+
+    /// Starts a query; for researchers. The same request id with the same query is the same submission.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn submit(&self, request_id: &RequestId, query: &Query) -> Result<Submission, ClientError> {
+        let request =
+            proto::SubmitRequest { request_id: request_id.to_string(), query: Some(encode::query(query)) };
+        Ok(decode::submission(self.queries().submit(request).await?.into_inner())?)
+    }
+
+    /// The phases of a run, from the first to the last, as they come.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn watch(
+        &self,
+        run: &RunId,
+    ) -> Result<impl Stream<Item = Result<Progress, ClientError>> + Send + Unpin + use<>, ClientError> {
+        let request = proto::WatchRequest { run: run.to_string() };
+        let phases = self.queries().watch(request).await?.into_inner();
+        Ok(phases.map(|phase| progress(phase?)).boxed())
+    }
+
+    /// Waits for the last phase of a run.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn wait(&self, run: &RunId) -> Result<Progress, ClientError> {
+        let phases = self.watch(run).await?;
+        let last = phases.try_fold(None, |_, progress| async { Ok(Some(progress)) }).await?;
+        last.ok_or_else(|| ClientError::Answer("a run must have a phase".to_owned()))
+    }
+
+    /// A released result; for the researcher's organisation.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn fetch(&self, run: &RunId, format: Format) -> Result<Vec<u8>, ClientError> {
+        let request = proto::FetchRequest { run: run.to_string(), format: encode::format(format).into() };
+        gather(self.queries().fetch(request).await?.into_inner()).await
+    }
+
+    /// Publishes a released result; for stewards.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn publish(&self, run: &RunId, table: &TableId) -> Result<PublishedTable, ClientError> {
+        let request = proto::PublishRequest { run: run.to_string(), table: table.to_string() };
+        Ok(decode::published_table(self.statistics().publish(request).await?.into_inner())?)
+    }
+
+    /// All published tables.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn list_tables(&self) -> Result<Vec<PublishedTable>, ClientError> {
+        let answer = self.statistics().list_tables(proto::ListTablesRequest {}).await?.into_inner();
+        Ok(answer.tables.into_iter().map(decode::published_table).collect::<Result<_, _>>()?)
+    }
+
+    /// A published table.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn table(&self, table: &TableId, format: Format) -> Result<Vec<u8>, ClientError> {
+        let request =
+            proto::GetTableRequest { table: table.to_string(), format: encode::format(format).into() };
+        gather(self.statistics().get_table(request).await?.into_inner()).await
+    }
+
+    /// The latest signed checkpoint of the audit log, a C2SP signed note; for auditors and stewards.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn checkpoint(&self) -> Result<Vec<u8>, ClientError> {
+        Ok(self.audit().get_checkpoint(proto::GetCheckpointRequest {}).await?.into_inner().note)
+    }
+
+    /// At most so many entries of the audit log from an index on; for auditors.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn entries(&self, from: u64, most: u32) -> Result<Vec<LogEntry>, ClientError> {
+        let request = proto::ReadEntriesRequest { from, most };
+        let entries = self.audit().read_entries(request).await?.into_inner();
+        Ok(entries.map_ok(decode::log_entry).try_collect().await?)
+    }
+}
+
+async fn gather(mut chunks: Streaming<proto::FetchResponse>) -> Result<Vec<u8>, ClientError> {
+    let mut bytes = Vec::new();
+    while let Some(message) = chunks.message().await? {
+        bytes.extend_from_slice(&message.chunk);
+        if bytes.len() > MOST_RESULT {
+            return Err(ClientError::Answer("the result is larger than any table can be".to_owned()));
+        }
+    }
+    Ok(bytes)
+}
+
+fn progress(message: proto::Phase) -> Result<Progress, ClientError> {
+    let phase = match message.name() {
+        Name::Authorised => Phase::Authorised,
+        Name::Linking => Phase::Linking,
+        Name::Executing => Phase::Executing,
+        Name::Protecting => Phase::Protecting,
+        Name::Released => Phase::Released,
+        Name::Refused => Phase::Refused,
+        Name::Failed => Phase::Failed,
+        Name::Unspecified => return Err(ClientError::Answer("name: must be a phase".to_owned())),
+    };
+    Ok(Progress { phase, code: message.code, hint: message.hint })
+}
