@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 pub mod audit;
+mod connection;
 pub mod demo;
 pub mod identity;
 pub mod ingest;

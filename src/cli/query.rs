@@ -1,13 +1,121 @@
-//! `kpr query`.
+//! `kpr query`: queries checked, submitted, watched and fetched.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::Subcommand;
+use futures::StreamExt;
+use kpr::domain::ids::{RequestId, RunId};
+use kpr::domain::query::Query;
+use kpr::statistics::Format;
+use kpr::store::Phase;
+use kpr::wire::gateway_client::{GatewayClient, Progress};
+
+use super::connection::{self, Connection};
 
 /// Arguments of `kpr query`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Say what would run, under which approval and rule; touches no data
+    Check {
+        /// The query, YAML or TOML
+        #[arg(long)]
+        file: PathBuf,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Start a query
+    Submit {
+        /// The query, YAML or TOML
+        #[arg(long)]
+        file: PathBuf,
+        /// Your name for this submission: given again with the same query, it is the same submission
+        #[arg(long, value_parser = |text: &str| RequestId::new(text))]
+        request_id: RequestId,
+        /// Wait until the result is released or refused
+        #[arg(long)]
+        wait: bool,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Show the phases of a run until it ends
+    Watch {
+        /// The run, as `submit` prints it
+        #[arg(value_parser = |text: &str| RunId::new(text))]
+        run: RunId,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Fetch the released result of a run
+    Fetch {
+        /// The run, as `submit` prints it
+        #[arg(value_parser = |text: &str| RunId::new(text))]
+        run: RunId,
+        /// csv, json-stat2, arrow, parquet or report
+        #[arg(long, default_value = "csv")]
+        format: Format,
+        /// The file to write; the standard output if left out
+        #[arg(long)]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        connection: Connection,
+    },
+}
 
 /// Runs `kpr query`.
 ///
 /// # Errors
 /// Says what went wrong.
-pub async fn run(_args: Args) -> anyhow::Result<()> {
-    anyhow::bail!("not built yet")
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    match args.command {
+        Command::Check { file, connection } => {
+            let query: Query = connection::read(&file)?;
+            let checked = connection.connect().await?.check(&query).await?;
+            println!("query digest     {}", checked.query_digest);
+            println!("approval digest  {}", checked.approval_digest);
+            println!("rule             {}", checked.rule);
+            println!("                 {}", checked.rule_text);
+            println!("cells            {}", checked.cells);
+            for (number, step) in checked.steps.iter().enumerate() {
+                println!("{:>3}. {step}", number + 1);
+            }
+        }
+        Command::Submit { file, request_id, wait, connection } => {
+            let query: Query = connection::read(&file)?;
+            let client = connection.connect().await?;
+            let submission = client.submit(&request_id, &query).await?;
+            println!("run           {}", submission.run);
+            println!("query digest  {}", submission.query_digest);
+            if wait {
+                watch(&client, &submission.run).await?;
+            }
+        }
+        Command::Watch { run, connection } => watch(&connection.connect().await?, &run).await?,
+        Command::Fetch { run, format, out, connection } => {
+            let bytes = connection.connect().await?.fetch(&run, format).await?;
+            connection::write(out.as_deref(), &bytes)?;
+        }
+    }
+    Ok(())
+}
+
+/// Prints phases as they come; an error if the last is not a release.
+async fn watch(client: &GatewayClient, run: &RunId) -> anyhow::Result<()> {
+    let mut phases = client.watch(run).await?;
+    let mut last = None;
+    while let Some(progress) = phases.next().await.transpose()? {
+        println!("{}", progress.phase);
+        last = Some(progress);
+    }
+    match last {
+        Some(Progress { phase: Phase::Released, .. }) => Ok(()),
+        Some(Progress { phase: Phase::Refused | Phase::Failed, code, hint }) => bail!("{code}: {hint}"),
+        _ => bail!("the gateway ended the watch before the run had ended; watch again"),
+    }
 }
