@@ -10,9 +10,23 @@
 //! A delivery is taken in whole or not at all. What is kept carries `person_no` and no identity number.
 
 pub mod delivery;
+pub mod fault;
+mod field;
+mod folder;
+mod folkeregisteret;
 mod hash;
+pub mod ingest;
 pub mod intake;
+mod iplos;
+mod kuhr;
+mod lines;
+mod part;
+pub mod progress;
+pub mod quality;
+mod reading;
+mod record;
 pub mod snapshot;
+mod sort;
 
 pub use intake::IdentityIntake;
 pub use snapshot::Snapshot;
