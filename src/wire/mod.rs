@@ -16,6 +16,7 @@ pub mod status;
 pub mod tls;
 
 pub use peer::PeerError;
+pub use proto::DESCRIPTORS;
 
 /// The generated protobuf types. Private: everything outside `wire` works on domain types.
 mod proto {

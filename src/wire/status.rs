@@ -70,7 +70,11 @@ impl From<&Status> for PeerRefusal {
         // A status with a source was made on this side: the connection failed, and the innermost cause
         // is the operating system's or the TLS library's own text.
         if let Some(cause) = status.source().map(innermost) {
-            let hint = format!("the other party did not answer: {}", fit(&cause).unwrap_or_default());
+            let cause = fit(&cause).unwrap_or_default();
+            let hint = format!(
+                "the connection failed ({cause}); a server ends it too where it does not accept the \
+                 certificate shown"
+            );
             return Self { kind: RefusalKind::Unavailable, code: "peer.connection".to_owned(), hint };
         }
         match status.message().split_once(": ") {

@@ -1,3 +1,12 @@
 //! The integration tests: one binary, a module for each topic.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod access;
 mod ingest;

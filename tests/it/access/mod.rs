@@ -1,0 +1,7 @@
+//! Who may call what, over real sockets and TLS: every method of every service in the descriptors, for
+//! every role and for every certificate that must not be accepted.
+
+mod limits;
+mod methods;
+mod setup;
+mod tls;
