@@ -159,8 +159,54 @@ pub struct RegisterConfig {
     pub database: String,
     /// The partner's own policy file.
     pub policy: PathBuf,
+    /// The node's own journal of the orders it saw: one JSON object a line, appended to.
+    #[serde(default = "default_journal")]
+    pub journal: PathBuf,
     /// The stewards of the register keeper whose signatures this partner accepts.
     pub stewards: Vec<StewardEntry>,
+}
+
+fn default_journal() -> PathBuf {
+    PathBuf::from("orders.jsonl")
+}
+
+impl TlsFiles {
+    /// The same files, relative paths taken from `folder`.
+    #[must_use]
+    pub fn under(&self, folder: &Path) -> Self {
+        Self {
+            certificate: folder.join(&self.certificate),
+            key: folder.join(&self.key),
+            authority: folder.join(&self.authority),
+        }
+    }
+}
+
+impl RegisterConfig {
+    /// Reads the configuration of a register node, relative paths taken from its folder.
+    ///
+    /// # Errors
+    /// As [`read`].
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let read: Self = read(path)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Ok(Self {
+            tls: read.tls.under(folder),
+            database: database_under(&read.database, folder),
+            policy: folder.join(&read.policy),
+            journal: folder.join(&read.journal),
+            ..read
+        })
+    }
+}
+
+/// A database URL whose file, if it is SQLite with a relative path, is taken from `folder`.
+#[must_use]
+pub fn database_under(url: &str, folder: &Path) -> String {
+    match url.strip_prefix("sqlite://") {
+        Some(file) => format!("sqlite://{}", folder.join(file).display()),
+        None => url.to_owned(),
+    }
 }
 
 /// Reads a configuration and the folder that its relative paths are taken from.

@@ -1,3 +1,5 @@
 //! Builds the components, runs them, shuts them down.
 
+pub mod register;
+pub mod shutdown;
 pub mod system;

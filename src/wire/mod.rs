@@ -7,6 +7,7 @@ mod decode;
 mod encode;
 pub mod gateway_client;
 mod linkage;
+pub mod partner_client;
 mod peer;
 pub mod pki;
 mod recorder;

@@ -1,0 +1,50 @@
+//! `kpr register serve`: a partner's register node.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::system::SystemClock;
+use crate::config::{ConfigError, RegisterConfig, StewardEntry};
+use crate::partner::{Journal, JournalError, Node, PartnerPolicy, PolicyError, Source, SourceError};
+use crate::wire::client::ConnectError;
+use crate::wire::partner_client::{GatewayChannel, IdentityChannel};
+
+/// Why the node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Its policy.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// Its database.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// Its journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Its TLS files.
+    #[error(transparent)]
+    Connection(#[from] ConnectError),
+}
+
+/// Runs the node until `stop`.
+///
+/// # Errors
+/// [`StartError`]; once started it does not fail but dials again.
+pub async fn run(config: RegisterConfig, stop: CancellationToken) -> Result<(), StartError> {
+    let node = Node {
+        stewards: config.stewards.iter().map(StewardEntry::key).collect::<Result<_, _>>()?,
+        policy: PartnerPolicy::load(&config.policy)?,
+        source: Source::open(&config.database).await?,
+        gateway: Arc::new(GatewayChannel::new(config.register.clone(), &config.gateway, &config.tls)?),
+        keys: Arc::new(IdentityChannel::new(&config.identity, &config.tls)?),
+        journal: Journal::open(&config.journal)?,
+        clock: Arc::new(SystemClock),
+        register: config.register,
+    };
+    Arc::new(node).run(stop).await;
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! What the node needs of the other parties. `wire` implements it over gRPC.
+
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use tokio::sync::mpsc;
+
+use crate::domain::ids::OrderId;
+use crate::domain::order::LinkageOrder;
+use crate::domain::refusal::RefusalKind;
+use crate::identity::LinkageKey;
+use crate::linkage::{DeclineCode, DeclineReason};
+
+/// What another party answered instead of doing what it was asked. Fit for a log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {hint}")]
+pub struct PeerFault {
+    /// The kind of refusal.
+    pub kind: RefusalKind,
+    /// Its code.
+    pub code: String,
+    /// What would be accepted.
+    pub hint: String,
+}
+
+/// A part of an order's rows.
+#[derive(Debug, PartialEq, Eq)]
+pub enum RowsPart {
+    /// A batch: one Arrow IPC stream of one record batch.
+    Batch {
+        /// From 0, without gaps.
+        number: u32,
+        /// The stream.
+        arrow: Vec<u8>,
+    },
+    /// The summary, which closes the answer.
+    End {
+        /// How many batches were sent.
+        batches: u32,
+        /// How many rows.
+        rows: u64,
+        /// Rows left out because their number is not an identity number.
+        invalid_rows: u64,
+    },
+}
+
+/// Linkage orders as they come. An order that cannot be read is an error and the stream goes on; it ends
+/// when the connection does.
+pub type OrderStream = BoxStream<'static, Result<LinkageOrder, PeerFault>>;
+
+/// The gateway, as a register node sees it.
+pub trait GatewayLink: Send + Sync {
+    /// Subscribes to the register's orders.
+    fn orders(&self) -> BoxFuture<'_, Result<OrderStream, PeerFault>>;
+
+    /// Refuses an order, or gives up on it.
+    fn decline<'a>(
+        &'a self,
+        order: &'a OrderId,
+        reason: DeclineReason,
+        code: DeclineCode,
+    ) -> BoxFuture<'a, Result<(), PeerFault>>;
+
+    /// Begins an order and sends its parts. Without an [`RowsPart::End`] the gateway drops what it got.
+    fn send<'a>(
+        &'a self,
+        order: &'a OrderId,
+        parts: mpsc::Receiver<RowsPart>,
+    ) -> BoxFuture<'a, Result<(), PeerFault>>;
+}
+
+/// The identity service, as a register node sees it.
+pub trait KeySource: Send + Sync {
+    /// The linkage key of an order that this node has accepted.
+    fn linkage_key<'a>(&'a self, order: &'a LinkageOrder) -> BoxFuture<'a, Result<LinkageKey, PeerFault>>;
+}

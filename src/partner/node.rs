@@ -1,0 +1,308 @@
+//! The node: takes orders, decides, and answers with coded rows.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::journal::{Journal, JournalError, Outcome};
+use super::links::{GatewayLink, KeySource, RowsPart};
+use super::policy::{Extract, NotAllowed, PartnerPolicy};
+use super::rows::BatchWriter;
+use super::source::{Source, SourceError};
+use crate::domain::approval::StewardKey;
+use crate::domain::clock::Clock;
+use crate::domain::ids::{OrderId, RegisterId};
+use crate::domain::order::{LinkageOrder, OrderError};
+use crate::identity::{Fnr, LinkageKey};
+use crate::linkage::{DeclineCode, DeclineReason};
+
+/// The pauses before the node dials again, doubled from the first to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LAST_PAUSE: Duration = Duration::from_secs(10);
+/// How long answers in progress may take when the node is told to stop.
+const GRACE: Duration = Duration::from_secs(10);
+/// The most orders answered at once; more wait.
+const AT_ONCE: usize = 4;
+/// Batches that may wait for the gateway.
+const AHEAD: usize = 4;
+
+/// A partner's register node.
+pub struct Node {
+    /// The register it answers for.
+    pub register: RegisterId,
+    /// The stewards whose signatures it accepts.
+    pub stewards: Vec<StewardKey>,
+    /// Its own rules.
+    pub policy: PartnerPolicy,
+    /// Its database.
+    pub source: Source,
+    /// The gateway.
+    pub gateway: Arc<dyn GatewayLink>,
+    /// The identity service.
+    pub keys: Arc<dyn KeySource>,
+    /// Its journal.
+    pub journal: Journal,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Why an order is not answered, or not to the end.
+enum Stop {
+    Decline(DeclineReason, String),
+    /// The gateway no longer takes rows, and has said why or gone.
+    GatewayGone,
+}
+
+impl From<SourceError> for Stop {
+    fn from(error: SourceError) -> Self {
+        tracing::warn!(%error, "the source did not answer");
+        Self::Decline(DeclineReason::Source, "source.failed".into())
+    }
+}
+
+impl From<NotAllowed> for Stop {
+    fn from(rule: NotAllowed) -> Self {
+        Self::Decline(DeclineReason::Policy, rule.to_string())
+    }
+}
+
+fn unfit(code: &str) -> Stop {
+    Stop::Decline(DeclineReason::Approval, code.to_owned())
+}
+
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    batches: u32,
+    rows: u64,
+    invalid: u64,
+    undated: u64,
+}
+
+impl Node {
+    /// Takes and answers orders until `stop`, dialling again whenever the connection is lost.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut answers = JoinSet::new();
+        let active = Arc::new(Mutex::new(HashSet::new()));
+        let turns = Arc::new(Semaphore::new(AT_ONCE));
+        let mut pause = FIRST_PAUSE;
+        while !stop.is_cancelled() {
+            let subscribed = tokio::select! {
+                subscribed = self.gateway.orders() => subscribed,
+                () = stop.cancelled() => break,
+            };
+            match subscribed {
+                Ok(mut orders) => {
+                    tracing::info!(register = %self.register, "waiting for linkage orders");
+                    pause = FIRST_PAUSE;
+                    loop {
+                        let next = tokio::select! {
+                            next = orders.next() => next,
+                            Some(_) = answers.join_next() => continue,
+                            () = stop.cancelled() => break,
+                        };
+                        match next {
+                            Some(Ok(order)) => {
+                                if let Some(mine) = Active::begin(&active, &order.id) {
+                                    let (node, turns) = (Arc::clone(&self), Arc::clone(&turns));
+                                    answers.spawn(async move {
+                                        let _turn = turns.acquire().await;
+                                        node.answer(order, mine).await;
+                                    });
+                                }
+                            }
+                            Some(Err(fault)) => tracing::warn!(%fault, "an order could not be taken"),
+                            None => break,
+                        }
+                    }
+                }
+                Err(fault) => tracing::warn!(%fault, "the gateway gives no orders"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(LAST_PAUSE),
+                () = stop.cancelled() => {}
+            }
+        }
+        let all = async { while answers.join_next().await.is_some() {} };
+        if tokio::time::timeout(GRACE, all).await.is_err() {
+            tracing::warn!("answers in progress were cut off");
+        }
+    }
+
+    /// Answers one order and writes down what became of it.
+    async fn answer(&self, order: LinkageOrder, _active: Active) {
+        if let Err(error) = self.try_answer(&order).await {
+            tracing::error!(order = %order.id, %error, "the order is not answered");
+        }
+    }
+
+    async fn try_answer(&self, order: &LinkageOrder) -> Result<(), JournalError> {
+        let now = self.clock.now();
+        let received = Outcome::Received {
+            columns: order.columns.clone(),
+            conditions: order.conditions.clone(),
+            period: order.period,
+        };
+        // An order that cannot be written down is not carried out.
+        self.journal.write(now, order, &received)?;
+        let left = (order.expires - now).to_std().unwrap_or_default();
+        let outcome = match tokio::time::timeout(left, self.carry_out(order)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Outcome::Failed { code: "order.expired".into() },
+        };
+        tracing::info!(order = %order.id, outcome = outcome.name(), "order dealt with");
+        self.journal.write(self.clock.now(), order, &outcome)
+    }
+
+    async fn carry_out(&self, order: &LinkageOrder) -> Outcome {
+        let prepared = async {
+            let extract = self.accept(order)?;
+            Ok((
+                extract,
+                self.keys.linkage_key(order).await.map_err(|fault| {
+                    tracing::warn!(%fault, "the identity service gives no key");
+                    Stop::Decline(DeclineReason::Key, fault.code)
+                })?,
+            ))
+        };
+        let (extract, key) = match prepared.await {
+            Ok(prepared) => prepared,
+            Err(stop) => return self.stopped(order, stop).await,
+        };
+        let (parts, receiver) = mpsc::channel(AHEAD);
+        let reading = async {
+            let read = self.read(order, &extract, key, &parts).await;
+            if let Err(Stop::Decline(reason, code)) = &read {
+                // Said before the stream breaks off, so that the run learns the reason and not only that.
+                self.decline(order, *reason, code).await;
+            }
+            drop(parts);
+            read
+        };
+        match tokio::join!(self.gateway.send(&order.id, receiver), reading) {
+            (Ok(()), Ok(counts)) => Outcome::Sent {
+                rows: counts.rows,
+                invalid_rows: counts.invalid,
+                undated_rows: counts.undated,
+            },
+            (_, Err(Stop::Decline(reason, code))) => Outcome::Declined { reason: reason.as_str(), code },
+            (Err(fault), _) => Outcome::Failed { code: fault.code },
+            (Ok(()), Err(Stop::GatewayGone)) => Outcome::Failed { code: "gateway.gone".into() },
+        }
+    }
+
+    /// Whether this partner answers the order: the stewards' signatures, the order against what they
+    /// signed, then the partner's own policy.
+    fn accept(&self, order: &LinkageOrder) -> Result<Extract, Stop> {
+        if order.register != self.register {
+            return Err(unfit("order.register"));
+        }
+        let approval = order.approval.verify(&self.stewards).map_err(|_| unfit("approval.signatures"))?;
+        order.check(&approval, self.clock.now()).map_err(|error| {
+            unfit(match error {
+                OrderError::ApprovalNotValid => "approval.not_valid",
+                OrderError::Stale => "order.stale",
+                OrderError::DatasetNotGranted => "order.dataset_not_granted",
+                OrderError::VariableNotGranted => "order.variable_not_granted",
+                OrderError::RowsNotGranted => "order.rows_not_granted",
+                OrderError::PeriodNotGranted => "order.period_not_granted",
+            })
+        })?;
+        Ok(self.policy.extract(order, approval.approval())?)
+    }
+
+    /// Reads, codes and sends. The key goes when this ends.
+    async fn read(
+        &self,
+        order: &LinkageOrder,
+        extract: &Extract,
+        key: LinkageKey,
+        parts: &mpsc::Sender<RowsPart>,
+    ) -> Result<Counts, Stop> {
+        let mut coder = key.coder();
+        drop(key);
+        let mut counts = Counts::default();
+        let mut writer = BatchWriter::new(order);
+        let mut rows = self.source.rows(extract);
+        let mut read: u64 = 0;
+        while let Some(row) = rows.try_next().await? {
+            read += 1;
+            if read > extract.max_rows {
+                return Err(NotAllowed::TooManyRows.into());
+            }
+            let number = row.number.as_ref().and_then(|text| Fnr::parse(text.as_bytes()).ok());
+            match (number, row.date.filter(|date| extract.period.contains(*date))) {
+                (_, None) => counts.undated += 1,
+                (None, _) => counts.invalid += 1,
+                (Some(number), Some(date)) => {
+                    let code = coder.code(&number);
+                    writer.push(&code, date, &row.values).map_err(|_| encoding())?;
+                }
+            }
+            if writer.is_full() {
+                send(&mut writer, &mut counts, parts).await?;
+            }
+        }
+        drop(coder);
+        send(&mut writer, &mut counts, parts).await?;
+        let Counts { batches, rows, invalid: invalid_rows, .. } = counts;
+        let end = RowsPart::End { batches, rows, invalid_rows };
+        parts.send(end).await.map_err(|_| Stop::GatewayGone)?;
+        Ok(counts)
+    }
+
+    async fn stopped(&self, order: &LinkageOrder, stop: Stop) -> Outcome {
+        match stop {
+            Stop::Decline(reason, code) => {
+                self.decline(order, reason, &code).await;
+                Outcome::Declined { reason: reason.as_str(), code }
+            }
+            Stop::GatewayGone => Outcome::Failed { code: "gateway.gone".into() },
+        }
+    }
+
+    async fn decline(&self, order: &LinkageOrder, reason: DeclineReason, code: &str) {
+        if let Err(fault) = self.gateway.decline(&order.id, reason, DeclineCode::new(code)).await {
+            tracing::warn!(order = %order.id, %fault, "the gateway did not take the refusal");
+        }
+    }
+}
+
+fn encoding() -> Stop {
+    Stop::Decline(DeclineReason::Source, "source.encoding".into())
+}
+
+async fn send(
+    writer: &mut BatchWriter,
+    counts: &mut Counts,
+    parts: &mpsc::Sender<RowsPart>,
+) -> Result<(), Stop> {
+    let Some((arrow, rows)) = writer.take().map_err(|_| encoding())? else { return Ok(()) };
+    parts.send(RowsPart::Batch { number: counts.batches, arrow }).await.map_err(|_| Stop::GatewayGone)?;
+    counts.batches += 1;
+    counts.rows += rows as u64;
+    Ok(())
+}
+
+/// An order being answered. After a reconnection the gateway offers it again; it is not begun twice.
+struct Active {
+    orders: Arc<Mutex<HashSet<OrderId>>>,
+    id: OrderId,
+}
+
+impl Active {
+    fn begin(orders: &Arc<Mutex<HashSet<OrderId>>>, id: &OrderId) -> Option<Self> {
+        let fresh = orders.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
+        fresh.then(|| Self { orders: Arc::clone(orders), id: id.clone() })
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
+}

@@ -1,0 +1,286 @@
+//! The partner's own policy: what it answers, and where its database keeps it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::config::{self, ConfigError};
+use crate::domain::approval::{Approval, Purpose};
+use crate::domain::ids::{DatasetId, ProjectId, VariableId};
+use crate::domain::order::LinkageOrder;
+use crate::domain::period::Period;
+
+/// Why a policy file is not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// It cannot be read, or is not what is expected.
+    #[error(transparent)]
+    File(#[from] ConfigError),
+    /// It allows a purpose that no register may serve.
+    #[error("the policy allows the purpose {0}, which the regulation prohibits (4-1)")]
+    Prohibited(&'static str),
+    /// A name of the database is not one.
+    #[error(
+        "{0} must be letters, digits and '_', not starting with a digit; a table may have a schema before a '.'"
+    )]
+    Name(&'static str),
+    /// A dataset has no variables, or takes no rows.
+    #[error("the dataset {0} has no variables, or max_rows 0")]
+    Empty(DatasetId),
+}
+
+/// How a column holds its values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ColumnKind {
+    /// Codes as text.
+    Text,
+    /// Codes as whole numbers.
+    Integer,
+    /// Days: a date, or text that begins with YYYY-MM-DD.
+    Date,
+}
+
+/// A column of the partner's table.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Column {
+    /// Its name in the database.
+    pub column: String,
+    /// How it holds its values.
+    pub kind: ColumnKind,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Dataset {
+    table: String,
+    /// The column with the identity number.
+    number: String,
+    max_rows: u64,
+    variables: BTreeMap<VariableId, Column>,
+}
+
+/// What the partner answers. Nothing that is not named in it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartnerPolicy {
+    purposes: Vec<Purpose>,
+    #[serde(default)]
+    refused_projects: Vec<ProjectId>,
+    datasets: BTreeMap<DatasetId, Dataset>,
+}
+
+/// Why the partner's policy does not allow an order, by the code it answers with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotAllowed {
+    /// The project is on the list of refused ones.
+    #[error("policy.project")]
+    Project,
+    /// The project's purpose is not served.
+    #[error("policy.purpose")]
+    Purpose,
+    /// The dataset is not offered.
+    #[error("policy.dataset")]
+    Dataset,
+    /// A variable is not offered.
+    #[error("policy.variable")]
+    Variable,
+    /// A condition on a variable that has no such values, or on a date.
+    #[error("policy.condition")]
+    Condition,
+    /// The order's date variable is no date.
+    #[error("policy.date")]
+    Date,
+    /// More rows than the policy lets out.
+    #[error("policy.too_many_rows")]
+    TooManyRows,
+}
+
+/// What to read for an order: names from the policy, values from the order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extract {
+    /// The table.
+    pub table: String,
+    /// The column with the identity number.
+    pub number: String,
+    /// The date column.
+    pub date: Column,
+    /// The days it must lie in.
+    pub period: Period,
+    /// The columns to send, in the order's order.
+    pub columns: Vec<Column>,
+    /// What a row must fulfil: every column one of its values.
+    pub conditions: Vec<(Column, Vec<String>)>,
+    /// The most rows that are sent; with more, none is.
+    pub max_rows: u64,
+}
+
+impl PartnerPolicy {
+    /// Reads and checks a policy file.
+    ///
+    /// # Errors
+    /// [`PolicyError`].
+    pub fn load(path: &Path) -> Result<Self, PolicyError> {
+        Self::checked(config::read(path)?)
+    }
+
+    fn checked(self) -> Result<Self, PolicyError> {
+        for purpose in &self.purposes {
+            if matches!(purpose, Purpose::Police | Purpose::Insurance | Purpose::Employer) {
+                return Err(PolicyError::Prohibited(purpose.as_str()));
+            }
+        }
+        for (id, dataset) in &self.datasets {
+            let parts: Vec<&str> = dataset.table.split('.').collect();
+            if parts.len() > 2 || !parts.iter().all(|part| is_name(part)) {
+                return Err(PolicyError::Name("a table"));
+            }
+            let columns = dataset.variables.values().map(|v| &v.column);
+            if !columns.chain([&dataset.number]).all(|column| is_name(column)) {
+                return Err(PolicyError::Name("a column"));
+            }
+            if dataset.variables.is_empty() || dataset.max_rows == 0 {
+                return Err(PolicyError::Empty(id.clone()));
+            }
+        }
+        Ok(self)
+    }
+
+    /// What to read for an order under its verified approval.
+    ///
+    /// # Errors
+    /// [`NotAllowed`], the first rule that forbids it.
+    pub fn extract(&self, order: &LinkageOrder, approval: &Approval) -> Result<Extract, NotAllowed> {
+        if self.refused_projects.contains(&approval.project) {
+            return Err(NotAllowed::Project);
+        }
+        if !self.purposes.contains(&approval.purpose) {
+            return Err(NotAllowed::Purpose);
+        }
+        let dataset = self.datasets.get(&order.dataset).ok_or(NotAllowed::Dataset)?;
+        let column = |id: &VariableId| dataset.variables.get(id).cloned().ok_or(NotAllowed::Variable);
+        let date = column(&order.date)?;
+        if date.kind != ColumnKind::Date {
+            return Err(NotAllowed::Date);
+        }
+        let conditions = order
+            .conditions
+            .iter()
+            .map(|condition| {
+                let column = column(&condition.variable)?;
+                let fits = match column.kind {
+                    ColumnKind::Text => true,
+                    ColumnKind::Integer => condition.any_of.iter().all(|v| v.parse::<i64>().is_ok()),
+                    ColumnKind::Date => false,
+                };
+                if fits && !condition.any_of.is_empty() {
+                    Ok((column, condition.any_of.clone()))
+                } else {
+                    Err(NotAllowed::Condition)
+                }
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Extract {
+            table: dataset.table.clone(),
+            number: dataset.number.clone(),
+            date,
+            period: order.period,
+            columns: order.columns.iter().map(column).collect::<Result<_, _>>()?,
+            conditions,
+            max_rows: order.max_rows.min(dataset.max_rows),
+        })
+    }
+}
+
+/// Names go into SQL between double quotes, so they hold none.
+fn is_name(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        && !text.starts_with(|c: char| c.is_ascii_digit())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::linkage::testing::{approval, order, variable};
+
+    /// The example that ships with the project.
+    pub(in crate::partner) const EXAMPLE: &str = include_str!("../../policies/partners/npr.toml");
+
+    pub(in crate::partner) fn policy(text: &str) -> Result<PartnerPolicy, PolicyError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("policy.toml");
+        std::fs::write(&path, text).unwrap();
+        PartnerPolicy::load(&path)
+    }
+
+    fn changed(from: &str, to: &str) -> PartnerPolicy {
+        assert!(EXAMPLE.contains(from), "{from}");
+        policy(&EXAMPLE.replace(from, to)).unwrap()
+    }
+
+    fn asked() -> LinkageOrder {
+        order(1, TimeDelta::minutes(1))
+    }
+
+    #[test]
+    fn the_example_answers_the_order() {
+        let extract = policy(EXAMPLE).unwrap().extract(&asked(), &approval()).unwrap();
+        assert_eq!((extract.table.as_str(), extract.number.as_str()), ("episode", "fnr"));
+        assert_eq!(extract.date, Column { column: "utdato".into(), kind: ColumnKind::Date });
+        assert_eq!(extract.columns.len(), 2);
+        assert_eq!(extract.max_rows, 100);
+    }
+
+    #[test]
+    fn the_partner_refuses_by_its_own_rules() {
+        let refused = |policy: &PartnerPolicy| policy.extract(&asked(), &approval()).err();
+        let listed = changed("refused_projects = []", "refused_projects = [\"P-2026-0001\"]");
+        assert_eq!(refused(&listed), Some(NotAllowed::Project));
+        assert_eq!(refused(&changed("\"research\"", "\"prevention\"")), Some(NotAllowed::Purpose));
+        assert_eq!(refused(&changed("[datasets.episode", "[datasets.other")), Some(NotAllowed::Dataset));
+        assert_eq!(refused(&changed("omsorgsniva = ", "niva = ")), Some(NotAllowed::Variable));
+        let text =
+            changed("{ column = \"utdato\", kind = \"date\" }", "{ column = \"utdato\", kind = \"text\" }");
+        assert_eq!(refused(&text), Some(NotAllowed::Date));
+        assert_eq!(
+            changed("max_rows = 20_000_000", "max_rows = 9").extract(&asked(), &approval()).unwrap().max_rows,
+            9
+        );
+
+        let policy = policy(EXAMPLE).unwrap();
+        let mut empty = asked();
+        empty.conditions[0].any_of.clear();
+        assert_eq!(policy.extract(&empty, &approval()).err(), Some(NotAllowed::Condition));
+        let mut dated = asked();
+        dated.conditions[0].variable = variable("inndato");
+        assert_eq!(policy.extract(&dated, &approval()).err(), Some(NotAllowed::Condition));
+    }
+
+    #[test]
+    fn whole_number_columns_take_whole_numbers_only() {
+        let from = "{ column = \"fagomrade\", kind = \"text\" }";
+        let policy = changed(from, &from.replace("text", "integer"));
+        assert!(policy.extract(&asked(), &approval()).is_ok());
+        let mut wrong = asked();
+        wrong.conditions[1].any_of.push("x".into());
+        assert_eq!(policy.extract(&wrong, &approval()).err(), Some(NotAllowed::Condition));
+    }
+
+    #[test]
+    fn a_bad_policy_is_refused() {
+        let bad = |from: &str, to: &str| policy(&EXAMPLE.replace(from, to)).is_err();
+        assert!(bad("\"research\"", "\"police\""));
+        assert!(bad("table = \"episode\"", "table = \"episode; drop table x\""));
+        assert!(bad("table = \"episode\"", "table = \"a.b.c\""));
+        assert!(!bad("table = \"episode\"", "table = \"npr.episode\""));
+        assert!(bad("number = \"fnr\"", "number = \"fnr\\\" --\""));
+        assert!(bad("max_rows = 20_000_000", "max_rows = 0"));
+        assert!(bad("refused_projects", "refused_project"));
+        assert!(bad("kind = \"date\"", "kind = \"day\""));
+    }
+}
