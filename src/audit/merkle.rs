@@ -48,6 +48,21 @@ impl Frontier {
         self.size += 1;
     }
 
+    /// The frontier of a tree of this size whose peaks are these bytes, as [`Frontier::peaks`] gives them;
+    /// nothing if there are not as many peaks as the size asks for.
+    #[must_use]
+    pub fn restore(size: u64, peaks: &[u8]) -> Option<Self> {
+        let (peaks, rest) = peaks.as_chunks::<32>();
+        let complete = rest.is_empty() && peaks.len() == size.count_ones() as usize;
+        complete.then(|| Self { size, peaks: peaks.to_vec() })
+    }
+
+    /// The roots of the perfect subtrees, largest first, 32 bytes each.
+    #[must_use]
+    pub fn peaks(&self) -> Vec<u8> {
+        self.peaks.concat()
+    }
+
     /// How many leaves the tree has.
     #[must_use]
     pub const fn size(&self) -> u64 {
@@ -121,6 +136,8 @@ mod tests {
             let frontier = Frontier::of(leaves.iter().copied());
             prop_assert_eq!(frontier.size(), count as u64);
             prop_assert_eq!(frontier.root(), naive(&leaves));
+            prop_assert_eq!(Frontier::restore(count as u64, &frontier.peaks()), Some(frontier.clone()));
+            prop_assert_eq!(Frontier::restore(count as u64 ^ 1, &frontier.peaks()), None);
         }
     }
 }

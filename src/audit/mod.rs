@@ -1,7 +1,29 @@
 //! Intent, receipt, the Merkle log and its signed checkpoints.
+//!
+//! Every event is a leaf: what happened, when, by which organisation, and a salted commitment to the
+//! details. The details and salts lie apart and can be erased; the log goes on verifying. Each leaf
+//! comes with a signed checkpoint in the same transaction.
 
+mod error;
+mod event;
+mod export;
+mod intent;
+mod leaf;
+mod log;
 pub mod merkle;
 pub mod note;
 mod receipt;
+mod tiles;
+mod verify;
 
+pub use error::AuditError;
+pub use event::{
+    ActionRefused, Actor, ApprovalEntered, ApprovalSigned, Entry, Event, GatewayStarted, GatewayStopped,
+    OrderGiven, QueryFailed, QueryOpened, QueryRefused, ResultFetched, ResultReceived, TablePublished,
+};
+pub use export::{Export, ExportError};
+pub use intent::AuditIntent;
+pub use leaf::Leaf;
+pub use log::{AuditLog, Recording};
 pub use receipt::{AuditReceipt, Deposit};
+pub use verify::{Verified, VerifyError, verify};

@@ -111,7 +111,10 @@ impl NoteSigner {
     /// A signed checkpoint of a tree.
     #[must_use]
     pub fn sign(&self, size: u64, root: Hash) -> String {
-        let text = Checkpoint { origin: self.name.clone(), size, root }.text();
+        self.signed(&Checkpoint { origin: self.name.clone(), size, root }.text())
+    }
+
+    fn signed(&self, text: &str) -> String {
         let signature = self.key.sign(text.as_bytes());
         let mut blob = key_id(&self.name, &self.key.verifying_key()).to_vec();
         blob.extend(signature.to_bytes());
@@ -208,6 +211,28 @@ mod tests {
         assert_eq!(other.open(&note), Err(NoteError::OtherLog));
         let key = NoteSigner::new("kpr.example/audit", SigningKey::from_bytes(&[8; 32])).unwrap().verifier();
         assert_eq!(key.open(&note), Err(NoteError::Signature));
+    }
+
+    /// The key, text and signature of the example in the documentation of Go's `sumdb/note`.
+    #[test]
+    fn a_published_note_is_signed_alike() {
+        let seed = STANDARD.decode("gQoUAtUUbI2E8kQzMPVAgOv5juF9nHT2JS/F1ccoMXM=").unwrap();
+        let key = SigningKey::from_bytes(&seed.try_into().unwrap());
+        let signer = NoteSigner::new("PeterNeumann", key).unwrap();
+        assert_eq!(
+            signer.verifier().to_string(),
+            "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
+        );
+        let text = "If you think cryptography is the answer to your problem,\n\
+                    then you don't know what your problem is.\n";
+        let note = signer.signed(text);
+        assert_eq!(
+            note.strip_prefix(text),
+            Some(
+                "\n\u{2014} PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNX\
+                 gKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
+            )
+        );
     }
 
     /// The verifier key of the C2SP signed-note specification's example server.

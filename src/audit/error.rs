@@ -1,0 +1,57 @@
+//! What can go wrong with the log.
+
+use crate::domain::canonical::CanonicalError;
+use crate::domain::clock::EntropyError;
+use crate::domain::ids::RunId;
+use crate::domain::refusal::{Refusal, RefusalKind};
+use crate::store::StoreError;
+
+use super::export::ExportError;
+
+/// Why the log is not written or read. Whatever was to be recorded then does not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No salt.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// An event that cannot be encoded.
+    #[error(transparent)]
+    Canonical(#[from] CanonicalError),
+    /// An event too large for an entry: 65535 bytes is the most the export format holds.
+    #[error("an event is too large for the log")]
+    TooLarge,
+    /// The log in the database is not the one that was signed.
+    #[error("the audit log in the database does not hold: {0}")]
+    Broken(&'static str),
+    /// The intent has been closed before.
+    #[error("the intent of run {0} is closed")]
+    IntentClosed(RunId),
+    /// The result is of another run than the intent.
+    #[error("the result is not one of run {0}")]
+    OtherRun(RunId),
+    /// The result has no receipt in the log that stands for it.
+    #[error("the result of run {0} has no receipt that stands for it")]
+    NoReceipt(RunId),
+    /// The export cannot be written.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+}
+
+impl From<AuditError> for Refusal {
+    fn from(error: AuditError) -> Self {
+        match error {
+            AuditError::Store(error) => error.into(),
+            AuditError::IntentClosed(_) => {
+                Self::new(RefusalKind::Precondition, "audit.intent_closed", error.to_string())
+            }
+            _ => Self::new(
+                RefusalKind::Internal,
+                "audit.unavailable",
+                "the audit log could not be written or read, so nothing was done",
+            ),
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! The events of the log: numbered types, each with a fixed set of fields. A number is never used
+//! again for something else, and a type's fields never change; a new need is a new number.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::canonical::Digest;
+use crate::domain::ids::{
+    DatasetId, OrderId, OrganisationId, ProjectId, RegisterId, RuleId, RunId, StewardId, TableId,
+};
+
+/// Who did it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// The organisation; it stands in the leaf.
+    pub organisation: OrganisationId,
+    /// The role, as certificates name it; it stands in the leaf.
+    pub role: &'static str,
+    /// The certificate's name; it stands among the details, which can be erased.
+    pub name: String,
+}
+
+/// An event with who did it and what it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Who did it.
+    pub actor: Actor,
+    /// The project it belongs to.
+    pub project: Option<ProjectId>,
+    /// The run it belongs to.
+    pub run: Option<RunId>,
+    /// What happened.
+    pub event: Event,
+}
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $number:literal $text:literal $name:ident {
+        $($(#[$field_doc:meta])* $field:ident: $kind:ty),* $(,)?
+    })*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+            #[serde(deny_unknown_fields)]
+            pub struct $name {
+                $($(#[$field_doc])* pub $field: $kind,)*
+            }
+
+            impl From<$name> for Event {
+                fn from(fields: $name) -> Self {
+                    Self::$name(fields)
+                }
+            }
+        )*
+
+        /// What happened.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+        #[serde(untagged)]
+        pub enum Event {
+            $($(#[$doc])* $name($name),)*
+        }
+
+        impl Event {
+            /// The number of its type, as it stands in the leaf.
+            #[must_use]
+            pub const fn number(&self) -> u16 {
+                match self {
+                    $(Self::$name(_) => $number,)*
+                }
+            }
+        }
+
+        /// The name of an event type, by its number.
+        #[must_use]
+        pub(super) const fn type_name(number: u16) -> Option<&'static str> {
+            match number {
+                $($number => Some($text),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+events! {
+    /// The gateway has started.
+    1 "gateway started" GatewayStarted {
+        /// The version of the program.
+        version: String,
+        /// The digest of the policies in force.
+        policies: Digest,
+        /// The digest of the catalogue of registers.
+        catalogue: Digest,
+    }
+    /// The gateway has stopped in order.
+    2 "gateway stopped" GatewayStopped {}
+    /// A steward has entered an approval.
+    3 "approval entered" ApprovalEntered {
+        /// The digest of the approval.
+        approval: Digest,
+        /// Its version.
+        version: u32,
+    }
+    /// A steward has signed an approval.
+    4 "approval signed" ApprovalSigned {
+        /// The digest of the approval.
+        approval: Digest,
+        /// The steward.
+        steward: StewardId,
+    }
+    /// A query is about to read data: the intent, durable before anything is read.
+    5 "query opened" QueryOpened {
+        /// The digest of the query.
+        query: Digest,
+        /// The digest of the approval it falls under.
+        approval: Digest,
+        /// The digest of the policies that decided.
+        policies: Digest,
+        /// The digest of the plan.
+        plan: Digest,
+        /// The disclosure rule.
+        rule: RuleId,
+        /// The least number of persons in a published cell.
+        min_persons: u32,
+    }
+    /// A partner has been given a linkage order.
+    6 "order given" OrderGiven {
+        /// The order.
+        order: OrderId,
+        /// The digest of the order.
+        digest: Digest,
+        /// The partner register.
+        register: RegisterId,
+        /// Its dataset.
+        dataset: DatasetId,
+    }
+    /// A result is released: the receipt, in one transaction with the result's bytes.
+    7 "result received" ResultReceived {
+        /// The index of the intent.
+        intent: u64,
+        /// The digest of the result.
+        result: Digest,
+    }
+    /// A query was refused, before or after its intent.
+    8 "query refused" QueryRefused {
+        /// The index of the intent that this closes, if there was one.
+        intent: Option<u64>,
+        /// The digest of the query.
+        query: Digest,
+        /// The code of the refusal.
+        code: String,
+    }
+    /// A query failed after its intent; nothing was released.
+    9 "query failed" QueryFailed {
+        /// The index of the intent that this closes.
+        intent: u64,
+        /// The code of the failure.
+        code: String,
+    }
+    /// A released result is about to be sent to its recipient.
+    10 "result fetched" ResultFetched {
+        /// The digest of the result.
+        result: Digest,
+        /// The format it is sent in.
+        format: String,
+    }
+    /// A steward has published a table.
+    11 "table published" TablePublished {
+        /// The id of the table.
+        table: TableId,
+        /// The digest of the result.
+        result: Digest,
+    }
+    /// Something other than a query was refused.
+    12 "action refused" ActionRefused {
+        /// The action, as the policies name it.
+        action: String,
+        /// The code of the refusal.
+        code: String,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The types as they have been written to logs. A line is added, never changed.
+    const TYPES: [(u16, &str, &str); 12] = [
+        (1, "gateway started", "version policies catalogue"),
+        (2, "gateway stopped", ""),
+        (3, "approval entered", "approval version"),
+        (4, "approval signed", "approval steward"),
+        (5, "query opened", "query approval policies plan rule min_persons"),
+        (6, "order given", "order digest register dataset"),
+        (7, "result received", "intent result"),
+        (8, "query refused", "intent query code"),
+        (9, "query failed", "intent code"),
+        (10, "result fetched", "result format"),
+        (11, "table published", "table result"),
+        (12, "action refused", "action code"),
+    ];
+
+    fn one_of_each() -> Vec<Event> {
+        let digest = Digest::from_bytes([1; 32]);
+        let code = "a.code".to_owned();
+        let text = |text: &str| text.to_owned();
+        vec![
+            GatewayStarted { version: text("0.1.0"), policies: digest, catalogue: digest }.into(),
+            GatewayStopped {}.into(),
+            ApprovalEntered { approval: digest, version: 1 }.into(),
+            ApprovalSigned { approval: digest, steward: StewardId::new("a").unwrap() }.into(),
+            QueryOpened {
+                query: digest,
+                approval: digest,
+                policies: digest,
+                plan: digest,
+                rule: RuleId::new("tables-5").unwrap(),
+                min_persons: 5,
+            }
+            .into(),
+            OrderGiven {
+                order: OrderId::new(format!("o-{}", "ab".repeat(16))).unwrap(),
+                digest,
+                register: RegisterId::new("NPR").unwrap(),
+                dataset: DatasetId::new("episode").unwrap(),
+            }
+            .into(),
+            ResultReceived { intent: 4, result: digest }.into(),
+            QueryRefused { intent: None, query: digest, code: code.clone() }.into(),
+            QueryFailed { intent: 4, code: code.clone() }.into(),
+            ResultFetched { result: digest, format: text("csv") }.into(),
+            TablePublished { table: TableId::new("t").unwrap(), result: digest }.into(),
+            ActionRefused { action: text("fetch_result"), code }.into(),
+        ]
+    }
+
+    #[test]
+    fn types_keep_their_numbers_and_fields() {
+        let events = one_of_each();
+        assert_eq!(events.len(), TYPES.len());
+        for (event, (number, name, fields)) in events.iter().zip(TYPES) {
+            assert_eq!((event.number(), type_name(number)), (number, Some(name)));
+            let text = serde_json::to_string(event).unwrap();
+            let mut at = 0;
+            for field in fields.split_whitespace() {
+                at += text[at..].find(&format!("\"{field}\":")).expect(field);
+            }
+            assert_eq!(text.matches("\":").count(), fields.split_whitespace().count(), "{text}");
+        }
+        assert_eq!(type_name(13), None);
+    }
+}

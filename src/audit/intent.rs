@@ -1,0 +1,230 @@
+//! Intent and receipt: what must be durable before data are read, and what must be durable before a
+//! result leaves.
+
+use crate::disclosure::Disclosed;
+use crate::domain::canonical::{Canonical, Digest};
+use crate::domain::ids::{ProjectId, RunId};
+use crate::domain::refusal::Refusal;
+use crate::domain::table::ResultTable;
+use crate::store::{Phase, StoredResult};
+
+use super::error::AuditError;
+use super::event::{Actor, Entry, Event, QueryFailed, QueryOpened, QueryRefused, ResultReceived};
+use super::leaf::{Leaf, Opened};
+use super::log::AuditLog;
+use super::receipt::{AuditReceipt, Deposit};
+
+/// A durable statement that a run is about to read data. It is closed by the receipt of the result, or
+/// by a refusal or failure. One left open by a crash is closed at the next start.
+#[derive(Debug)]
+pub struct AuditIntent {
+    index: u64,
+    actor: Actor,
+    project: ProjectId,
+    run: RunId,
+    query: Digest,
+}
+
+impl AuditIntent {
+    /// The index of its leaf.
+    #[must_use]
+    pub const fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// The run it is for.
+    #[must_use]
+    pub const fn run(&self) -> &RunId {
+        &self.run
+    }
+
+    fn entry(&self, event: Event) -> Entry {
+        Entry {
+            actor: self.actor.clone(),
+            project: Some(self.project.clone()),
+            run: Some(self.run.clone()),
+            event,
+        }
+    }
+}
+
+/// The code and hint of a run that a stop of the gateway cut short.
+const INTERRUPTED: (&str, &str) = (
+    "run.interrupted",
+    "the gateway stopped during the run; nothing was released; submit the query under a new request id",
+);
+
+impl AuditLog {
+    /// Opens the intent of a run that has been submitted. Data may be read once this has returned.
+    ///
+    /// # Errors
+    /// [`AuditError`]; then nothing may be read.
+    pub async fn open_intent(
+        &self,
+        actor: Actor,
+        project: ProjectId,
+        run: RunId,
+        opened: QueryOpened,
+    ) -> Result<AuditIntent, AuditError> {
+        let mut intent = AuditIntent { index: 0, actor, project, run, query: opened.query };
+        let mut recording = self.begin().await?;
+        intent.index = recording.add(intent.entry(opened.into())).await?;
+        recording.write().open_audit_intent(intent.index, &intent.run).await?;
+        recording.finish().await?;
+        Ok(intent)
+    }
+
+    /// Closes an intent with the receipt of its result. Receipt, checkpoint, the result's bytes and the
+    /// run's last phase are written in one transaction. If that fails, the intent is closed as failed
+    /// where possible, and nothing may be released.
+    ///
+    /// # Errors
+    /// [`AuditError`], [`AuditError::OtherRun`] if the result is not the run's.
+    pub async fn receive(
+        &self,
+        intent: AuditIntent,
+        disclosed: &Disclosed<ResultTable>,
+    ) -> Result<AuditReceipt, AuditError> {
+        let bytes = disclosed.deposit(&Deposit::new());
+        self.receive_bytes(intent, disclosed.digest(), bytes).await
+    }
+
+    pub(super) async fn receive_bytes(
+        &self,
+        intent: AuditIntent,
+        digest: Digest,
+        bytes: &[u8],
+    ) -> Result<AuditReceipt, AuditError> {
+        match self.try_receive(&intent, digest, bytes).await {
+            Ok(receipt) => Ok(receipt),
+            Err(error) => {
+                let hint = "the result could not be recorded, so it is not released";
+                // If this fails too, the intent stays open until the next start.
+                let _ = self.fail_with(&intent, "audit.receipt", hint).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn try_receive(
+        &self,
+        intent: &AuditIntent,
+        digest: Digest,
+        bytes: &[u8],
+    ) -> Result<AuditReceipt, AuditError> {
+        let table = ResultTable::from_canonical(bytes)?;
+        if table.run != intent.run || table.digest()? != digest {
+            return Err(AuditError::OtherRun(intent.run.clone()));
+        }
+        let mut recording = self.begin().await?;
+        let event = ResultReceived { intent: intent.index, result: digest };
+        let receipt = recording.add(intent.entry(event.into())).await?;
+        let write = recording.write();
+        if !write.close_audit_intent(intent.index, receipt).await? {
+            return Err(AuditError::IntentClosed(intent.run.clone()));
+        }
+        write.store_result(&intent.run, &StoredResult { digest, bytes: bytes.to_vec(), receipt }).await?;
+        write.set_phase(&intent.run, Phase::Released, None).await?;
+        recording.finish().await?;
+        Ok(AuditReceipt::new(digest, receipt))
+    }
+
+    /// Closes an intent whose run was refused, and ends the run with the refusal's code and hint.
+    ///
+    /// # Errors
+    /// [`AuditError`].
+    pub async fn refuse(&self, intent: AuditIntent, refusal: &Refusal) -> Result<(), AuditError> {
+        let closing =
+            QueryRefused { intent: Some(intent.index), query: intent.query, code: refusal.code.to_owned() };
+        let entry = intent.entry(closing.into());
+        self.end(intent.index, &intent.run, entry, (Phase::Refused, refusal.code, &refusal.hint)).await
+    }
+
+    /// Closes an intent whose run failed, and ends the run with the refusal's code and hint.
+    ///
+    /// # Errors
+    /// [`AuditError`].
+    pub async fn fail(&self, intent: AuditIntent, refusal: &Refusal) -> Result<(), AuditError> {
+        self.fail_with(&intent, refusal.code, &refusal.hint).await
+    }
+
+    async fn fail_with(&self, intent: &AuditIntent, code: &str, hint: &str) -> Result<(), AuditError> {
+        let closing = QueryFailed { intent: intent.index, code: code.to_owned() };
+        let entry = intent.entry(closing.into());
+        self.end(intent.index, &intent.run, entry, (Phase::Failed, code, hint)).await
+    }
+
+    /// Closes the intent at `intent` by the leaf of `entry`, and ends the run.
+    async fn end(
+        &self,
+        intent: u64,
+        run: &RunId,
+        entry: Entry,
+        (phase, code, hint): (Phase, &str, &str),
+    ) -> Result<(), AuditError> {
+        let mut recording = self.begin().await?;
+        let leaf = recording.add(entry).await?;
+        if !recording.write().close_audit_intent(intent, leaf).await? {
+            return Err(AuditError::IntentClosed(run.clone()));
+        }
+        recording.write().set_phase(run, phase, Some((code, hint))).await?;
+        recording.finish().await
+    }
+
+    /// Ends what a stop cut short: closes intents left open and marks their runs, and runs that had not
+    /// come to an intent, as failed. To be called once at start, before any query. Returns how many runs.
+    ///
+    /// # Errors
+    /// [`AuditError`].
+    pub async fn recover(&self, actor: &Actor) -> Result<u64, AuditError> {
+        let (code, hint) = INTERRUPTED;
+        let mut ended = 0;
+        for open in self.store.open_audit_intents().await? {
+            let closing = QueryFailed { intent: open.index, code: code.to_owned() };
+            let entry = Entry {
+                actor: actor.clone(),
+                project: Leaf::from_canonical(&open.leaf)?.project,
+                run: Some(open.run.clone()),
+                event: closing.into(),
+            };
+            self.end(open.index, &open.run, entry, (Phase::Failed, code, hint)).await?;
+            ended += 1;
+        }
+        for run in self.store.unfinished_runs().await? {
+            let mut write = self.store.write().await?;
+            write.set_phase(&run, Phase::Failed, Some((code, hint))).await?;
+            write.commit().await?;
+            ended += 1;
+        }
+        Ok(ended)
+    }
+
+    /// The bytes of a run's result with the receipt that lets them out, after checking that the log's
+    /// leaf commits to exactly this result.
+    ///
+    /// # Errors
+    /// [`AuditError::NoReceipt`], [`AuditError::Store`].
+    pub async fn released(&self, run: &RunId) -> Result<(AuditReceipt, Vec<u8>), AuditError> {
+        let stored = self.store.result(run).await?;
+        let wrong = || AuditError::NoReceipt(run.clone());
+        let leaf = self.store.audit_leaves(stored.receipt, 1).await?;
+        let leaf = leaf.first().filter(|(index, _)| *index == stored.receipt).ok_or_else(wrong)?;
+        let leaf = Leaf::from_canonical(&leaf.1)?;
+        let detail = self.store.audit_detail(stored.receipt).await?.ok_or_else(wrong)?;
+        let opened: Opened<ResultReceived> = serde_json::from_slice(&detail.fields).map_err(|_| wrong())?;
+        let event = Event::from(opened.fields.clone());
+        let stands = leaf.kind == event.number()
+            && leaf.run.as_ref() == Some(run)
+            && leaf.commits_to(&detail)
+            && opened.fields.result == stored.digest
+            && Digest::of_bytes(ResultTable::LABEL, &stored.bytes) == stored.digest;
+        if stands {
+            Ok((AuditReceipt::new(stored.digest, stored.receipt), stored.bytes))
+        } else {
+            Err(wrong())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
