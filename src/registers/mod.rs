@@ -27,6 +27,7 @@ mod reading;
 mod record;
 pub mod snapshot;
 mod sort;
+pub mod synth;
 
 pub use intake::IdentityIntake;
 pub use snapshot::Snapshot;
