@@ -137,10 +137,48 @@ pub struct IdentityConfig {
     pub tls: TlsFiles,
     /// The vault's database file (SQLite).
     pub vault: PathBuf,
-    /// The root secret, 32 bytes, mode 0600.
+    /// The current root secret, 32 bytes, mode 0600.
     pub root_secret: PathBuf,
+    /// Its version, from 1; a newer secret has a higher one.
+    #[serde(default = "first_version")]
+    pub root_version: u32,
+    /// Older root secrets that are still needed: the founding one always, the one before the current one
+    /// until the service has started once with the current one.
+    #[serde(default)]
+    pub older_root_secrets: Vec<OlderSecret>,
     /// The stewards.
     pub stewards: Vec<StewardEntry>,
+}
+
+const fn first_version() -> u32 {
+    1
+}
+
+/// An older version of the root secret.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OlderSecret {
+    /// Its version.
+    pub version: u32,
+    /// The file, 32 bytes, mode 0600.
+    pub file: PathBuf,
+}
+
+impl IdentityConfig {
+    /// Reads the configuration of the identity service, relative paths taken from its folder.
+    ///
+    /// # Errors
+    /// As [`read`].
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let mut config: Self = read(path)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        config.tls = config.tls.under(folder);
+        let older = config.older_root_secrets.iter_mut().map(|older| &mut older.file);
+        for file in [&mut config.vault, &mut config.root_secret].into_iter().chain(older) {
+            *file = folder.join(&*file);
+        }
+        Ok(config)
+    }
 }
 
 /// `kpr register serve` and `kpr register load`: the register node of a partner.
@@ -237,4 +275,57 @@ pub fn read_secret<const N: usize>(path: &Path) -> Result<zeroize::Zeroizing<[u8
         reason: format!("a secret of exactly {N} bytes is expected"),
     })?;
     Ok(zeroize::Zeroizing::new(array))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDENTITY: &str = r#"
+        listen = "127.0.0.1:0"
+        vault = "vault.db"
+        root_secret = "/secrets/root.2"
+        root_version = 2
+        tls = { certificate = "identity.pem", key = "identity.key", authority = "ca.pem" }
+        stewards = []
+        [[older_root_secrets]]
+        version = 1
+        file = "root.1"
+    "#;
+
+    #[test]
+    fn relative_paths_start_from_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("identity.toml");
+        std::fs::write(&path, IDENTITY).unwrap();
+        let config = IdentityConfig::load(&path).unwrap();
+        assert_eq!(config.vault, folder.path().join("vault.db"));
+        assert_eq!(config.tls.key, folder.path().join("identity.key"));
+        assert_eq!(config.older_root_secrets[0].file, folder.path().join("root.1"));
+        assert_eq!(config.root_secret, Path::new("/secrets/root.2"));
+    }
+
+    #[test]
+    fn unknown_fields_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("identity.toml");
+        std::fs::write(&path, format!("verbose = true\n{IDENTITY}")).unwrap();
+        assert!(matches!(IdentityConfig::load(&path), Err(ConfigError::Parse { .. })));
+    }
+
+    #[test]
+    fn a_secret_that_others_can_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("root");
+        std::fs::write(&path, [7; 32]).unwrap();
+        let set = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        for mode in [0o640, 0o604, 0o610] {
+            set(mode);
+            assert!(matches!(read_secret::<32>(&path), Err(ConfigError::OpenSecret(_))), "{mode:o}");
+        }
+        set(0o600);
+        assert_eq!(*read_secret::<32>(&path).unwrap(), [7; 32]);
+        assert!(matches!(read_secret::<31>(&path), Err(ConfigError::Parse { .. })));
+    }
 }

@@ -1,13 +1,53 @@
-//! `kpr identity`.
+//! `kpr identity`: the process that holds the vault and the keys.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Subcommand;
+use kpr::app::system::{SystemClock, SystemEntropy};
+use kpr::app::{identity, shutdown};
+use kpr::config::IdentityConfig;
 
 /// Arguments of `kpr identity`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make the root secret that the configuration names; one that exists is never overwritten
+    Init {
+        /// The configuration file
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Run the identity service
+    Serve {
+        /// The configuration file
+        #[arg(long)]
+        config: PathBuf,
+    },
+}
 
 /// Runs `kpr identity`.
 ///
 /// # Errors
 /// Says what went wrong.
-pub async fn run(_args: Args) -> anyhow::Result<()> {
-    anyhow::bail!("not built yet")
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    match args.command {
+        Command::Init { config } => {
+            let config = IdentityConfig::load(&config)?;
+            identity::init(&config, &SystemEntropy)?;
+            println!("{}", config.root_secret.display());
+        }
+        Command::Serve { config } => {
+            let config = IdentityConfig::load(&config)?;
+            kpr::telemetry::init(None)?;
+            let ready = |address| println!("listening on {address}");
+            identity::run(&config, Arc::new(SystemClock), shutdown::on_signal()?, ready).await?;
+        }
+    }
+    Ok(())
 }

@@ -31,7 +31,7 @@ pub(super) fn service(desk: OrderDesk) -> LinkageServer<LinkageService> {
 }
 
 /// The register that a partner's certificate names. A partner speaks for that register only.
-fn register(caller: &Caller) -> Result<RegisterId, Status> {
+pub(super) fn register(caller: &Caller) -> Result<RegisterId, Status> {
     RegisterId::new(caller.name()).map_err(|_| {
         let hint = "the common name of a partner's certificate must be the id of its register";
         Refusal::new(RefusalKind::Denied, "access.register", hint).into()

@@ -6,6 +6,8 @@ mod deadline;
 mod decode;
 mod encode;
 pub mod gateway_client;
+pub mod identity;
+pub mod identity_client;
 mod linkage;
 pub mod partner_client;
 mod peer;

@@ -9,4 +9,5 @@
 )]
 
 mod access;
+mod identity;
 mod ingest;

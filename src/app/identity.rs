@@ -1,0 +1,108 @@
+//! The identity service as a process: `kpr identity`.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
+
+use crate::config::{self, ConfigError, IdentityConfig};
+use crate::domain::clock::{Clock, Entropy, EntropyError};
+use crate::identity::{BadKeyRing, IdentityError, IdentityService, KeyRing, ROOT_LENGTH, RootKey};
+use crate::wire::standard::DescriptorError;
+use crate::wire::tls::TlsError;
+use crate::wire::{access, identity, serve, tls};
+
+/// Why the identity service does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityAppError {
+    /// The configuration, or a secret it names.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The versions of the root secrets.
+    #[error(transparent)]
+    KeyRing(#[from] BadKeyRing),
+    /// The vault.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The TLS files.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The standard services.
+    #[error(transparent)]
+    Descriptor(#[from] DescriptorError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// The root secret cannot be written, or is there already.
+    #[error("cannot make the root secret {path}: {source}; one that exists is never overwritten")]
+    Root {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// There is no randomness for a root secret.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+}
+
+/// Serves until `stop` is cancelled. `ready` hears the address once calls are taken.
+///
+/// # Errors
+/// [`IdentityAppError`].
+pub async fn run(
+    config: &IdentityConfig,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+    ready: impl FnOnce(SocketAddr),
+) -> Result<(), IdentityAppError> {
+    let stewards = config.stewards.iter().map(config::StewardEntry::key).collect::<Result<_, _>>()?;
+    let service = IdentityService::open(&config.vault, key_ring(config)?, stewards, clock).await?;
+    let tls = tls::server_config(&config.tls)?;
+    let (routes, health) = identity::routes(Arc::new(service)).await?;
+    let listen = |source| IdentityAppError::Listen { address: config.listen, source };
+    let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    tracing::info!(%address, "the identity service is ready");
+    ready(address);
+    serve::grpc(listener, tls, routes, access::IDENTITY, serve::Limits::default(), stop).await;
+    drop(health);
+    tracing::info!("the identity service has stopped");
+    Ok(())
+}
+
+fn key_ring(config: &IdentityConfig) -> Result<KeyRing, IdentityAppError> {
+    let root = |version, file| Ok::<_, ConfigError>(RootKey::new(version, config::read_secret(file)?));
+    let older = config.older_root_secrets.iter().map(|older| root(older.version, &older.file));
+    Ok(KeyRing::new(root(config.root_version, &config.root_secret)?, older.collect::<Result<_, _>>()?)?)
+}
+
+/// Makes a fresh root secret where the configuration wants it, mode 0600. Never overwrites one.
+///
+/// # Errors
+/// [`IdentityAppError::Root`], [`IdentityAppError::Entropy`].
+pub fn init(config: &IdentityConfig, entropy: &dyn Entropy) -> Result<(), IdentityAppError> {
+    let mut secret = Zeroizing::new([0; ROOT_LENGTH]);
+    entropy.fill(secret.as_mut_slice())?;
+    let path = &config.root_secret;
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| {
+            file.write_all(secret.as_slice())?;
+            file.sync_all()
+        })
+        .map_err(|source| IdentityAppError::Root { path: path.clone(), source })
+}

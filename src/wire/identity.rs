@@ -1,0 +1,268 @@
+//! The identity service over gRPC.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures::Stream;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::service::Routes;
+use tonic::{Request, Response, Status, Streaming};
+use tonic_health::server::HealthReporter;
+
+use super::access::caller;
+use super::decode::{self, FieldError};
+use super::linkage::register;
+use super::proto::identity_server::{Identity, IdentityServer};
+use super::proto::map_codes_request::Part as MapPart;
+use super::proto::resolve_request::Part;
+use super::proto::{self, resolve_begin, resolve_response};
+use super::serve::MESSAGE_BYTES;
+use super::standard::{self, DescriptorError};
+use crate::domain::canonical::{Canonical, Digest};
+use crate::domain::order::LinkageOrder;
+use crate::domain::refusal::{Refusal, RefusalKind};
+use crate::identity::{Answers, Fault, FaultKind, IdentityError, IdentityService, Intake, Layout, Totals};
+use crate::linkage::LinkageCode;
+
+/// The full name of the service.
+const NAME: &str = "kpr.v1.Identity";
+/// How many pairs, faults or person numbers one message carries: well under [`MESSAGE_BYTES`].
+const ITEMS: usize = 1 << 16;
+/// How many messages wait for a slow reader.
+const QUEUE: usize = 4;
+
+/// Everything the identity service's server serves: itself, health, reflection.
+///
+/// # Errors
+/// [`DescriptorError`].
+pub async fn routes(service: Arc<IdentityService>) -> Result<(Routes, HealthReporter), DescriptorError> {
+    let server = IdentityServer::new(Service(service)).max_decoding_message_size(MESSAGE_BYTES);
+    standard::add(Routes::new(server), &[NAME]).await
+}
+
+struct Service(Arc<IdentityService>);
+
+type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// The answer of a task that works for as long as there is someone to answer.
+fn answer<T, F, R>(work: F) -> Response<Messages<T>>
+where
+    T: Send + 'static,
+    F: FnOnce(mpsc::Sender<Result<T, Status>>) -> R,
+    R: Future<Output = Result<(), Status>> + Send + 'static,
+{
+    let (answers, messages) = mpsc::channel(QUEUE);
+    let work = work(answers.clone());
+    tokio::spawn(async move {
+        let ended = tokio::select! {
+            ended = work => ended,
+            // Nobody is there any more: what was not committed is dropped.
+            () = answers.closed() => Ok(()),
+        };
+        if let Err(status) = ended {
+            // If nobody hears it, nobody needs it.
+            answers.send(Err(status)).await.ok();
+        }
+    });
+    Response::new(Box::pin(ReceiverStream::new(messages)))
+}
+
+#[tonic::async_trait]
+impl Identity for Service {
+    type ResolveStream = Messages<proto::ResolveResponse>;
+    type MapCodesStream = Messages<proto::MapCodesResponse>;
+
+    async fn resolve(
+        &self,
+        request: Request<Streaming<proto::ResolveRequest>>,
+    ) -> Result<Response<Self::ResolveStream>, Status> {
+        let service = Arc::clone(&self.0);
+        Ok(answer(|answers| resolve(service, request.into_inner(), answers)))
+    }
+
+    async fn issue_key(
+        &self,
+        request: Request<proto::IssueKeyRequest>,
+    ) -> Result<Response<proto::IssueKeyResponse>, Status> {
+        let register = register(&caller(&request)?)?;
+        let order = order(request.into_inner().order)?;
+        let key = self.0.issue_key(&register, &order).await.map_err(refuse)?;
+        Ok(Response::new(proto::IssueKeyResponse { key: key.to_wire().to_vec() }))
+    }
+
+    async fn map_codes(
+        &self,
+        request: Request<Streaming<proto::MapCodesRequest>>,
+    ) -> Result<Response<Self::MapCodesStream>, Status> {
+        let service = Arc::clone(&self.0);
+        Ok(answer(|answers| map_codes(service, request.into_inner(), answers)))
+    }
+}
+
+async fn resolve(
+    service: Arc<IdentityService>,
+    mut parts: Streaming<proto::ResolveRequest>,
+    answers: mpsc::Sender<Result<proto::ResolveResponse, Status>>,
+) -> Result<(), Status> {
+    let Some(Part::Begin(begin)) = next_part(&mut parts).await? else { return Err(out_of_order()) };
+    let delivery = decode::digest("begin.delivery", &begin.delivery)?;
+    let layout = match begin.layout() {
+        resolve_begin::Layout::Population => Layout::Population,
+        resolve_begin::Layout::Serial => Layout::Serial,
+        resolve_begin::Layout::Unspecified => {
+            return Err(FieldError::new("begin.layout", "must be given").into());
+        }
+    };
+    let mut intake = service.begin_intake(layout).map_err(refuse)?;
+    let finished = loop {
+        match next_part(&mut parts).await? {
+            Some(Part::Chunk(bytes)) => {
+                let read = working(move || {
+                    let read = intake.push(&bytes)?;
+                    Ok((intake, read))
+                });
+                let (back, read) = read.await?;
+                intake = back;
+                send_answers(&answers, read).await?;
+            }
+            Some(Part::End(_)) => {
+                let (read, finished) = working(move || Intake::finish(intake)).await?;
+                send_answers(&answers, read).await?;
+                break finished;
+            }
+            _ => return Err(out_of_order()),
+        }
+    };
+    let Totals { lines, persons } = finished.totals();
+    let all = proto::ResolvedAll { lines, persons };
+    send_part(&answers, resolve_response::Part::All(all)).await?;
+    match next_part(&mut parts).await? {
+        Some(Part::Commit(_)) => {}
+        // The caller has thought better of it.
+        None => return Ok(()),
+        Some(_) => return Err(out_of_order()),
+    }
+    finished.commit().await.map_err(refuse)?;
+    log_kept(delivery);
+    send_part(&answers, resolve_response::Part::Committed(proto::Committed {})).await
+}
+
+fn log_kept(delivery: Digest) {
+    tracing::info!(%delivery, "identity file kept");
+}
+
+/// Runs work that takes a processor for a while beside the threads that serve connections.
+async fn working<T, F>(work: F) -> Result<T, Status>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T, IdentityError> + Send + 'static,
+{
+    tokio::task::spawn_blocking(work).await.map_err(|_| refuse(IdentityError::Stopped))?.map_err(refuse)
+}
+
+async fn send_answers(
+    answers: &mpsc::Sender<Result<proto::ResolveResponse, Status>>,
+    read: Answers,
+) -> Result<(), Status> {
+    for pairs in read.persons.chunks(ITEMS) {
+        let (serial, person_no) = pairs.iter().map(|(serial, person)| (serial, person.0)).unzip();
+        let persons = proto::ResolvedPersons { serial, person_no };
+        send_part(answers, resolve_response::Part::Persons(persons)).await?;
+    }
+    for faults in read.faults.chunks(ITEMS) {
+        let faults = proto::ResolvedFaults { faults: faults.iter().map(fault).collect() };
+        send_part(answers, resolve_response::Part::Faults(faults)).await?;
+    }
+    Ok(())
+}
+
+async fn send_part(
+    answers: &mpsc::Sender<Result<proto::ResolveResponse, Status>>,
+    part: resolve_response::Part,
+) -> Result<(), Status> {
+    send(answers, proto::ResolveResponse { part: Some(part) }).await
+}
+
+async fn send<T>(answers: &mpsc::Sender<Result<T, Status>>, message: T) -> Result<(), Status> {
+    answers.send(Ok(message)).await.map_err(|_| Status::cancelled("identity.gone: the caller has gone"))
+}
+
+fn fault(fault: &Fault) -> proto::IdentityFault {
+    use proto::identity_fault::Kind;
+    let kind = match fault.kind {
+        FaultKind::Malformed => Kind::Malformed,
+        FaultKind::NotANumber => Kind::NotANumber,
+        FaultKind::Conflict => Kind::Conflict,
+        FaultKind::Duplicate => Kind::Duplicate,
+        FaultKind::Encoding => Kind::Encoding,
+    };
+    proto::IdentityFault { line: fault.line, kind: kind.into() }
+}
+
+async fn next_part(parts: &mut Streaming<proto::ResolveRequest>) -> Result<Option<Part>, Status> {
+    match parts.message().await? {
+        None => Ok(None),
+        Some(proto::ResolveRequest { part: Some(part) }) => Ok(Some(part)),
+        Some(proto::ResolveRequest { part: None }) => Err(out_of_order()),
+    }
+}
+
+async fn map_codes(
+    service: Arc<IdentityService>,
+    mut parts: Streaming<proto::MapCodesRequest>,
+    answers: mpsc::Sender<Result<proto::MapCodesResponse, Status>>,
+) -> Result<(), Status> {
+    let mut next = async || Ok::<_, Status>(parts.message().await?.map(|message| message.part));
+    let Some(Some(MapPart::Begin(begin))) = next().await? else { return Err(out_of_order()) };
+    let order = order(begin.order)?;
+    let mut codes = Vec::new();
+    while let Some(part) = next().await? {
+        let Some(MapPart::Codes(bytes)) = part else { return Err(out_of_order()) };
+        let (whole, rest) = bytes.as_chunks::<{ LinkageCode::LENGTH }>();
+        if !rest.is_empty() {
+            return Err(FieldError::new("codes", "must be codes of 16 bytes, one after the other").into());
+        }
+        if (codes.len() + whole.len()) as u64 > order.max_rows {
+            return Err(refuse(IdentityError::TooManyCodes));
+        }
+        codes.extend(whole.iter().map(|code| LinkageCode::from_bytes(*code)));
+    }
+    let mapped = service.map_codes(&order, codes).await.map_err(refuse)?;
+    for persons in mapped.persons.chunks(ITEMS) {
+        let person_no = persons.iter().map(|person| person.0).collect();
+        send(&answers, proto::MapCodesResponse { person_no, several_numbers: 0 }).await?;
+    }
+    let last = proto::MapCodesResponse { person_no: Vec::new(), several_numbers: mapped.several_numbers };
+    send(&answers, last).await
+}
+
+/// The order of a request. Its canonical encoding is what its digest is taken over, so no other is read.
+fn order(order: Option<proto::Order>) -> Result<LinkageOrder, Status> {
+    let order = order.ok_or_else(|| FieldError::new("order", "must be given"))?;
+    LinkageOrder::from_canonical(&order.canonical)
+        .map_err(|rule| FieldError::new("order.canonical", rule).into())
+}
+
+fn out_of_order() -> Status {
+    let hint = "the parts of the stream are not in the order the service description gives";
+    Refusal::new(RefusalKind::Invalid, "identity.order_of_parts", hint).into()
+}
+
+fn refuse(error: IdentityError) -> Status {
+    Refusal::from(error).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_canonical_spelling_of_an_order_is_read() {
+        for canonical in [b"{}".to_vec(), b"".to_vec(), b"\xff".to_vec()] {
+            let status = order(Some(proto::Order { canonical })).unwrap_err();
+            assert_eq!(status.code(), tonic::Code::InvalidArgument);
+        }
+        assert_eq!(order(None).unwrap_err().code(), tonic::Code::InvalidArgument);
+    }
+}

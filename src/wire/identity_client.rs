@@ -1,0 +1,244 @@
+//! The identity service as the gateway and ingest see it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tokio::io::AsyncReadExt;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+use tonic::{Request, Status, Streaming};
+
+use super::client::{self, ConnectError};
+use super::encode;
+use super::proto::identity_client::IdentityClient;
+use super::proto::map_codes_request::Part as MapPart;
+use super::proto::resolve_request::Part;
+use super::proto::{self, resolve_begin, resolve_response};
+use super::serve::MESSAGE_BYTES;
+use super::status::PeerRefusal;
+use crate::config::{Peer, TlsFiles};
+use crate::domain::ids::PersonNo;
+use crate::domain::order::LinkageOrder;
+use crate::domain::refusal::{Refusal, RefusalKind};
+use crate::linkage::{CodeMapper, LinkageCode, LinkageError, MappedCodes};
+use crate::registers::IdentityIntake;
+use crate::registers::intake::{
+    IdentityFault, IdentityFaultKind, IdentityFile, IdentityLayout, IntakeError, PendingIdentity, Resolved,
+    SerialMap,
+};
+
+/// The most time that mapping the codes of an order may take.
+const MAPPING: Duration = Duration::from_secs(10 * 60);
+/// The most time that an identity file may take, until it is committed.
+const RESOLVING: Duration = Duration::from_secs(2 * 60 * 60);
+/// How many bytes of an identity file go into one message.
+const CHUNK: usize = 256 << 10;
+/// How many codes go into one message: 1 MiB.
+const CODES: usize = 1 << 16;
+/// How many messages are made ahead of the connection.
+const QUEUE: usize = 4;
+
+/// A connection to the identity service.
+#[derive(Debug, Clone)]
+pub struct IdentityLink {
+    client: IdentityClient<Channel>,
+}
+
+impl IdentityLink {
+    /// A connection that comes up with the first call and again after it has broken.
+    ///
+    /// # Errors
+    /// [`ConnectError`] for files or a name that cannot be used.
+    pub fn new(peer: &Peer, files: &TlsFiles) -> Result<Self, ConnectError> {
+        let channel = client::connect_lazy(peer, files)?;
+        Ok(Self { client: IdentityClient::new(channel).max_decoding_message_size(MESSAGE_BYTES) })
+    }
+}
+
+impl CodeMapper for IdentityLink {
+    fn map<'a>(
+        &'a self,
+        order: &'a LinkageOrder,
+        codes: &'a [LinkageCode],
+    ) -> BoxFuture<'a, Result<MappedCodes, LinkageError>> {
+        Box::pin(async move {
+            let mapped = tokio::time::timeout(MAPPING, self.map_codes(order, codes)).await;
+            let mapped = mapped.unwrap_or_else(|_| Err(Status::deadline_exceeded("")));
+            let mapped = mapped.map_err(|status| {
+                let peer = PeerRefusal::from(status);
+                LinkageError::Identity(Refusal::new(peer.kind, "identity.refused", peer.to_string()))
+            })?;
+            if mapped.person_no.len() == codes.len() { Ok(mapped) } else { Err(LinkageError::Mapping) }
+        })
+    }
+}
+
+impl IdentityLink {
+    async fn map_codes(&self, order: &LinkageOrder, codes: &[LinkageCode]) -> Result<MappedCodes, Status> {
+        let begin = MapPart::Begin(proto::MapBegin { order: Some(encode::order(order)?) });
+        let (parts, requests) = mpsc::channel(QUEUE);
+        let feed = async move {
+            let mut next = Some(begin);
+            let mut codes = codes.chunks(CODES);
+            while let Some(part) = next {
+                // If the service has ended the stream, its answer says why.
+                if parts.send(proto::MapCodesRequest { part: Some(part) }).await.is_err() {
+                    break;
+                }
+                next = codes.next().map(|codes| {
+                    MapPart::Codes(codes.iter().flat_map(LinkageCode::as_bytes).copied().collect())
+                });
+            }
+        };
+        let read = async {
+            let mut request = Request::new(ReceiverStream::new(requests));
+            request.set_timeout(MAPPING);
+            let mut answers = self.client.clone().map_codes(request).await?.into_inner();
+            let mut mapped = MappedCodes { person_no: Vec::with_capacity(codes.len()), several_numbers: 0 };
+            while let Some(answer) = answers.message().await? {
+                mapped.person_no.extend(answer.person_no.into_iter().map(PersonNo));
+                mapped.several_numbers = answer.several_numbers;
+                if mapped.person_no.len() > codes.len() {
+                    break;
+                }
+            }
+            Ok(mapped)
+        };
+        tokio::join!(feed, read).1
+    }
+}
+
+impl IdentityIntake for IdentityLink {
+    fn resolve<'a>(&'a self, file: IdentityFile<'a>) -> BoxFuture<'a, Result<Resolved, IntakeError>> {
+        Box::pin(async move {
+            let (parts, requests) = mpsc::channel(QUEUE);
+            let read = async {
+                let mut request = Request::new(ReceiverStream::new(requests));
+                request.set_timeout(RESOLVING);
+                let mut answers = self.client.clone().resolve(request).await.map_err(refused)?.into_inner();
+                let resolved = collect(&mut answers).await?;
+                Ok((resolved, answers))
+            };
+            let (sent, read) = tokio::join!(send_file(file, parts), read);
+            // A file that cannot be read is the first cause; a stream that the service ended is not.
+            let (parts, ((persons, faults, all), answers)) = (sent?, read?);
+            let pending = Box::new(Pending { parts, answers });
+            Ok(Resolved { persons, faults, lines: all.lines, distinct: all.persons, pending })
+        })
+    }
+}
+
+type Parts = mpsc::Sender<proto::ResolveRequest>;
+
+/// Sends a file as it is. Gives the open stream back, for the commit.
+async fn send_file(file: IdentityFile<'_>, parts: Parts) -> Result<Parts, IntakeError> {
+    let layout = match file.layout {
+        IdentityLayout::Population => resolve_begin::Layout::Population,
+        IdentityLayout::Serial => resolve_begin::Layout::Serial,
+    };
+    let begin = proto::ResolveBegin { delivery: file.delivery.to_string(), layout: layout.into() };
+    let mut open = send_part(&parts, Part::Begin(begin)).await;
+    let mut source = open_file(file.path).await?;
+    while open {
+        let mut chunk = Vec::with_capacity(CHUNK);
+        let limit = CHUNK as u64;
+        (&mut source).take(limit).read_to_end(&mut chunk).await.map_err(|e| IntakeError::Read(e.kind()))?;
+        if chunk.is_empty() {
+            break;
+        }
+        open = send_part(&parts, Part::Chunk(chunk)).await;
+    }
+    if open {
+        send_part(&parts, Part::End(proto::ResolveEnd {})).await;
+    }
+    Ok(parts)
+}
+
+async fn open_file(path: &Path) -> Result<tokio::fs::File, IntakeError> {
+    tokio::fs::File::open(path).await.map_err(|e| IntakeError::Read(e.kind()))
+}
+
+/// Whether the stream is still open; if not, the service's answer says why.
+async fn send_part(parts: &Parts, part: Part) -> bool {
+    parts.send(proto::ResolveRequest { part: Some(part) }).await.is_ok()
+}
+
+type Collected = (SerialMap, Vec<IdentityFault>, proto::ResolvedAll);
+
+async fn collect(answers: &mut Streaming<proto::ResolveResponse>) -> Result<Collected, IntakeError> {
+    let (mut persons, mut faults) = (SerialMap::default(), Vec::new());
+    loop {
+        match next_part(answers).await? {
+            resolve_response::Part::Persons(pairs) => {
+                if pairs.serial.len() != pairs.person_no.len() {
+                    return Err(IntakeError::Answer("the lists of a pair differ in length"));
+                }
+                for (serial, person) in pairs.serial.into_iter().zip(pairs.person_no) {
+                    persons.insert(serial, PersonNo(person));
+                }
+            }
+            resolve_response::Part::Faults(more) => {
+                for fault in more.faults {
+                    faults.push(IdentityFault { line: fault.line, kind: kind(fault.kind())? });
+                }
+            }
+            resolve_response::Part::All(all) => return Ok((persons, faults, all)),
+            resolve_response::Part::Committed(_) => {
+                return Err(IntakeError::Answer("committed before it was asked to"));
+            }
+        }
+    }
+}
+
+fn kind(kind: proto::identity_fault::Kind) -> Result<IdentityFaultKind, IntakeError> {
+    use proto::identity_fault::Kind;
+    Ok(match kind {
+        Kind::Malformed => IdentityFaultKind::Malformed,
+        Kind::NotANumber => IdentityFaultKind::NotANumber,
+        Kind::Conflict => IdentityFaultKind::Conflict,
+        Kind::Duplicate => IdentityFaultKind::Duplicate,
+        Kind::Encoding => IdentityFaultKind::Encoding,
+        Kind::Unspecified => return Err(IntakeError::Answer("a fault without a kind")),
+    })
+}
+
+async fn next_part(
+    answers: &mut Streaming<proto::ResolveResponse>,
+) -> Result<resolve_response::Part, IntakeError> {
+    answers
+        .message()
+        .await
+        .map_err(refused)?
+        .ok_or_else(|| IntakeError::Unavailable("the stream ended early".to_owned()))?
+        .part
+        .ok_or(IntakeError::Answer("an empty message"))
+}
+
+fn refused(status: Status) -> IntakeError {
+    let peer = PeerRefusal::from(status);
+    match peer.kind {
+        RefusalKind::Unavailable => IntakeError::Unavailable(peer.to_string()),
+        _ => IntakeError::Refused(peer.to_string()),
+    }
+}
+
+/// An answered file, its stream still open. Dropped, the service keeps nothing.
+struct Pending {
+    parts: Parts,
+    answers: Streaming<proto::ResolveResponse>,
+}
+
+impl PendingIdentity for Pending {
+    fn commit(self: Box<Self>) -> BoxFuture<'static, Result<(), IntakeError>> {
+        let Self { parts, mut answers } = *self;
+        Box::pin(async move {
+            send_part(&parts, Part::Commit(proto::ResolveCommit {})).await;
+            match next_part(&mut answers).await? {
+                resolve_response::Part::Committed(_) => Ok(()),
+                _ => Err(IntakeError::Answer("something else than a commit")),
+            }
+        })
+    }
+}
