@@ -8,10 +8,12 @@ use arrow::ipc::writer::StreamWriter;
 use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
-use super::{CodeMapper, CodedRows, Linked, row_schema};
+use futures::future::BoxFuture;
+
+use super::{CodeMapper, CodedRows, LinkageCode, LinkageError, Linked, MappedCodes, row_schema};
 use crate::domain::approval::{Approval, Grant, Purpose, SignedApproval, Tier};
 use crate::domain::ids::{
-    DatasetId, OrderId, OrganisationId, ProjectId, RegisterId, RuleId, RunId, VariableId,
+    DatasetId, OrderId, OrganisationId, PersonNo, ProjectId, RegisterId, RuleId, RunId, VariableId,
 };
 use crate::domain::order::LinkageOrder;
 use crate::domain::period::Period;
@@ -110,4 +112,37 @@ pub(crate) fn bytes(rows: &[Row<'_>]) -> Vec<u8> {
 pub(crate) async fn linked(order: LinkageOrder, rows: &[Row<'_>], mapper: &dyn CodeMapper) -> Linked {
     let batch = super::CodedBatch::parse(&order, &bytes(rows), 1000);
     super::link(CodedRows::new(order, vec![batch.unwrap()], 0), mapper).await.unwrap()
+}
+
+/// Takes the first four bytes of a code for the person's number.
+struct Readable;
+
+impl CodeMapper for Readable {
+    fn map<'a>(
+        &'a self,
+        _: &'a LinkageOrder,
+        codes: &'a [LinkageCode],
+    ) -> BoxFuture<'a, Result<MappedCodes, LinkageError>> {
+        let person = |code: &LinkageCode| {
+            let [a, b, c, d, ..] = *code.as_bytes();
+            PersonNo(u32::from_be_bytes([a, b, c, d]))
+        };
+        let person_no = codes.iter().map(person).collect();
+        Box::pin(async { Ok(MappedCodes { person_no, several_numbers: 0 }) })
+    }
+}
+
+/// Linked rows of these persons and dates, for an order of the date alone.
+pub(crate) async fn linked_persons(order: LinkageOrder, rows: &[(u32, NaiveDate)]) -> Linked {
+    let mut batches = Vec::new();
+    if !rows.is_empty() {
+        let code = |person: u32| [person.to_be_bytes(), [1; 4], [2; 4], [3; 4]].concat();
+        let codes = rows.iter().map(|(person, _)| Some(code(*person)));
+        let codes = FixedSizeBinaryArray::try_from_sparse_iter_with_size(codes, 16).unwrap();
+        let dates = rows.iter().map(|(_, day)| Date32Type::from_naive_date(*day));
+        let columns: Vec<ArrayRef> = vec![Arc::new(codes), Arc::new(Date32Array::from_iter_values(dates))];
+        let sent = RecordBatch::try_new(Arc::new(row_schema(&order)), columns).unwrap();
+        batches.push(super::CodedBatch::parse(&order, &stream(&[sent]), rows.len()).unwrap());
+    }
+    super::link(CodedRows::new(order, batches, 0), &Readable).await.unwrap()
 }

@@ -47,7 +47,7 @@ impl Follow {
 ///     kpr::plan::QueryPlan { approved, ..todo!() }
 /// }
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct QueryPlan {
     approved: ApprovedQuery,
     shape: TableShape,
