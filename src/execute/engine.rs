@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
+use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -13,6 +14,7 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 use super::cells::{Cells, Counted};
+use super::cohort_first::CohortFirst;
 use super::error::ExecuteError;
 use super::protected::Protected;
 use super::{persons, sources};
@@ -74,7 +76,13 @@ impl Engine {
 
     /// A session of its own for each run; memory, scratch space and limits are shared.
     pub(super) fn context(&self) -> SessionContext {
-        SessionContext::new_with_config_rt(self.config.clone(), Arc::clone(&self.runtime))
+        let state = SessionStateBuilder::new()
+            .with_config(self.config.clone())
+            .with_runtime_env(Arc::clone(&self.runtime))
+            .with_default_features()
+            .with_physical_optimizer_rule(Arc::new(CohortFirst))
+            .build();
+        SessionContext::new_with_state(state)
     }
 
     /// Counts distinct persons for every cell and margin of the plan.
@@ -136,7 +144,7 @@ fn config(threads: NonZeroUsize) -> SessionConfig {
     let mut config = SessionConfig::new().with_target_partitions(threads.get()).with_batch_size(8192);
     let options = config.options_mut();
     // Rows outside the cohort are dropped inside the Parquet reader, before their other columns are
-    // decoded. The conditions are evaluated in the order the plan states them: the person first.
+    // decoded. The conditions are evaluated in the order the plan states them ([`CohortFirst`]).
     options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.reorder_filters = false;
     // What a join's own filter would drop, the cohort's has dropped already.

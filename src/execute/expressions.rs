@@ -15,6 +15,9 @@ use datafusion::logical_expr::{
 };
 use datafusion::scalar::ScalarValue;
 
+/// The name of the function that tells who is in the cohort.
+pub(super) const IN_COHORT: &str = "in_cohort";
+
 /// A date as a typed literal.
 pub(super) fn date(day: NaiveDate) -> Expr {
     lit(ScalarValue::Date32(Some(arrow::datatypes::Date32Type::from_naive_date(day))))
@@ -67,7 +70,7 @@ impl Hash for InCohort {
 
 impl ScalarUDFImpl for InCohort {
     fn name(&self) -> &str {
-        "in_cohort"
+        IN_COHORT
     }
 
     fn signature(&self) -> &Signature {

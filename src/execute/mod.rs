@@ -9,6 +9,7 @@
 //! What comes out is sealed: only disclosure control can look inside.
 
 mod cells;
+mod cohort_first;
 mod engine;
 mod error;
 mod expressions;

@@ -59,8 +59,7 @@ pub(super) async fn cohort(
     Ok(Cohort { index, in_cohort, persons })
 }
 
-/// The rows of a dataset that belong to the cohort and fulfil `conditions`, in one filter that states
-/// the cohort first: the reader evaluates its parts in that order.
+/// The rows of a dataset that belong to the cohort and fulfil `conditions`.
 async fn rows(
     context: &SessionContext,
     snapshot: &Snapshot,

@@ -267,6 +267,7 @@ fn the_reader_drops_other_persons_first_and_reads_no_other_column() {
             contacts.contains("projection=[person_no@0 as event_person, dato@1 as event_date]"),
             "{text}"
         );
+        assert!(contacts.contains("predicate=in_cohort(person_no@0) AND "), "{text}");
         assert!(contacts.contains("tjenestetype@3 = 1"), "the code has the column's type: {text}");
         assert!(!text.contains("FilterExec"), "{text}");
         assert!(!text.contains("mode=Partitioned"), "{text}");

@@ -1,5 +1,17 @@
 //! Released tables in the formats statistics consumers read.
+//!
+//! A withheld count is never a number: it is null, and its status is `:`. A share of which either count is
+//! withheld is withheld too. The share of a cell without persons is not applicable, `.`.
 
+mod columns;
+mod csv;
+mod figures;
 mod format;
+mod json_stat;
+mod render;
+mod report;
+#[cfg(test)]
+mod testing;
 
 pub use format::{Format, UnknownFormat};
+pub use render::{RenderError, render};

@@ -1,0 +1,55 @@
+//! CSV: one line a cell, one column a dimension, then each figure and its status.
+
+use super::figures::{Value, codes, figures};
+use crate::domain::table::ResultTable;
+
+pub(super) fn write(table: &ResultTable) -> Option<Vec<u8>> {
+    let figures = figures(table);
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let dimensions = table.shape.dimensions.iter().map(|d| d.variable.as_str().to_owned());
+    let named = figures.iter().flat_map(|f| [f.code.clone(), format!("{}_status", f.code)]);
+    writer.write_record(dimensions.chain(named)).ok()?;
+    for cell in 0..table.shape.cells() {
+        for code in codes(table, cell) {
+            writer.write_field(code).ok()?;
+        }
+        for figure in &figures {
+            let value = *figure.values.get(cell)?;
+            writer.write_field(number(value)).ok()?;
+            writer.write_field(value.status().unwrap_or_default()).ok()?;
+        }
+        writer.write_record(None::<&[u8]>).ok()?;
+    }
+    writer.into_inner().ok()
+}
+
+fn number(value: Value) -> String {
+    match value {
+        Value::Count(persons) => persons.to_string(),
+        Value::Permille(tenths) => format!("{}.{}", tenths / 10, tenths % 10),
+        Value::Confidential | Value::NotApplicable => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::table;
+
+    #[test]
+    fn the_table_as_csv() {
+        let text = String::from_utf8(super::write(&table()).unwrap()).unwrap();
+        let expected = "\
+sex,municipality,persons,persons_status,gp_30,gp_30_status,gp_30_share,gp_30_share_status
+Total,Total,40,,13,,32.5,
+Total,0301,25,,13,,52.0,
+Total,\"11,\"\"03\",15,,0,,0.0,
+1,Total,17,,,:,,:
+1,0301,17,,,:,,:
+1,\"11,\"\"03\",0,,0,,,.
+2,Total,23,,,:,,:
+2,0301,,:,,:,,:
+2,\"11,\"\"03\",,:,0,,,:
+";
+        assert_eq!(text, expected);
+    }
+}

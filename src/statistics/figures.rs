@@ -1,0 +1,80 @@
+//! What a released table says, figure by figure: counts, and for each outcome its share.
+
+use crate::domain::table::{CellValue, ResultTable};
+
+/// One value of a figure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Value {
+    /// A number of persons.
+    Count(u64),
+    /// A share, in tenths of a percent.
+    Permille(u64),
+    /// Withheld.
+    Confidential,
+    /// The share of nobody.
+    NotApplicable,
+}
+
+impl Value {
+    /// The symbol of a value that is no number, as Statistics Norway writes it.
+    pub(super) const fn status(self) -> Option<&'static str> {
+        match self {
+            Self::Count(_) | Self::Permille(_) => None,
+            Self::Confidential => Some(":"),
+            Self::NotApplicable => Some("."),
+        }
+    }
+}
+
+/// A figure of every cell, in the order of the cells.
+pub(super) struct Figure {
+    /// The measure, or the measure and `_share`.
+    pub(super) code: String,
+    pub(super) label: String,
+    pub(super) is_share: bool,
+    pub(super) values: Vec<Value>,
+}
+
+/// The figures of a table: persons, then each outcome and its share.
+pub(super) fn figures(table: &ResultTable) -> Vec<Figure> {
+    let mut figures = Vec::new();
+    for (index, measure) in table.shape.measures.iter().enumerate() {
+        let cells = 0..table.shape.cells();
+        let counts = cells.clone().map(|cell| count(table, cell, index)).collect();
+        let code = measure.code.to_string();
+        let label = measure.label.clone();
+        figures.push(Figure { code: code.clone(), label: label.clone(), is_share: false, values: counts });
+        if index > 0 {
+            let shares = cells.map(|cell| share(table, cell, index)).collect();
+            let (code, label) = (format!("{code}_share"), format!("{label}, percent of persons"));
+            figures.push(Figure { code, label, is_share: true, values: shares });
+        }
+    }
+    figures
+}
+
+/// A count. One that is missing is taken as withheld.
+fn count(table: &ResultTable, cell: usize, measure: usize) -> Value {
+    table.value(cell, measure).and_then(CellValue::count).map_or(Value::Confidential, Value::Count)
+}
+
+fn share(table: &ResultTable, cell: usize, measure: usize) -> Value {
+    match (count(table, cell, 0), count(table, cell, measure)) {
+        (Value::Count(0), Value::Count(_)) => Value::NotApplicable,
+        (Value::Count(_), Value::Count(_)) => {
+            table.share_permille(cell, measure).map_or(Value::Confidential, Value::Permille)
+        }
+        _ => Value::Confidential,
+    }
+}
+
+/// The codes of a cell, one in each dimension.
+pub(super) fn codes(table: &ResultTable, cell: usize) -> impl Iterator<Item = &str> {
+    let positions = table.shape.positions(cell);
+    table
+        .shape
+        .dimensions
+        .iter()
+        .zip(positions)
+        .map(|(dimension, at)| dimension.codes.codes().get(at).map_or("", |code| code.code.as_str()))
+}
