@@ -21,8 +21,9 @@ use super::caller::Caller;
 
 const SCHEMA: &str = "gateway.cedarschema";
 const DISCLOSURE: &str = "disclosure.toml";
-/// Folders that belong to the catalogue of registers, and the policies' own tests.
-const FOLDERS: [&str; 3] = ["registers", "codelists", "tests"];
+/// Folders that belong to the catalogue of registers, the policies' own tests, and examples of the
+/// policies that register nodes hold themselves.
+const FOLDERS: [&str; 4] = ["registers", "codelists", "tests", "partners"];
 /// The codes a `forbid` may give. They are part of the interface, so a policy cannot make up others.
 const FORBID_CODES: [&str; 2] = ["policy.purpose_prohibited", "policy.direct_identifiers"];
 
@@ -40,7 +41,7 @@ pub enum PolicyError {
     /// A file is not one that belongs here.
     #[error(
         "{0} does not belong in the policies: expected are *.cedar, gateway.cedarschema, disclosure.toml \
-         and the folders registers, codelists and tests"
+         and the folders registers, codelists, tests and partners"
     )]
     UnknownFile(PathBuf),
     /// A file that must be there is not.
