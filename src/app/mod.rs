@@ -3,4 +3,5 @@
 pub mod identity;
 pub mod register;
 pub mod shutdown;
+pub mod stage;
 pub mod system;

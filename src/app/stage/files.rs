@@ -1,0 +1,137 @@
+//! The files of an installation: folders, secrets, configurations.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use super::{Stage, StageOptions};
+use crate::config::StewardEntry;
+use crate::domain::canonical::CanonicalError;
+use crate::domain::clock::{Entropy, EntropyError};
+use crate::domain::ids::BadName;
+use crate::wire::pki::PkiError;
+
+/// Why an installation is not made or a process of it does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// A file or folder.
+    #[error("cannot write {path}: {source}")]
+    File {
+        /// The path.
+        path: PathBuf,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// No loopback port.
+    #[error("no free port on loopback: {0}")]
+    Port(std::io::Error),
+    /// Certificates.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    /// Randomness.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// A steward's name.
+    #[error(transparent)]
+    Name(#[from] BadName),
+    /// An approval that cannot be signed.
+    #[error(transparent)]
+    Canonical(#[from] CanonicalError),
+    /// A process does not start.
+    #[error("cannot start {process}: {source}")]
+    Start {
+        /// The process.
+        process: &'static str,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// A process ended or did not answer in time.
+    #[error("{process} did not come up: see {log}")]
+    NotReady {
+        /// The process.
+        process: &'static str,
+        /// Its log.
+        log: PathBuf,
+    },
+}
+
+pub(super) fn folder(path: &Path) -> Result<(), StageError> {
+    std::fs::create_dir_all(path).map_err(|source| StageError::File { path: path.to_owned(), source })
+}
+
+fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), StageError> {
+    let failed = |source| StageError::File { path: path.to_owned(), source };
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(failed)?;
+    file.write_all(bytes).map_err(failed)
+}
+
+/// Root secret, audit key and pattern key: 32 random bytes each.
+pub(super) fn secrets(stage: &Stage, entropy: &dyn Entropy) -> Result<(), StageError> {
+    for name in ["identity/root.secret", "gateway/audit.key", "gateway/pattern.key"] {
+        let mut secret = zeroize::Zeroizing::new([0; 32]);
+        entropy.fill(secret.as_mut_slice())?;
+        write(&stage.path(name), secret.as_slice(), 0o600)?;
+    }
+    Ok(())
+}
+
+/// Writes the configurations of identity service, gateway, register node and ingest.
+pub(super) fn configurations(
+    stage: &Stage,
+    stewards: &[StewardEntry],
+    options: &StageOptions,
+) -> Result<(), StageError> {
+    let path = |relative: &str| stage.path(relative).display().to_string();
+    let tls = |party: &str| {
+        let files = stage.tls(party);
+        format!(
+            "[tls]\ncertificate = {:?}\nkey = {:?}\nauthority = {:?}\n",
+            files.certificate, files.key, files.authority
+        )
+    };
+    let peer = |section: &str, peer: crate::config::Peer| {
+        format!("[{section}]\naddress = \"{}\"\nname = \"{}\"\n", peer.address, peer.name)
+    };
+    let keys: String = stewards
+        .iter()
+        .map(|s| format!("[[stewards]]\nsteward = \"{}\"\nkey = \"{}\"\n", s.steward, s.key))
+        .collect();
+    let identity = format!(
+        "listen = \"{}\"\nvault = {:?}\nroot_secret = {:?}\n{}{keys}",
+        stage.addresses.identity,
+        path("identity/vault.sqlite"),
+        path("identity/root.secret"),
+        tls("identity"),
+    );
+    let gateway = format!(
+        "listen = \"{}\"\nhttps_listen = \"{}\"\nregister = {:?}\nstore = {:?}\npolicies = {:?}\n\
+         scratch = {:?}\naudit_key = {:?}\naudit_origin = \"kpr.example/audit\"\npattern_key = {:?}\n\
+         order_seconds = {}\n{}{}{keys}",
+        stage.addresses.gateway,
+        stage.addresses.https,
+        stage.register(),
+        format!("sqlite://{}", path("gateway/control.sqlite")),
+        path("policies"),
+        path("gateway/scratch"),
+        path("gateway/audit.key"),
+        path("gateway/pattern.key"),
+        options.order_seconds.unwrap_or(120),
+        tls("gateway"),
+        peer("identity", stage.identity()),
+    );
+    let sqlite = || format!("sqlite://{}", path("npr/register.sqlite"));
+    let npr = format!(
+        "register = \"NPR\"\ndatabase = {:?}\npolicy = {:?}\n{}{}{}{keys}",
+        options.partner_database.clone().unwrap_or_else(sqlite),
+        path("npr/policy.toml"),
+        tls("npr"),
+        peer("gateway", stage.gateway()),
+        peer("identity", stage.identity()),
+    );
+    let ingest = format!("{}{}", tls("ingest"), peer("identity", stage.identity()));
+    for (name, text) in [("identity", identity), ("gateway", gateway), ("npr", npr), ("ingest", ingest)] {
+        write(&stage.configuration(name), text.as_bytes(), 0o600)?;
+    }
+    Ok(())
+}

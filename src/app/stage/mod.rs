@@ -1,0 +1,147 @@
+//! A whole installation on one machine: certificates, secrets, configurations and the three processes,
+//! all on loopback. The demo plays on it, and so do the integration tests.
+
+mod files;
+mod process;
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+
+pub use files::StageError;
+pub use process::{Process, Running};
+
+use crate::config::{Peer, TlsFiles};
+use crate::domain::approval::Approval;
+use crate::domain::approval::StewardSignature;
+use crate::domain::clock::{Clock, Entropy};
+use crate::domain::ids::StewardId;
+use crate::wire::pki::{self, Validity};
+
+/// An installation in a folder.
+pub struct Stage {
+    folder: PathBuf,
+    program: PathBuf,
+    addresses: Addresses,
+}
+
+/// Where the processes listen.
+#[derive(Debug, Clone, Copy)]
+struct Addresses {
+    identity: SocketAddr,
+    gateway: SocketAddr,
+    https: SocketAddr,
+}
+
+/// What can be chosen about an installation.
+#[derive(Debug, Clone, Default)]
+pub struct StageOptions {
+    /// The partner's database; a SQLite file in the partner's folder if not given.
+    pub partner_database: Option<String>,
+    /// How long the partner may take for an order, in seconds.
+    pub order_seconds: Option<u32>,
+}
+
+/// The DNS name in every server's development certificate.
+const LOCALHOST: &str = "localhost";
+
+impl Stage {
+    /// Makes certificates, secrets and configurations in `folder`, which must be empty or not there yet.
+    /// `program` is the `kpr` binary that its processes will run.
+    ///
+    /// # Errors
+    /// [`StageError`].
+    pub fn build(
+        folder: &Path,
+        program: &Path,
+        options: &StageOptions,
+        clock: &dyn Clock,
+        entropy: &dyn Entropy,
+    ) -> Result<Self, StageError> {
+        let addresses = Addresses { identity: free()?, gateway: free()?, https: free()? };
+        let stage = Self { folder: folder.to_owned(), program: program.to_owned(), addresses };
+        for part in ["identity", "gateway", "npr", "logs", "configurations"] {
+            files::folder(&stage.path(part))?;
+        }
+        let stewards = pki::demo::write(&stage.path("pki"), Validity::days(clock.now(), 30), entropy)?;
+        files::secrets(&stage, entropy)?;
+        files::configurations(&stage, &stewards, options)?;
+        Ok(stage)
+    }
+
+    /// A path in the installation's folder.
+    #[must_use]
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.folder.join(relative)
+    }
+
+    /// The configuration of a process: `identity`, `gateway`, `npr` or `ingest`.
+    #[must_use]
+    pub fn configuration(&self, name: &str) -> PathBuf {
+        self.path("configurations").join(format!("{name}.toml"))
+    }
+
+    /// The TLS files of a party, as [`pki::demo::files`] names them.
+    #[must_use]
+    pub fn tls(&self, party: &str) -> TlsFiles {
+        pki::demo::files(&self.path("pki"), party)
+    }
+
+    /// The gateway, for clients.
+    #[must_use]
+    pub fn gateway(&self) -> Peer {
+        Peer { address: self.addresses.gateway, name: LOCALHOST.to_owned() }
+    }
+
+    /// The identity service, for clients.
+    #[must_use]
+    pub fn identity(&self) -> Peer {
+        Peer { address: self.addresses.identity, name: LOCALHOST.to_owned() }
+    }
+
+    /// Where published tables are served over HTTPS.
+    #[must_use]
+    pub fn https(&self) -> Peer {
+        Peer { address: self.addresses.https, name: LOCALHOST.to_owned() }
+    }
+
+    /// The folder with the register's snapshots.
+    #[must_use]
+    pub fn register(&self) -> PathBuf {
+        self.path("gateway/register")
+    }
+
+    /// A steward's signature on an approval.
+    ///
+    /// # Errors
+    /// [`StageError`].
+    pub fn sign(&self, approval: &Approval, steward: &str) -> Result<StewardSignature, StageError> {
+        let key = pki::read_signing_key(&pki::demo::signing_key(&self.path("pki"), steward))?;
+        Ok(StewardSignature::sign(approval, StewardId::new(steward)?, &key)?)
+    }
+
+    /// Starts a process, its log going to `logs/`, and waits until it answers.
+    ///
+    /// # Errors
+    /// [`StageError::Start`], [`StageError::NotReady`].
+    pub async fn start(&self, process: Process) -> Result<Running, StageError> {
+        let address = match process {
+            Process::Identity => Some(self.addresses.identity),
+            Process::Gateway => Some(self.addresses.gateway),
+            Process::Npr => None,
+        };
+        process::start(
+            &self.program,
+            &self.configuration(process.name()),
+            &self.path("logs"),
+            process,
+            address,
+        )
+        .await
+    }
+}
+
+/// A loopback address that nobody listens on at this moment.
+fn free() -> Result<SocketAddr, StageError> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(StageError::Port)?;
+    listener.local_addr().map_err(StageError::Port)
+}

@@ -1,0 +1,127 @@
+//! The processes of an installation.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+use super::StageError;
+
+/// A process of an installation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Process {
+    /// The identity service.
+    Identity,
+    /// The gateway.
+    Gateway,
+    /// NPR's register node.
+    Npr,
+}
+
+impl Process {
+    /// Its name, which its configuration and its log carry.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Gateway => "gateway",
+            Self::Npr => "npr",
+        }
+    }
+
+    const fn command(self) -> &'static [&'static str] {
+        match self {
+            Self::Identity => &["identity", "serve"],
+            Self::Gateway => &["serve"],
+            Self::Npr => &["register", "serve"],
+        }
+    }
+}
+
+/// A process that runs. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Running {
+    process: Process,
+    child: Child,
+}
+
+/// How long a process may take to answer, and how often it is asked.
+const READY: Duration = Duration::from_secs(60);
+const ASK: Duration = Duration::from_millis(30);
+/// How long a process may take to end when asked to.
+const END: Duration = Duration::from_secs(20);
+
+pub(super) async fn start(
+    program: &Path,
+    configuration: &Path,
+    logs: &Path,
+    process: Process,
+    address: Option<SocketAddr>,
+) -> Result<Running, StageError> {
+    let failed = |source| StageError::Start { process: process.name(), source };
+    let path = logs.join(format!("{}.log", process.name()));
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(&path).map_err(failed)?;
+    let child = Command::new(program)
+        .args(process.command())
+        .arg("--config")
+        .arg(configuration)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().map_err(failed)?)
+        .stderr(log)
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(failed)?;
+    let mut running = Running { process, child };
+    let up = async {
+        loop {
+            if running.child.try_wait().map_err(failed)?.is_some() {
+                return Err(StageError::NotReady { process: process.name(), log: path.clone() });
+            }
+            match address {
+                None => return Ok(()),
+                Some(address) if TcpStream::connect(address).await.is_ok() => return Ok(()),
+                Some(_) => tokio::time::sleep(ASK).await,
+            }
+        }
+    };
+    let not_ready = || StageError::NotReady { process: process.name(), log: path.clone() };
+    tokio::time::timeout(READY, up).await.map_err(|_| not_ready())??;
+    Ok(running)
+}
+
+impl Running {
+    /// Which process it is.
+    #[must_use]
+    pub const fn process(&self) -> Process {
+        self.process
+    }
+
+    /// Its process id, as long as it runs.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Asks it to end (SIGTERM) and waits; kills it if it does not. True if it ended well by itself.
+    pub async fn stop(mut self) -> bool {
+        if let Some(id) = self.child.id() {
+            let asked = Command::new("kill").arg("-TERM").arg(id.to_string()).status().await;
+            if asked.is_ok_and(|status| status.success()) {
+                if let Ok(Ok(status)) = tokio::time::timeout(END, self.child.wait()).await {
+                    return status.success();
+                }
+            }
+        }
+        self.kill().await;
+        false
+    }
+
+    /// Kills it at once (SIGKILL).
+    pub async fn kill(mut self) {
+        // It may have ended already; then there is nothing to kill.
+        let _ = self.child.kill().await;
+    }
+}
