@@ -38,6 +38,9 @@ pub enum StageError {
     /// An approval that cannot be signed.
     #[error(transparent)]
     Canonical(#[from] CanonicalError),
+    /// An example of the documentation.
+    #[error("an example in docs/examples does not hold: {0}")]
+    Example(String),
     /// A process does not start.
     #[error("cannot start {process}: {source}")]
     Start {
@@ -60,7 +63,7 @@ pub(super) fn folder(path: &Path) -> Result<(), StageError> {
     std::fs::create_dir_all(path).map_err(|source| StageError::File { path: path.to_owned(), source })
 }
 
-fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), StageError> {
+pub(super) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), StageError> {
     let failed = |source| StageError::File { path: path.to_owned(), source };
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(failed)?;
     file.write_all(bytes).map_err(failed)

@@ -2,12 +2,14 @@
 //! all on loopback. The demo plays on it, and so do the integration tests.
 
 mod files;
+mod policies;
 mod process;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 pub use files::StageError;
+pub use policies::{example_approval, example_query};
 pub use process::{Process, Running};
 
 use crate::config::{Peer, TlsFiles};
@@ -65,6 +67,7 @@ impl Stage {
         let stewards = pki::demo::write(&stage.path("pki"), Validity::days(clock.now(), 30), entropy)?;
         files::secrets(&stage, entropy)?;
         files::configurations(&stage, &stewards, options)?;
+        policies::lay_out(&stage)?;
         Ok(stage)
     }
 
