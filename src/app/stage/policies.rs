@@ -1,7 +1,7 @@
 //! The project's own policies and examples, as the stage lays them out.
 
-use super::files::{StageError, folder, write};
 use super::Stage;
+use super::files::{StageError, folder, write};
 use crate::domain::approval::Approval;
 use crate::domain::query::Query;
 
@@ -90,8 +90,8 @@ mod tests {
         assert_eq!(
             digests,
             [
-                "0000000000000000000000000000000000000000000000000000000000000000",
-                "0000000000000000000000000000000000000000000000000000000000000000",
+                "4de1a228e8c12c7e48c1bf779824cc763ee0e25d5580bea986d531965cf59999",
+                "83aadb15910e906e2bb14fb24e3edbac86285eb349afbf0a9f265c88f8a17e77",
             ]
         );
     }
