@@ -1,1 +1,239 @@
-//! The whole flow of one query.
+//! The whole flow of one query, from an authorised question to a released table.
+//!
+//! Read [`Gateway::submit`] and then [`Gateway::answer`]: each step takes the value that the step before
+//! has made, and nothing else makes that value.
+
+mod projects;
+mod results;
+mod runs;
+mod statistics;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use chrono::TimeDelta;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+pub use runs::RunState;
+
+use crate::audit::{Actor, AuditIntent, AuditLog, OrderGiven, QueryOpened, QueryRefused};
+use crate::authorise::{ApprovedQuery, Caller, Policies, authorise};
+use crate::disclosure::{Disclosed, PatternKey, Released, protect};
+use crate::domain::answer::{Checked, Submission};
+use crate::domain::approval::StewardKey;
+use crate::domain::canonical::Canonical;
+use crate::domain::clock::{Clock, Entropy, EntropyError};
+use crate::domain::ids::{OrderId, RequestId, RunId};
+use crate::domain::query::Query;
+use crate::domain::refusal::{Refusal, RefusalKind};
+use crate::domain::table::ResultTable;
+use crate::execute::Engine;
+use crate::linkage::{CodeMapper, Partners, link};
+use crate::plan::{Catalogue, QueryPlan, plan};
+use crate::registers::Snapshot;
+use crate::store::{self, Phase, Store, Submitted};
+
+/// What a query passes through, and what its answer is recorded in.
+pub struct Gateway {
+    /// Control data.
+    pub store: Store,
+    /// The audit log, in the same database.
+    pub audit: AuditLog,
+    /// Who may do what, and the disclosure rules.
+    pub policies: Policies,
+    /// Registers, variables, code lists.
+    pub catalogue: Catalogue,
+    /// The partner registers.
+    pub partners: Arc<dyn Partners>,
+    /// The identity service, for linkage codes.
+    pub mapper: Arc<dyn CodeMapper>,
+    /// Where counts are made.
+    pub engine: Engine,
+    /// The folder with the register's snapshots.
+    pub register: PathBuf,
+    /// The secret that breaks ties of suppression patterns.
+    pub pattern_key: PatternKey,
+    /// The stewards whose signatures count.
+    pub stewards: Vec<StewardKey>,
+    /// How long a partner may take for an order.
+    pub order_lifetime: TimeDelta,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// The source of randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Tells watchers that some run has come to another phase.
+    pub ticks: watch::Sender<u64>,
+    /// The runs in progress.
+    pub running: Mutex<JoinSet<()>>,
+}
+
+impl Gateway {
+    /// What would run, under which approval and rule. Touches no data: the shape of the table comes from
+    /// the catalogue and the municipalities that exist.
+    ///
+    /// # Errors
+    /// The [`Refusal`] that `submit` would give.
+    pub async fn check(&self, caller: &Caller, query: Query) -> Result<Checked, Refusal> {
+        let plan = self.plan(caller, query).await?;
+        let (approved, shape) = (plan.approved(), plan.shape());
+        Ok(Checked {
+            query_digest: approved.query_digest(),
+            approval_digest: approved.approval().digest(),
+            rule: approved.rule().id().clone(),
+            rule_text: approved.rule().text(),
+            min_persons: approved.rule().min_persons(),
+            steps: plan.steps().to_vec(),
+            cells: (shape.cells() * shape.measures.len()) as u64,
+        })
+    }
+
+    /// Starts a query. The same request id with the same query of the same caller is the same submission
+    /// and starts nothing anew.
+    ///
+    /// # Errors
+    /// A [`Refusal`], recorded in the audit log: which rule, and what would be accepted.
+    pub async fn submit(
+        self: &Arc<Self>,
+        caller: &Caller,
+        request_id: RequestId,
+        query: Query,
+    ) -> Result<Submission, Refusal> {
+        let query_digest = query.digest().map_err(|_| not_encodable())?;
+        let plan = match self.plan(caller, query.clone()).await {
+            Ok(plan) => plan,
+            Err(refusal) => {
+                let project = Some(query.project);
+                let event = QueryRefused { intent: None, query: query_digest, code: refusal.code.to_owned() };
+                self.audit.append(entry(caller, project, None, event)).await?;
+                return Err(refusal);
+            }
+        };
+        let submission = store::Submission {
+            organisation: caller.organisation().clone(),
+            caller: caller.name().to_owned(),
+            request_id,
+            query,
+            approval_digest: plan.approved().approval().digest(),
+        };
+        let run = RunId::random(&*self.entropy).map_err(no_entropy)?;
+        let mut write = self.store.write().await?;
+        let submitted = write.submit(&submission, run, self.clock.now()).await?;
+        write.commit().await?;
+        let run = match submitted {
+            Submitted::Before(run) => run,
+            Submitted::New(run) => {
+                self.start(plan, run.clone());
+                run
+            }
+        };
+        Ok(Submission { run, query_digest })
+    }
+
+    /// Query -> approved query -> plan.
+    async fn plan(&self, caller: &Caller, query: Query) -> Result<QueryPlan, Refusal> {
+        let approval = self.approval_in_force(&query.project).await?;
+        let today = self.clock.today();
+        let approved: ApprovedQuery = authorise(caller, query, &approval, &self.policies, today)?;
+        let snapshot = Snapshot::open_current(&self.register)?;
+        Ok(plan(approved, &self.catalogue, snapshot.municipalities())?)
+    }
+
+    /// A plan's whole run: intent, answer, and the receipt that lets the result out, or the leaf that says
+    /// why there is none.
+    async fn run(&self, plan: QueryPlan, run: RunId) -> Result<Released<ResultTable>, Refusal> {
+        let intent = self.open_intent(&plan, &run).await?;
+        match self.answer(&plan, &run, &intent).await {
+            Ok(disclosed) => {
+                let receipt = self.audit.receive(intent, &disclosed).await?;
+                disclosed.release(&receipt).map_err(|_| not_released())
+            }
+            Err(refusal) => {
+                let refused = matches!(refusal.kind, RefusalKind::Precondition | RefusalKind::Denied);
+                let closed = if refused {
+                    self.audit.refuse(intent, &refusal).await
+                } else {
+                    self.audit.fail(intent, &refusal).await
+                };
+                closed.map_err(Refusal::from).and(Err(refusal))
+            }
+        }
+    }
+
+    /// Plan -> coded rows -> linked rows -> protected counts -> disclosed table.
+    async fn answer(
+        &self,
+        plan: &QueryPlan,
+        run: &RunId,
+        intent: &AuditIntent,
+    ) -> Result<Disclosed<ResultTable>, Refusal> {
+        self.enter(run, Phase::Linking).await?;
+        let order = OrderId::random(&*self.entropy).map_err(no_entropy)?;
+        let order = plan.order(order, run.clone(), self.clock.now(), self.order_lifetime);
+        let given = OrderGiven {
+            order: order.id.clone(),
+            digest: order.digest().map_err(|_| not_encodable())?,
+            register: order.register.clone(),
+            dataset: order.dataset.clone(),
+        };
+        self.audit.append(intent.entry(given.into())).await?;
+        let coded = self.partners.collect(order).await?;
+        let linked = link(coded, &*self.mapper).await?;
+
+        self.enter(run, Phase::Executing).await?;
+        let snapshot = Snapshot::open_current(&self.register)?;
+        let counted = self.engine.run(plan, linked, &snapshot).await?;
+
+        self.enter(run, Phase::Protecting).await?;
+        // Suppression computes without waiting; the other calls go on meanwhile.
+        let disclosed =
+            tokio::task::block_in_place(|| protect(plan, run.clone(), counted, &self.pattern_key))?;
+        Ok(disclosed)
+    }
+
+    /// Makes it durable that this run is about to read data.
+    async fn open_intent(&self, plan: &QueryPlan, run: &RunId) -> Result<AuditIntent, Refusal> {
+        let approved = plan.approved();
+        let opened = QueryOpened {
+            query: approved.query_digest(),
+            approval: approved.approval().digest(),
+            policies: approved.policy_digest(),
+            plan: plan.digest(),
+            rule: approved.rule().id().clone(),
+            min_persons: approved.rule().min_persons(),
+        };
+        let project = approved.query().project.clone();
+        Ok(self.audit.open_intent(actor(approved.caller()), project, run.clone(), opened).await?)
+    }
+}
+
+/// A caller as the audit log names it.
+fn actor(caller: &Caller) -> Actor {
+    Actor {
+        organisation: caller.organisation().clone(),
+        role: caller.role().as_str(),
+        name: caller.name().to_owned(),
+    }
+}
+
+/// An entry of the audit log for what a caller has done.
+fn entry(
+    caller: &Caller,
+    project: Option<crate::domain::ids::ProjectId>,
+    run: Option<RunId>,
+    event: impl Into<crate::audit::Event>,
+) -> crate::audit::Entry {
+    crate::audit::Entry { actor: actor(caller), project, run, event: event.into() }
+}
+
+fn no_entropy(_: EntropyError) -> Refusal {
+    Refusal::new(RefusalKind::Internal, "gateway.entropy", "no randomness is available, so nothing was done")
+}
+
+fn not_encodable() -> Refusal {
+    Refusal::new(RefusalKind::Invalid, "query.encoding", "the query cannot be encoded")
+}
+
+fn not_released() -> Refusal {
+    Refusal::new(RefusalKind::Internal, "result.not_released", "the result has no receipt of its own")
+}

@@ -1,0 +1,58 @@
+//! Released results and the audit log, read.
+
+use super::{Gateway, entry};
+use crate::audit::ResultFetched;
+use crate::authorise::{Action, Caller, Resource};
+use crate::disclosure::Released;
+use crate::domain::answer::LogEntry;
+use crate::domain::ids::RunId;
+use crate::domain::refusal::{Refusal, RefusalKind};
+use crate::domain::table::ResultTable;
+use crate::store::Phase;
+
+impl Gateway {
+    /// The released result of a run, to be sent in `format`. That it is fetched is recorded first.
+    ///
+    /// # Errors
+    /// A [`Refusal`]: by policy, or because there is no result (yet).
+    pub async fn fetch(
+        &self,
+        caller: &Caller,
+        run: &RunId,
+        format: &str,
+    ) -> Result<Released<ResultTable>, Refusal> {
+        let found = self.permitted_run(caller, Action::FetchResult, run).await?;
+        let released = self.released(run, found.phase).await?;
+        let event = ResultFetched { result: released.digest(), format: format.to_owned() };
+        self.audit.append(entry(caller, Some(found.project), Some(run.clone()), event)).await?;
+        Ok(released)
+    }
+
+    /// A run's result, against its receipt.
+    pub(super) async fn released(&self, run: &RunId, phase: Phase) -> Result<Released<ResultTable>, Refusal> {
+        if phase != Phase::Released {
+            let hint = "the run has no released result; watch it to see when it has, or why it has none";
+            return Err(Refusal::new(RefusalKind::Precondition, "result.none", hint));
+        }
+        let (receipt, bytes) = self.audit.released(run).await?;
+        Released::restore(&bytes, &receipt).map_err(|_| super::not_released())
+    }
+
+    /// The latest signed checkpoint of the audit log.
+    ///
+    /// # Errors
+    /// A [`Refusal`] by policy.
+    pub async fn checkpoint(&self, caller: &Caller) -> Result<String, Refusal> {
+        self.may(caller, Action::ReadLog, Resource::Gateway, None).await?;
+        Ok(self.audit.checkpoint().await?)
+    }
+
+    /// At most `most` entries of the audit log from the index `from` on.
+    ///
+    /// # Errors
+    /// A [`Refusal`] by policy.
+    pub async fn entries(&self, caller: &Caller, from: u64, most: u32) -> Result<Vec<LogEntry>, Refusal> {
+        self.may(caller, Action::ReadLog, Resource::Gateway, None).await?;
+        Ok(self.audit.entries(from, most).await?)
+    }
+}

@@ -1,0 +1,163 @@
+//! Runs in progress: started, followed, ended.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use futures::stream::{self, BoxStream, StreamExt};
+
+use super::Gateway;
+use crate::authorise::{Action, Caller, Resource};
+use crate::domain::ids::RunId;
+use crate::domain::refusal::{Refusal, RefusalKind};
+use crate::plan::QueryPlan;
+use crate::store::{Phase, Run};
+
+/// Where a run is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunState {
+    /// Its phase.
+    pub phase: Phase,
+    /// For a refused or failed run: the code, and what would be accepted.
+    pub ending: Option<(String, String)>,
+}
+
+/// How long a watcher waits for a tick before it looks at the database anyway.
+const LOOK: Duration = Duration::from_secs(2);
+/// The most time a run may take.
+const MOST_TIME: Duration = Duration::from_secs(3600);
+
+impl Gateway {
+    /// Starts a run beside the call that asked for it.
+    pub(super) fn start(self: &Arc<Self>, plan: QueryPlan, run: RunId) {
+        let gateway = Arc::clone(self);
+        let task = async move {
+            let ended = tokio::time::timeout(MOST_TIME, gateway.run(plan, run.clone())).await;
+            match ended {
+                Ok(Ok(released)) => {
+                    tracing::info!(%run, digest = %released.digest(), "run released");
+                }
+                Ok(Err(refusal)) => {
+                    tracing::info!(%run, code = refusal.code, "run ended without a result");
+                    gateway.end_unrecorded(&run, &refusal).await;
+                }
+                Err(_) => gateway.end_unrecorded(&run, &too_long()).await,
+            }
+            gateway.tick();
+        };
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        // Ended runs are let go of here, so that the set holds those in progress only.
+        while running.try_join_next().is_some() {}
+        running.spawn(task);
+    }
+
+    /// Ends a run whose end the audit log could not record, or that never came to an intent. An intent
+    /// left open is closed at the next start.
+    async fn end_unrecorded(&self, run: &RunId, refusal: &Refusal) {
+        let ended = async {
+            if self.store.run(run).await?.phase.is_end() {
+                return Ok(());
+            }
+            let mut write = self.store.write().await?;
+            write.set_phase(run, Phase::Failed, Some((refusal.code, &refusal.hint))).await?;
+            write.commit().await
+        };
+        if ended.await.is_err() {
+            tracing::error!(%run, "the end of a run could not be recorded");
+        }
+    }
+
+    /// Ends all runs in progress at once; what they held is dropped, and they are marked at the next
+    /// start.
+    pub async fn stop(&self) {
+        let mut running = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
+        running.shutdown().await;
+    }
+
+    /// Takes a run to its next phase.
+    pub(super) async fn enter(&self, run: &RunId, phase: Phase) -> Result<(), Refusal> {
+        let mut write = self.store.write().await?;
+        write.set_phase(run, phase, None).await?;
+        write.commit().await?;
+        self.tick();
+        Ok(())
+    }
+
+    fn tick(&self) {
+        self.ticks.send_modify(|n| *n = n.wrapping_add(1));
+    }
+
+    /// The phases of a run, from the first to the last, as they come.
+    ///
+    /// # Errors
+    /// A [`Refusal`]; a caller that may not follow a run is not told whether there is one.
+    pub async fn watch(
+        self: &Arc<Self>,
+        caller: &Caller,
+        run: RunId,
+    ) -> Result<BoxStream<'static, Result<RunState, Refusal>>, Refusal> {
+        self.permitted_run(caller, Action::WatchRun, &run).await?;
+        let ticks = self.ticks.subscribe();
+        let state = (Arc::clone(self), run, ticks, Vec::<RunState>::new(), None::<Phase>);
+        let phases = stream::try_unfold(state, |(gateway, run, mut ticks, mut due, mut last)| async move {
+            loop {
+                if let Some(next) = due.pop() {
+                    last = Some(next.phase);
+                    return Ok(Some((next, (gateway, run, ticks, due, last))));
+                }
+                if last.is_some_and(Phase::is_end) {
+                    return Ok(None);
+                }
+                ticks.borrow_and_update();
+                due = passed(&gateway.store.run(&run).await?, last);
+                if due.is_empty() {
+                    // A missed tick costs a moment, not the watcher.
+                    let _ = tokio::time::timeout(LOOK, ticks.changed()).await;
+                }
+            }
+        });
+        Ok(phases.boxed())
+    }
+
+    /// A run that the caller may act on.
+    pub(super) async fn permitted_run(
+        &self,
+        caller: &Caller,
+        action: Action,
+        run: &RunId,
+    ) -> Result<Run, Refusal> {
+        let found = self.store.run(run).await.map_err(|_| no_run())?;
+        let approval = self.stored(&found.project, &found.approval_digest).await?.signed.approval;
+        let resource =
+            Resource::Run { run: &found.run, approval: &approval, organisation: &found.organisation };
+        let permitted = self.may(caller, action, resource, Some(&found.project)).await;
+        match permitted {
+            Ok(()) => Ok(found),
+            Err(_) if found.organisation != *caller.organisation() => Err(no_run()),
+            Err(refusal) => Err(refusal),
+        }
+    }
+}
+
+/// The phases that a run has passed since `last`, the latest first.
+fn passed(run: &Run, last: Option<Phase>) -> Vec<RunState> {
+    let new = |phase: &Phase| last.is_none_or(|last| last < *phase);
+    let mut due = Vec::new();
+    if new(&run.phase) {
+        due.push(RunState { phase: run.phase, ending: run.ending.clone() });
+        // Of a refused or failed run it is not known which phases it came to, beyond the first.
+        let before = Phase::ALL.into_iter().filter(|p| {
+            *p < run.phase && !p.is_end() && (run.phase == Phase::Released || !run.phase.is_end())
+        });
+        due.extend(before.filter(new).map(|phase| RunState { phase, ending: None }).rev());
+    }
+    due
+}
+
+fn no_run() -> Refusal {
+    Refusal::new(RefusalKind::NotFound, "run.unknown", "no such run, or not one of the caller's organisation")
+}
+
+fn too_long() -> Refusal {
+    let hint = "the run took longer than an hour and was ended; ask for a shorter period or fewer dimensions";
+    Refusal::new(RefusalKind::Unavailable, "run.too_long", hint)
+}
