@@ -17,14 +17,14 @@ use tokio::task::JoinSet;
 
 pub use runs::RunState;
 
-use crate::audit::{Actor, AuditIntent, AuditLog, OrderGiven, QueryOpened, QueryRefused};
+use crate::audit::{Actor, AuditIntent, AuditLog, Entry, Event, OrderGiven, QueryOpened, QueryRefused};
 use crate::authorise::{ApprovedQuery, Caller, Policies, authorise};
 use crate::disclosure::{Disclosed, PatternKey, Released, protect};
 use crate::domain::answer::{Checked, Submission};
 use crate::domain::approval::StewardKey;
 use crate::domain::canonical::Canonical;
 use crate::domain::clock::{Clock, Entropy, EntropyError};
-use crate::domain::ids::{OrderId, RequestId, RunId};
+use crate::domain::ids::{OrderId, ProjectId, RequestId, RunId};
 use crate::domain::query::Query;
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::domain::table::ResultTable;
@@ -141,9 +141,9 @@ impl Gateway {
 
     /// A plan's whole run: intent, answer, and the receipt that lets the result out, or the leaf that says
     /// why there is none.
-    async fn run(&self, plan: QueryPlan, run: RunId) -> Result<Released<ResultTable>, Refusal> {
-        let intent = self.open_intent(&plan, &run).await?;
-        match self.answer(&plan, &run, &intent).await {
+    async fn run(&self, plan: QueryPlan, run: &RunId) -> Result<Released<ResultTable>, Refusal> {
+        let intent = self.open_intent(&plan, run).await?;
+        match self.answer(&plan, &intent).await {
             Ok(disclosed) => {
                 let receipt = self.audit.receive(intent, &disclosed).await?;
                 disclosed.release(&receipt).map_err(|_| not_released())
@@ -160,13 +160,13 @@ impl Gateway {
         }
     }
 
-    /// Plan -> coded rows -> linked rows -> protected counts -> disclosed table.
+    /// With the intent durable: plan -> coded rows -> linked rows -> protected counts -> disclosed table.
     async fn answer(
         &self,
         plan: &QueryPlan,
-        run: &RunId,
         intent: &AuditIntent,
     ) -> Result<Disclosed<ResultTable>, Refusal> {
+        let (approved, run) = (plan.approved(), intent.run());
         self.enter(run, Phase::Linking).await?;
         let order = OrderId::random(&*self.entropy).map_err(no_entropy)?;
         let order = plan.order(order, run.clone(), self.clock.now(), self.order_lifetime);
@@ -176,7 +176,8 @@ impl Gateway {
             register: order.register.clone(),
             dataset: order.dataset.clone(),
         };
-        self.audit.append(intent.entry(given.into())).await?;
+        let project = approved.query().project.clone();
+        self.audit.append(entry(approved.caller(), Some(project), Some(run.clone()), given)).await?;
         let coded = self.partners.collect(order).await?;
         let linked = link(coded, &*self.mapper).await?;
 
@@ -217,13 +218,8 @@ fn actor(caller: &Caller) -> Actor {
 }
 
 /// An entry of the audit log for what a caller has done.
-fn entry(
-    caller: &Caller,
-    project: Option<crate::domain::ids::ProjectId>,
-    run: Option<RunId>,
-    event: impl Into<crate::audit::Event>,
-) -> crate::audit::Entry {
-    crate::audit::Entry { actor: actor(caller), project, run, event: event.into() }
+fn entry(caller: &Caller, project: Option<ProjectId>, run: Option<RunId>, event: impl Into<Event>) -> Entry {
+    Entry { actor: actor(caller), project, run, event: event.into() }
 }
 
 fn no_entropy(_: EntropyError) -> Refusal {

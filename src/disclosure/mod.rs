@@ -7,13 +7,13 @@ mod field;
 mod kernel;
 mod lattice;
 mod pattern;
-//mod protect;
+mod protect;
 mod released;
 mod subspace;
 mod suppress;
 mod warrant;
 
 pub use pattern::PatternKey;
-//pub use protect::{DisclosureError, protect};
+pub use protect::{DisclosureError, protect};
 pub use released::{Disclosed, ReleaseError, Released};
 pub use warrant::Warrant;

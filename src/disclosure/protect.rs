@@ -114,7 +114,11 @@ fn protect_counts(
         withheld[measure] = suppress(&lattice, &mine, &primary, &mut draws)?;
     }
     let value = |(index, &count): (usize, &u64)| {
-        if withheld[index % measures][index / measures] { CellValue::Withheld } else { CellValue::Count(count) }
+        if withheld[index % measures][index / measures] {
+            CellValue::Withheld
+        } else {
+            CellValue::Count(count)
+        }
     };
     Ok(counts.iter().enumerate().map(value).collect())
 }

@@ -4,9 +4,7 @@ use super::{Gateway, entry};
 use crate::audit::{ActionRefused, ApprovalEntered, ApprovalSigned};
 use crate::authorise::{Action, Caller, Resource, Role};
 use crate::domain::answer::ProjectState;
-use crate::domain::approval::{
-    Approval, ApprovalError, SignedApproval, StewardSignature, VerifiedApproval,
-};
+use crate::domain::approval::{Approval, ApprovalError, SignedApproval, StewardSignature, VerifiedApproval};
 use crate::domain::canonical::{Canonical, Digest};
 use crate::domain::ids::ProjectId;
 use crate::domain::refusal::{Refusal, RefusalKind};
@@ -133,8 +131,7 @@ impl Gateway {
         project: Option<&ProjectId>,
     ) -> Result<(), Refusal> {
         let Err(refusal) = self.policies.may(caller, action, on) else { return Ok(()) };
-        let event =
-            ActionRefused { action: action.as_str().to_owned(), code: refusal.code.to_owned() };
+        let event = ActionRefused { action: action.as_str().to_owned(), code: refusal.code.to_owned() };
         self.audit.append(entry(caller, project.cloned(), None, event)).await?;
         Err(refusal)
     }

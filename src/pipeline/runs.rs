@@ -31,7 +31,7 @@ impl Gateway {
     pub(super) fn start(self: &Arc<Self>, plan: QueryPlan, run: RunId) {
         let gateway = Arc::clone(self);
         let task = async move {
-            let ended = tokio::time::timeout(MOST_TIME, gateway.run(plan, run.clone())).await;
+            let ended = tokio::time::timeout(MOST_TIME, gateway.run(plan, &run)).await;
             match ended {
                 Ok(Ok(released)) => {
                     tracing::info!(%run, digest = %released.digest(), "run released");

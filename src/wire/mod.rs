@@ -17,6 +17,7 @@ pub mod serve;
 pub mod standard;
 pub mod status;
 pub mod tls;
+pub mod web_client;
 
 pub use peer::PeerError;
 pub use proto::DESCRIPTORS;

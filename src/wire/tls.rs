@@ -111,6 +111,20 @@ pub fn client_config(files: &TlsFiles) -> Result<Arc<ClientConfig>, TlsError> {
     Ok(Arc::new(config))
 }
 
+/// What a client of the anonymous HTTPS side needs: the authority that the server must be certified by.
+///
+/// # Errors
+/// [`TlsError`].
+pub fn web_client_config(authority_file: &Path) -> Result<Arc<ClientConfig>, TlsError> {
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])
+        .map_err(|_| TlsError::Authority(authority_file.to_owned()))?
+        .with_root_certificates(authority(authority_file)?)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![HTTP1.to_vec()];
+    Ok(Arc::new(config))
+}
+
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }

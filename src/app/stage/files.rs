@@ -6,11 +6,15 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::{Stage, StageOptions};
-use crate::config::StewardEntry;
+use crate::audit::note::NoteError;
+use crate::config::{ConfigError, StewardEntry};
 use crate::domain::canonical::CanonicalError;
 use crate::domain::clock::{Entropy, EntropyError};
 use crate::domain::ids::BadName;
 use crate::wire::pki::PkiError;
+
+/// The name of the stage's audit log.
+pub(super) const AUDIT_ORIGIN: &str = "kpr.example/audit";
 
 /// Why an installation is not made or a process of it does not run.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +45,20 @@ pub enum StageError {
     /// An example of the documentation.
     #[error("an example in docs/examples does not hold: {0}")]
     Example(String),
+    /// A secret that cannot be read back.
+    #[error(transparent)]
+    Secret(#[from] ConfigError),
+    /// The audit log's name.
+    #[error(transparent)]
+    Note(#[from] NoteError),
+    /// A command that ended with an error.
+    #[error("kpr {command} failed: see {log}")]
+    Command {
+        /// The command.
+        command: &'static str,
+        /// Its output.
+        log: PathBuf,
+    },
     /// A process does not start.
     #[error("cannot start {process}: {source}")]
     Start {
@@ -109,7 +127,7 @@ pub(super) fn configurations(
     );
     let gateway = format!(
         "listen = \"{}\"\nhttps_listen = \"{}\"\nregister = {:?}\nstore = {:?}\npolicies = {:?}\n\
-         scratch = {:?}\naudit_key = {:?}\naudit_origin = \"kpr.example/audit\"\npattern_key = {:?}\n\
+         scratch = {:?}\naudit_key = {:?}\naudit_origin = \"{AUDIT_ORIGIN}\"\npattern_key = {:?}\n\
          order_seconds = {}\n{}{}{keys}",
         stage.addresses.gateway,
         stage.addresses.https,

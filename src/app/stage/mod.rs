@@ -5,6 +5,7 @@ mod files;
 mod policies;
 mod process;
 
+use std::ffi::OsStr;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,10 @@ pub use files::StageError;
 pub use policies::{example_approval, example_query};
 pub use process::{Process, Running};
 
-use crate::config::{Peer, TlsFiles};
+use ed25519_dalek::SigningKey;
+
+use crate::audit::note::NoteSigner;
+use crate::config::{Peer, TlsFiles, read_secret};
 use crate::domain::approval::Approval;
 use crate::domain::approval::StewardSignature;
 use crate::domain::clock::{Clock, Entropy};
@@ -120,6 +124,44 @@ impl Stage {
     pub fn sign(&self, approval: &Approval, steward: &str) -> Result<StewardSignature, StageError> {
         let key = pki::read_signing_key(&pki::demo::signing_key(&self.path("pki"), steward))?;
         Ok(StewardSignature::sign(approval, StewardId::new(steward)?, &key)?)
+    }
+
+    /// The key that verifies the gateway's audit log, as text. An auditor has it from the register keeper,
+    /// not from the gateway.
+    ///
+    /// # Errors
+    /// [`StageError`].
+    pub fn audit_key(&self) -> Result<String, StageError> {
+        let secret = read_secret::<32>(&self.path("gateway/audit.key"))?;
+        let signer = NoteSigner::new(files::AUDIT_ORIGIN, SigningKey::from_bytes(&secret))?;
+        Ok(signer.verifier().to_string())
+    }
+
+    /// Runs a `kpr` command to its end, its output going to `logs/<name>.log`.
+    ///
+    /// # Errors
+    /// [`StageError::Start`], [`StageError::Command`] if it ends with an error.
+    pub async fn run(&self, name: &'static str, arguments: &[&OsStr]) -> Result<(), StageError> {
+        process::run(&self.program, &self.path("logs"), name, arguments).await
+    }
+
+    /// Takes a delivery into the register, or into the partner's database if it is NPR's.
+    ///
+    /// # Errors
+    /// As [`Stage::run`].
+    pub async fn deliver(&self, delivery: &Path) -> Result<(), StageError> {
+        let arg = OsStr::new;
+        let npr = delivery.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"npr"));
+        let configuration = self.configuration(if npr { "npr" } else { "ingest" });
+        let register = self.register();
+        if npr {
+            let load = [arg("register"), arg("load"), arg("--config"), configuration.as_os_str()];
+            self.run("npr-load", &[&load[..], &[arg("--delivery"), delivery.as_os_str()]].concat()).await
+        } else {
+            let ingest = [arg("ingest"), arg("--config"), configuration.as_os_str(), arg("--register")];
+            let rest = [register.as_os_str(), arg("--delivery"), delivery.as_os_str()];
+            self.run("ingest", &[&ingest[..], &rest].concat()).await
+        }
     }
 
     /// Starts a process, its log going to `logs/`, and waits until it answers.

@@ -1,5 +1,7 @@
 //! The processes of an installation.
 
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
@@ -54,6 +56,32 @@ const ASK: Duration = Duration::from_millis(30);
 /// How long a process may take to end when asked to.
 const END: Duration = Duration::from_secs(20);
 
+/// Runs a command to its end.
+pub(super) async fn run(
+    program: &Path,
+    logs: &Path,
+    name: &'static str,
+    arguments: &[&OsStr],
+) -> Result<(), StageError> {
+    let failed = |source| StageError::Start { process: name, source };
+    let path = logs.join(format!("{name}.log"));
+    let log = log_file(&path).map_err(failed)?;
+    let status = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().map_err(failed)?)
+        .stderr(log)
+        .kill_on_drop(true)
+        .status()
+        .await
+        .map_err(failed)?;
+    if status.success() { Ok(()) } else { Err(StageError::Command { command: name, log: path }) }
+}
+
+fn log_file(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
 pub(super) async fn start(
     program: &Path,
     configuration: &Path,
@@ -63,7 +91,7 @@ pub(super) async fn start(
 ) -> Result<Running, StageError> {
     let failed = |source| StageError::Start { process: process.name(), source };
     let path = logs.join(format!("{}.log", process.name()));
-    let log = std::fs::OpenOptions::new().create(true).append(true).open(&path).map_err(failed)?;
+    let log = log_file(&path).map_err(failed)?;
     let child = Command::new(program)
         .args(process.command())
         .arg("--config")
