@@ -5,12 +5,13 @@ mod files;
 mod policies;
 mod process;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 pub use files::StageError;
 pub use policies::{example_approval, example_query};
+use process::Launcher;
 pub use process::{Process, Running};
 
 use ed25519_dalek::SigningKey;
@@ -26,7 +27,7 @@ use crate::wire::pki::{self, Validity};
 /// An installation in a folder.
 pub struct Stage {
     folder: PathBuf,
-    program: PathBuf,
+    launcher: Launcher,
     addresses: Addresses,
 }
 
@@ -45,6 +46,8 @@ pub struct StageOptions {
     pub partner_database: Option<String>,
     /// How long the partner may take for an order, in seconds.
     pub order_seconds: Option<u32>,
+    /// Environment variables of every process and command, beside those of this process.
+    pub environment: Vec<(OsString, OsString)>,
 }
 
 /// The DNS name in every server's development certificate.
@@ -64,7 +67,12 @@ impl Stage {
         entropy: &dyn Entropy,
     ) -> Result<Self, StageError> {
         let addresses = Addresses { identity: free()?, gateway: free()?, https: free()? };
-        let stage = Self { folder: folder.to_owned(), program: program.to_owned(), addresses };
+        let launcher = Launcher {
+            program: program.to_owned(),
+            logs: folder.join("logs"),
+            environment: options.environment.clone(),
+        };
+        let stage = Self { folder: folder.to_owned(), launcher, addresses };
         for part in ["identity", "gateway", "npr", "logs", "configurations"] {
             files::folder(&stage.path(part))?;
         }
@@ -142,7 +150,7 @@ impl Stage {
     /// # Errors
     /// [`StageError::Start`], [`StageError::Command`] if it ends with an error.
     pub async fn run(&self, name: &'static str, arguments: &[&OsStr]) -> Result<(), StageError> {
-        process::run(&self.program, &self.path("logs"), name, arguments).await
+        self.launcher.run(name, arguments).await
     }
 
     /// Takes a delivery into the register, or into the partner's database if it is NPR's.
@@ -174,14 +182,7 @@ impl Stage {
             Process::Gateway => Some(self.addresses.gateway),
             Process::Npr => None,
         };
-        process::start(
-            &self.program,
-            &self.configuration(process.name()),
-            &self.path("logs"),
-            process,
-            address,
-        )
-        .await
+        self.launcher.start(&self.configuration(process.name()), process, address).await
     }
 }
 

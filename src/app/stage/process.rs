@@ -1,9 +1,9 @@
 //! The processes of an installation.
 
-use std::ffi::OsStr;
-use std::fs::{File, OpenOptions};
+use std::ffi::{OsStr, OsString};
+use std::fs::OpenOptions;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -56,68 +56,67 @@ const ASK: Duration = Duration::from_millis(30);
 /// How long a process may take to end when asked to.
 const END: Duration = Duration::from_secs(20);
 
-/// Runs a command to its end.
-pub(super) async fn run(
-    program: &Path,
-    logs: &Path,
-    name: &'static str,
-    arguments: &[&OsStr],
-) -> Result<(), StageError> {
-    let failed = |source| StageError::Start { process: name, source };
-    let path = logs.join(format!("{name}.log"));
-    let log = log_file(&path).map_err(failed)?;
-    let status = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().map_err(failed)?)
-        .stderr(log)
-        .kill_on_drop(true)
-        .status()
-        .await
-        .map_err(failed)?;
-    if status.success() { Ok(()) } else { Err(StageError::Command { command: name, log: path }) }
+/// Starts the processes and commands of an installation, each with its log.
+#[derive(Debug)]
+pub(super) struct Launcher {
+    pub(super) program: PathBuf,
+    pub(super) logs: PathBuf,
+    pub(super) environment: Vec<(OsString, OsString)>,
 }
 
-fn log_file(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
-}
+impl Launcher {
+    fn log(&self, name: &str) -> PathBuf {
+        self.logs.join(format!("{name}.log"))
+    }
 
-pub(super) async fn start(
-    program: &Path,
-    configuration: &Path,
-    logs: &Path,
-    process: Process,
-    address: Option<SocketAddr>,
-) -> Result<Running, StageError> {
-    let failed = |source| StageError::Start { process: process.name(), source };
-    let path = logs.join(format!("{}.log", process.name()));
-    let log = log_file(&path).map_err(failed)?;
-    let child = Command::new(program)
-        .args(process.command())
-        .arg("--config")
-        .arg(configuration)
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().map_err(failed)?)
-        .stderr(log)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(failed)?;
-    let mut running = Running { process, child };
-    let up = async {
-        loop {
-            if running.child.try_wait().map_err(failed)?.is_some() {
-                return Err(StageError::NotReady { process: process.name(), log: path.clone() });
+    fn command(&self, name: &'static str) -> Result<Command, StageError> {
+        let failed = |source| StageError::Start { process: name, source };
+        let log = OpenOptions::new().create(true).append(true).open(self.log(name)).map_err(failed)?;
+        let mut command = Command::new(&self.program);
+        command
+            .envs(self.environment.iter().map(|(key, value)| (key, value)))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().map_err(failed)?)
+            .stderr(log)
+            .kill_on_drop(true);
+        Ok(command)
+    }
+
+    /// Runs a command to its end.
+    pub(super) async fn run(&self, name: &'static str, arguments: &[&OsStr]) -> Result<(), StageError> {
+        let failed = |source| StageError::Start { process: name, source };
+        let status = self.command(name)?.args(arguments).status().await.map_err(failed)?;
+        if status.success() { Ok(()) } else { Err(StageError::Command { command: name, log: self.log(name) }) }
+    }
+
+    /// Starts a process and waits until it answers at `address`, if it listens.
+    pub(super) async fn start(
+        &self,
+        configuration: &Path,
+        process: Process,
+        address: Option<SocketAddr>,
+    ) -> Result<Running, StageError> {
+        let name = process.name();
+        let failed = |source| StageError::Start { process: name, source };
+        let not_ready = || StageError::NotReady { process: name, log: self.log(name) };
+        let mut command = self.command(name)?;
+        command.args(process.command()).arg("--config").arg(configuration);
+        let mut running = Running { process, child: command.spawn().map_err(failed)? };
+        let up = async {
+            loop {
+                if running.child.try_wait().map_err(failed)?.is_some() {
+                    return Err(not_ready());
+                }
+                match address {
+                    None => return Ok(()),
+                    Some(address) if TcpStream::connect(address).await.is_ok() => return Ok(()),
+                    Some(_) => tokio::time::sleep(ASK).await,
+                }
             }
-            match address {
-                None => return Ok(()),
-                Some(address) if TcpStream::connect(address).await.is_ok() => return Ok(()),
-                Some(_) => tokio::time::sleep(ASK).await,
-            }
-        }
-    };
-    let not_ready = || StageError::NotReady { process: process.name(), log: path.clone() };
-    tokio::time::timeout(READY, up).await.map_err(|_| not_ready())??;
-    Ok(running)
+        };
+        tokio::time::timeout(READY, up).await.map_err(|_| not_ready())??;
+        Ok(running)
+    }
 }
 
 impl Running {

@@ -1,0 +1,216 @@
+//! After a full run, no identity number of the population occurs in any encoding where it must not.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
+use kpr::statistics::Format;
+use kpr::wire::web_client;
+
+use crate::world::{Making, World};
+
+/// Every spelling of a number that could stand in a file or message.
+fn spellings(number: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let value: u64 = number.parse().unwrap();
+    let bcd = |digits: &str| -> Vec<u8> {
+        digits.as_bytes().chunks(2).map(|pair| (pair[0] - b'0') << 4 | (pair[1] - b'0')).collect()
+    };
+    let mut varint = Vec::new();
+    let mut rest = value;
+    while rest >= 0x80 {
+        varint.push((rest & 0x7f) as u8 | 0x80);
+        rest >>= 7;
+    }
+    varint.push(rest as u8);
+    // Base64 of the number at each of the three places it can have in a longer text, without the
+    // characters that its neighbours have a part in.
+    let shifted = |lead: usize| {
+        let text = format!("{}{number}", " ".repeat(lead));
+        let encoded = STANDARD_NO_PAD.encode(text);
+        encoded.as_bytes()[(lead * 8).div_ceil(6)..(lead + 11) * 8 / 6].to_vec()
+    };
+    vec![
+        ("text", number.as_bytes().to_vec()),
+        ("UTF-16", number.bytes().flat_map(|b| [b, 0]).collect()),
+        ("hex of text", hex::encode(number).into_bytes()),
+        ("HEX of text", hex::encode_upper(number).into_bytes()),
+        ("base64", shifted(0)),
+        ("base64, shifted by one", shifted(1)),
+        ("base64, shifted by two", shifted(2)),
+        ("packed decimal, zero first", bcd(&format!("0{number}"))),
+        ("packed decimal, zero last", bcd(&format!("{number}0"))),
+        ("little-endian integer", value.to_le_bytes()[..5].to_vec()),
+        ("big-endian integer", value.to_be_bytes()[3..].to_vec()),
+        ("hex of integer", format!("{value:010x}").into_bytes()),
+        ("HEX of integer", format!("{value:010X}").into_bytes()),
+        ("varint", varint),
+        ("reversed text", number.bytes().rev().collect()),
+        ("base64 of integer", {
+            let encoded = STANDARD.encode(&value.to_be_bytes()[2..]);
+            encoded.into_bytes()
+        }),
+    ]
+}
+
+/// All spellings of all numbers, by their first four bytes.
+struct Needles {
+    by_start: BTreeMap<[u8; 4], Vec<(Vec<u8>, &'static str)>>,
+    start: Vec<bool>,
+}
+
+impl Needles {
+    fn new<'a>(numbers: impl Iterator<Item = &'a str>) -> Self {
+        let mut by_start: BTreeMap<[u8; 4], Vec<(Vec<u8>, &'static str)>> = BTreeMap::new();
+        let mut start = vec![false; 1 << 24];
+        for number in numbers {
+            for (kind, bytes) in spellings(number) {
+                start[Self::slot(&bytes)] = true;
+                by_start.entry(bytes[..4].try_into().unwrap()).or_default().push((bytes, kind));
+            }
+        }
+        Self { by_start, start }
+    }
+
+    fn slot(bytes: &[u8]) -> usize {
+        usize::from(bytes[0]) << 16 | usize::from(bytes[1]) << 8 | usize::from(bytes[2])
+    }
+
+    /// The spellings found in `haystack`.
+    fn find(&self, haystack: &[u8]) -> Vec<&'static str> {
+        let mut found = Vec::new();
+        for at in 0..haystack.len().saturating_sub(3) {
+            if !self.start[Self::slot(&haystack[at..])] {
+                continue;
+            }
+            let start: [u8; 4] = haystack[at..at + 4].try_into().unwrap();
+            for (bytes, kind) in self.by_start.get(&start).into_iter().flatten() {
+                // Integers of five bytes occur by chance in compressed data and ciphertext; they count
+                // where they stand as a whole 64-bit integer.
+                let whole = match *kind {
+                    "little-endian integer" => haystack.get(at + 5..at + 8) == Some(&[0, 0, 0]),
+                    "big-endian integer" => at >= 3 && haystack[at - 3..at] == [0, 0, 0],
+                    "varint" => at >= 1 && haystack[at - 1] & 0x87 == 0,
+                    _ => true,
+                };
+                if whole && haystack[at..].starts_with(bytes) {
+                    found.push(*kind);
+                }
+            }
+        }
+        found
+    }
+}
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, found);
+        } else {
+            found.push(path);
+        }
+    }
+}
+
+fn file_name(path: &Path) -> &str {
+    path.file_name().unwrap().to_str().unwrap()
+}
+
+fn population(world: &World) -> Vec<String> {
+    let folder = world.stage.path("deliveries");
+    let mut numbers = std::collections::BTreeSet::new();
+    let mut all = Vec::new();
+    files(&folder, &mut all);
+    let identity = ["identitet.csv", "KPR_IDE.csv", "NPR_IDE.csv"];
+    for path in all.iter().filter(|p| identity.iter().any(|name| p.ends_with(name))) {
+        for line in std::fs::read_to_string(path).unwrap().lines().skip(1) {
+            numbers.extend(line.split(';').nth(1).filter(|n| n.len() == 11).map(str::to_owned));
+        }
+    }
+    assert!(numbers.len() >= 1000, "a population without numbers shows nothing");
+    numbers.into_iter().collect()
+}
+
+#[test]
+fn a_planted_number_is_found_in_every_encoding() {
+    let needles = Needles::new(["02813299997", "30908299996"].into_iter());
+    for (kind, bytes) in spellings("02813299997") {
+        for lead in 0..9_usize {
+            let mut hay = vec![0; lead.max(3)];
+            hay.extend(&bytes);
+            hay.extend([0; 5]);
+            assert!(needles.find(&hay).contains(&kind), "{kind} at {lead}");
+        }
+    }
+    for text in ["xx02813299997yy", "x02813299997yy", "02813299997"] {
+        for engine in [&STANDARD, &URL_SAFE] {
+            assert!(!needles.find(engine.encode(text).as_bytes()).is_empty(), "{text}");
+        }
+    }
+    assert!(needles.find(b"nothing of the kind 1234567890123").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_identity_number_is_where_it_must_not_be() {
+    let world = World::recorded(&Making { persons: 4000, seed: 8, messy: true, ..Making::default() }).await;
+    world.approve().await;
+    let (run, csv) = world.answer("request-1").await;
+    let researcher = world.client("researcher").await;
+    let results = world.stage.path("results");
+    std::fs::create_dir_all(&results).unwrap();
+    std::fs::write(results.join("table.csv"), csv).unwrap();
+    for format in Format::ALL {
+        std::fs::write(results.join(format.as_str()), researcher.fetch(&run, format).await.unwrap()).unwrap();
+    }
+    world.client("anna").await.publish(&run, &"t-1".to_owned().try_into().unwrap()).await.unwrap();
+    for path in ["/tables", "/tables/t-1/data?outputFormat=csv", "/tables/nothing-here"] {
+        let authority = world.stage.tls("consumer").authority;
+        let answer = web_client::get(&world.stage.https(), &authority, path).await.unwrap();
+        std::fs::write(results.join(path.replace(['/', '?'], "_")), answer.body).unwrap();
+    }
+
+    let numbers = population(&world);
+    let needles = Needles::new(numbers.iter().map(String::as_str));
+
+    // Memory of the gateway: no key of any scope. Of the identity service: no health variable.
+    world.search_memory(&run);
+
+    let mut places = Vec::new();
+    for part in ["gateway", "identity", "logs", "results", "policies", "pki", "configurations", "temporary"] {
+        files(&world.stage.path(part), &mut places);
+    }
+    // A recording carries its process id. Those of ingest, and the other ends of its connections, are
+    // where the identity part of a delivery goes on its way into the vault.
+    let (mut recorded, mut carried) = (Vec::new(), 0);
+    files(&world.stage.path("frames"), &mut recorded);
+    let of_ingest = |p: &PathBuf| !world.ids().iter().any(|id| file_name(p).starts_with(&format!("{id}-")));
+    let ingest: Vec<Vec<u8>> =
+        recorded.iter().filter(|p| of_ingest(p)).map(|p| std::fs::read(p).unwrap()).collect();
+    for path in recorded {
+        let bytes = std::fs::read(&path).unwrap();
+        if ingest.contains(&bytes) {
+            carried += needles.find(&bytes).len();
+        } else {
+            places.push(path);
+        }
+    }
+    assert!(carried > 0, "the identity part of a delivery must be seen on its way, or nothing was recorded");
+    for end in ["server", "client-of"] {
+        for direction in ["sent", "received"] {
+            let some = places.iter().any(|p| {
+                file_name(p).contains(end) && file_name(p).contains(direction) && p.metadata().unwrap().len() > 0
+            });
+            assert!(some, "nothing {direction} was recorded at the {end} end");
+        }
+    }
+    for path in &places {
+        let found = needles.find(&std::fs::read(path).unwrap());
+        assert!(found.is_empty(), "{} holds identity numbers as {found:?}", path.display());
+    }
+    // The vault's database file, too, while the partner's own source does hold them.
+    let mut source = Vec::new();
+    files(&world.stage.path("npr"), &mut source);
+    assert!(source.iter().any(|p| !needles.find(&std::fs::read(p).unwrap()).is_empty()));
+    world.end().await;
+}

@@ -1,0 +1,48 @@
+//! The main job over mTLS in separate processes: the released table against the plain oracle and the
+//! attacker, for several seeds, clean and messy, with SQLite and PostgreSQL on the partner's side.
+
+use kpr::app::stage::{StageOptions, example_query};
+use kpr::store::Phase;
+
+use crate::world::{Making, World};
+use crate::{attack, oracle, postgres};
+
+async fn play(making: Making) {
+    let world = World::running(&making).await;
+    world.approve().await;
+    let (run, csv) = world.answer("request-1").await;
+    let truth = oracle::answer(&world.stage.path("deliveries"), 2024).await;
+    let released = attack::read(&csv);
+    let report = attack::attack(&released, &truth, true);
+    assert!(report.small > 0 && report.withheld >= report.small, "a table without small cells shows nothing");
+
+    // The same request id is the same run; the same question again is the same table.
+    assert_eq!(world.submit("request-1", &example_query().unwrap()).await.unwrap(), run);
+    let (again, same) = world.answer("request-2").await;
+    assert_ne!(again, run);
+    assert_eq!(same, csv);
+    assert_eq!(world.end_of(&again).await.phase, Phase::Released);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clean_deliveries_sqlite() {
+    play(Making::default()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_seed_is_another_population() {
+    play(Making { seed: 20, persons: 9000, discharge_rate: 0.1, ..Making::default() }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messy_deliveries_sqlite() {
+    play(Making { seed: 3, messy: true, ..Making::default() }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messy_deliveries_postgres() {
+    let Some(database) = postgres::fresh("question").await else { return };
+    let stage = StageOptions { partner_database: Some(database), ..StageOptions::default() };
+    play(Making { seed: 4, messy: true, stage, ..Making::default() }).await;
+}

@@ -1,0 +1,131 @@
+//! An installation with its three processes, for tests that play a whole project.
+
+use std::path::{Path, PathBuf};
+
+use kpr::app::stage::{Process, Running, Stage, StageOptions, example_approval, example_query};
+use kpr::app::system::{SystemClock, SystemEntropy};
+use kpr::domain::approval::Approval;
+use kpr::domain::ids::{RequestId, RunId};
+use kpr::domain::query::Query;
+use kpr::registers::synth::{self, SynthOptions};
+use kpr::statistics::Format;
+use kpr::store::Phase;
+use kpr::wire::gateway_client::{ClientError, GatewayClient, Progress};
+use tempfile::TempDir;
+
+/// What a world is made of.
+#[derive(Debug, Clone)]
+pub struct Making {
+    pub persons: u32,
+    pub seed: u64,
+    pub messy: bool,
+    pub discharge_rate: f64,
+    pub stage: StageOptions,
+}
+
+impl Default for Making {
+    fn default() -> Self {
+        Self { persons: 6000, seed: 1, messy: false, discharge_rate: 0.2, stage: StageOptions::default() }
+    }
+}
+
+/// The deliveries of KPR in the order they are taken in, and NPR's.
+pub const DELIVERIES: [&str; 6] =
+    ["folkeregisteret", "kuhr-2024", "kuhr-2025", "iplos-2024", "iplos-2025", "npr-2024"];
+
+/// The binary under test.
+pub fn program() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_kpr"))
+}
+
+/// Synthetic deliveries of one county.
+pub fn deliveries(making: &Making, folder: &Path) {
+    let mut options = SynthOptions::new(making.persons, making.seed, folder);
+    options.counties = vec!["31".to_owned()];
+    options.messy = making.messy;
+    options.discharge_rate = making.discharge_rate;
+    synth::write(&options, |_| {}).unwrap();
+}
+
+/// An installation whose processes run.
+pub struct World {
+    pub stage: Stage,
+    pub identity: Option<Running>,
+    pub gateway: Option<Running>,
+    pub npr: Option<Running>,
+    // Dropped last: the processes above write into it.
+    _folder: TempDir,
+}
+
+impl World {
+    /// Certificates, configurations and deliveries; no process runs yet and nothing is taken in.
+    pub fn made(making: &Making) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let stage =
+            Stage::build(folder.path(), &program(), &making.stage, &SystemClock, &SystemEntropy).unwrap();
+        deliveries(making, &stage.path("deliveries"));
+        Self { stage, identity: None, gateway: None, npr: None, _folder: folder }
+    }
+
+    /// Everything taken in, all three processes running.
+    pub async fn running(making: &Making) -> Self {
+        let mut world = Self::made(making);
+        world.identity = Some(world.stage.start(Process::Identity).await.unwrap());
+        for delivery in DELIVERIES {
+            world.stage.deliver(&world.stage.path("deliveries").join(delivery)).await.unwrap();
+        }
+        world.gateway = Some(world.stage.start(Process::Gateway).await.unwrap());
+        world.npr = Some(world.stage.start(Process::Npr).await.unwrap());
+        world
+    }
+
+    /// A client with the certificate of a party.
+    pub async fn client(&self, party: &str) -> GatewayClient {
+        GatewayClient::connect(&self.stage.gateway(), &self.stage.tls(party)).await.unwrap()
+    }
+
+    /// The example project, entered and signed by both stewards.
+    pub async fn approve(&self) -> Approval {
+        let approval = example_approval().unwrap();
+        self.approve_this(&approval).await;
+        approval
+    }
+
+    /// Enters an approval and has both stewards sign it.
+    pub async fn approve_this(&self, approval: &Approval) {
+        let (anna, bjorn) = (self.client("anna").await, self.client("bjorn").await);
+        let digest = anna.enter_project(approval).await.unwrap().digest;
+        for (client, steward) in [(&anna, "anna"), (&bjorn, "bjorn")] {
+            let signature = self.stage.sign(approval, steward).unwrap();
+            client.sign_project(&approval.project, digest, &signature).await.unwrap();
+        }
+    }
+
+    /// Submits a query as the researcher.
+    pub async fn submit(&self, request: &str, query: &Query) -> Result<RunId, ClientError> {
+        let request = RequestId::new(request).unwrap();
+        Ok(self.client("researcher").await.submit(&request, query).await?.run)
+    }
+
+    /// How a run ends.
+    pub async fn end_of(&self, run: &RunId) -> Progress {
+        self.client("researcher").await.wait(run).await.unwrap()
+    }
+
+    /// The example question, asked and released: its run and its CSV.
+    pub async fn answer(&self, request: &str) -> (RunId, Vec<u8>) {
+        let run = self.submit(request, &example_query().unwrap()).await.unwrap();
+        let end = self.end_of(&run).await;
+        assert_eq!(end.phase, Phase::Released, "{} {}", end.code, end.hint);
+        let csv = self.client("researcher").await.fetch(&run, Format::Csv).await.unwrap();
+        (run, csv)
+    }
+
+    /// Asks all processes to end, and insists that they do so in order.
+    pub async fn end(mut self) {
+        for process in [self.npr.take(), self.gateway.take(), self.identity.take()].into_iter().flatten() {
+            let name = process.process().name();
+            assert!(process.stop().await, "{name} did not end in order");
+        }
+    }
+}
