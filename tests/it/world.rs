@@ -60,7 +60,10 @@ pub struct World {
 impl World {
     /// Certificates, configurations and deliveries; no process runs yet and nothing is taken in.
     pub fn made(making: &Making) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::made_in(tempfile::tempdir().unwrap(), making)
+    }
+
+    fn made_in(folder: TempDir, making: &Making) -> Self {
         let stage =
             Stage::build(folder.path(), &program(), &making.stage, &SystemClock, &SystemEntropy).unwrap();
         deliveries(making, &stage.path("deliveries"));
@@ -69,7 +72,11 @@ impl World {
 
     /// Everything taken in, all three processes running.
     pub async fn running(making: &Making) -> Self {
-        let mut world = Self::made(making);
+        Self::made(making).take_in().await
+    }
+
+    async fn take_in(self) -> Self {
+        let mut world = self;
         world.identity = Some(world.stage.start(Process::Identity).await.unwrap());
         for delivery in DELIVERIES {
             world.stage.deliver(&world.stage.path("deliveries").join(delivery)).await.unwrap();
@@ -77,6 +84,24 @@ impl World {
         world.gateway = Some(world.stage.start(Process::Gateway).await.unwrap());
         world.npr = Some(world.stage.start(Process::Npr).await.unwrap());
         world
+    }
+
+    /// As [`World::running`], with every process recording what crosses its connections in `frames`, and
+    /// keeping its temporary files in `temporary`.
+    pub async fn recorded(making: &Making) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut making = making.clone();
+        for (variable, part) in [("KPR_RECORD_FRAMES", "frames"), ("TMPDIR", "temporary")] {
+            let path = folder.path().join(part);
+            std::fs::create_dir(&path).unwrap();
+            making.stage.environment.push((variable.into(), path.into()));
+        }
+        Self::made_in(folder, &making).take_in().await
+    }
+
+    /// The process ids of the three processes.
+    pub fn ids(&self) -> Vec<u32> {
+        [&self.identity, &self.gateway, &self.npr].into_iter().flatten().map(|p| p.id().unwrap()).collect()
     }
 
     /// A client with the certificate of a party.
