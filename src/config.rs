@@ -119,6 +119,29 @@ pub struct GatewayConfig {
     pub memory_mib: u32,
 }
 
+impl GatewayConfig {
+    /// Reads the configuration of the gateway, relative paths taken from its folder.
+    ///
+    /// # Errors
+    /// As [`read`].
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let mut config: Self = read(path)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        config.tls = config.tls.under(folder);
+        config.store = database_under(&config.store, folder);
+        for file in [
+            &mut config.register,
+            &mut config.policies,
+            &mut config.scratch,
+            &mut config.audit_key,
+            &mut config.pattern_key,
+        ] {
+            *file = folder.join(&*file);
+        }
+        Ok(config)
+    }
+}
+
 const fn default_order_seconds() -> u32 {
     300
 }

@@ -1,5 +1,6 @@
 //! Builds the components, runs them, shuts them down.
 
+pub mod gateway;
 pub mod identity;
 pub mod register;
 pub mod shutdown;

@@ -27,6 +27,9 @@ impl Format {
     /// All formats.
     pub const ALL: [Self; 5] = [Self::Csv, Self::JsonStat, Self::Arrow, Self::Parquet, Self::Report];
 
+    /// The formats in which a published table is open to all; a report is for the recipient of a query.
+    pub const PUBLIC: [Self; 4] = [Self::JsonStat, Self::Csv, Self::Arrow, Self::Parquet];
+
     /// The name it has on the command line and in addresses.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

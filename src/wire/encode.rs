@@ -2,7 +2,12 @@
 
 use chrono::SecondsFormat;
 
+use tonic::Status;
+
 use super::proto;
+use super::proto::phase::Name;
+use super::queries::Answers;
+use crate::disclosure::Released;
 use crate::domain::answer::{Checked, LogEntry, ProjectState, PublishedTable, Submission};
 use crate::domain::approval::{SignedApproval, StewardSignature};
 use crate::domain::canonical::{Canonical, CanonicalError};
@@ -10,7 +15,10 @@ use crate::domain::order::LinkageOrder;
 use crate::domain::period::Period;
 use crate::domain::query::{By, Cohort, Condition, Outcome, Query};
 use crate::domain::refusal::{Refusal, RefusalKind};
-use crate::statistics::Format;
+use crate::domain::table::ResultTable;
+use crate::pipeline::RunState;
+use crate::statistics::{self, Format};
+use crate::store::Phase;
 
 /// A query.
 pub(super) fn query(query: &Query) -> proto::Query {
@@ -116,6 +124,38 @@ pub(super) fn published_table(published: PublishedTable) -> proto::PublishedTabl
 
 pub(super) fn log_entry(entry: LogEntry) -> proto::Entry {
     proto::Entry { index: entry.index, leaf: entry.leaf }
+}
+
+/// Where a run is.
+pub(super) fn phase(state: RunState) -> proto::Phase {
+    let name = match state.phase {
+        Phase::Authorised => Name::Authorised,
+        Phase::Linking => Name::Linking,
+        Phase::Executing => Name::Executing,
+        Phase::Protecting => Name::Protecting,
+        Phase::Released => Name::Released,
+        Phase::Refused => Name::Refused,
+        Phase::Failed => Name::Failed,
+    };
+    let (code, hint) = state.ending.unwrap_or_default();
+    proto::Phase { name: name.into(), code, hint }
+}
+
+/// The most bytes of one message of a result.
+const CHUNK: usize = 256 << 10;
+
+/// A result on its way out. Nothing else makes these messages, and this takes nothing but what disclosure
+/// control has released.
+pub(super) async fn result(
+    released: Released<ResultTable>,
+    format: Format,
+) -> Result<Answers<proto::FetchResponse>, Status> {
+    let rendered = tokio::task::spawn_blocking(move || statistics::render(&released, format)).await;
+    let rendered = rendered.map_err(|_| Status::internal("result.format: the result cannot be written"))?;
+    let bytes = rendered.map_err(Refusal::from)?;
+    let chunks: Vec<_> =
+        bytes.chunks(CHUNK).map(|chunk| Ok(proto::FetchResponse { chunk: chunk.to_vec() })).collect();
+    Ok(Box::pin(futures::stream::iter(chunks)))
 }
 
 /// A format.

@@ -1,20 +1,26 @@
 //! gRPC services, TLS, decode, encode, status; the only place with prost types.
 
 pub mod access;
+mod audit;
 pub mod client;
 mod deadline;
 mod decode;
 mod encode;
+pub mod gateway;
 pub mod gateway_client;
+pub mod https;
 pub mod identity;
 pub mod identity_client;
 mod linkage;
 pub mod partner_client;
 mod peer;
 pub mod pki;
+mod projects;
+mod queries;
 mod recorder;
 pub mod serve;
 pub mod standard;
+mod statistics;
 pub mod status;
 pub mod tls;
 pub mod web_client;

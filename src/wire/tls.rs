@@ -12,6 +12,8 @@ use tokio_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier}
 use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 
+use super::peer::{self, PeerError};
+use crate::authorise::Caller;
 use crate::config::TlsFiles;
 
 /// Why TLS cannot be set up. Names the file, never what is in it.
@@ -37,6 +39,14 @@ pub enum TlsError {
     /// The authority's certificate cannot be used.
     #[error("{0} holds no certificate that can stand for an authority")]
     Authority(PathBuf),
+    /// The certificate names no caller.
+    #[error("{certificate} names no caller: {reason}")]
+    NoCaller {
+        /// The certificate file.
+        certificate: PathBuf,
+        /// What is wrong with it.
+        reason: PeerError,
+    },
     /// Certificate and key do not belong together, or are of a kind that TLS 1.3 does not take.
     #[error("{certificate} and {key} cannot be used for TLS 1.3: {reason}")]
     Unusable {
@@ -123,6 +133,16 @@ pub fn web_client_config(authority_file: &Path) -> Result<Arc<ClientConfig>, Tls
         .with_no_client_auth();
     config.alpn_protocols = vec![HTTP1.to_vec()];
     Ok(Arc::new(config))
+}
+
+/// Whom this party's own certificate names: what others will take its calls to come from.
+///
+/// # Errors
+/// [`TlsError`], also where the certificate names no caller.
+pub fn own_caller(files: &TlsFiles) -> Result<Caller, TlsError> {
+    let path = &files.certificate;
+    let leaf = chain(path)?.into_iter().next().ok_or_else(|| TlsError::NoCertificate(path.to_owned()))?;
+    peer::caller(&leaf).map_err(|reason| TlsError::NoCaller { certificate: path.to_owned(), reason })
 }
 
 fn provider() -> Arc<CryptoProvider> {

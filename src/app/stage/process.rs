@@ -86,7 +86,11 @@ impl Launcher {
     pub(super) async fn run(&self, name: &'static str, arguments: &[&OsStr]) -> Result<(), StageError> {
         let failed = |source| StageError::Start { process: name, source };
         let status = self.command(name)?.args(arguments).status().await.map_err(failed)?;
-        if status.success() { Ok(()) } else { Err(StageError::Command { command: name, log: self.log(name) }) }
+        if status.success() {
+            Ok(())
+        } else {
+            Err(StageError::Command { command: name, log: self.log(name) })
+        }
     }
 
     /// Starts a process and waits until it answers at `address`, if it listens.

@@ -126,9 +126,12 @@ async fn play(args: &Args, folder: &Path) -> anyhow::Result<()> {
 /// The project from approval to publication.
 async fn story(stage: &Stage) -> anyhow::Result<RunId> {
     let client = async |party: &str| {
-        GatewayClient::connect(&stage.gateway(), &stage.tls(party)).await.with_context(|| format!("as {party}"))
+        GatewayClient::connect(&stage.gateway(), &stage.tls(party))
+            .await
+            .with_context(|| format!("as {party}"))
     };
-    let (anna, bjorn, researcher) = (client("anna").await?, client("bjorn").await?, client("researcher").await?);
+    let (anna, bjorn, researcher) =
+        (client("anna").await?, client("bjorn").await?, client("researcher").await?);
 
     let approval = example_approval()?;
     let digest = anna.enter_project(&approval).await?.digest;
@@ -181,13 +184,15 @@ async fn follow(client: &GatewayClient, run: &RunId) -> anyhow::Result<()> {
 /// A question that the approval does not cover.
 async fn refused(researcher: &GatewayClient, query: &Query) -> anyhow::Result<()> {
     let mut wider = query.clone();
-    wider.cohort.conditions.push(Condition {
-        variable: VariableId::new("hovedtilstand")?,
-        any_of: vec!["F20".to_owned()],
-    });
+    wider
+        .cohort
+        .conditions
+        .push(Condition { variable: VariableId::new("hovedtilstand")?, any_of: vec!["F20".to_owned()] });
     match researcher.submit(&RequestId::new("demo-2")?, &wider).await {
         Err(ClientError::Refused(refusal)) => {
-            println!("\nThe same question about patients with schizophrenia (F20) only is refused:\n  {refusal}");
+            println!(
+                "\nThe same question about patients with schizophrenia (F20) only is refused:\n  {refusal}"
+            );
             Ok(())
         }
         Err(error) => Err(error.into()),
@@ -259,7 +264,8 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
         if entry.file_type()?.is_dir() {
             copy(&entry.path(), &target)?;
         } else {
-            std::fs::copy(entry.path(), &target).with_context(|| format!("cannot write {}", target.display()))?;
+            std::fs::copy(entry.path(), &target)
+                .with_context(|| format!("cannot write {}", target.display()))?;
         }
     }
     Ok(())

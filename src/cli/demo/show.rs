@@ -35,7 +35,11 @@ pub fn table(csv: &Path) -> anyhow::Result<()> {
         "Total" => "all ages".to_owned(),
         group => group.to_owned(),
     };
-    print(rows.iter().filter(|r| total(r, "municipality")).map(|row| (format!("{}, {}", sex(row), age(row)), row)));
+    print(
+        rows.iter()
+            .filter(|r| total(r, "municipality"))
+            .map(|row| (format!("{}, {}", sex(row), age(row)), row)),
+    );
     println!("\n  :  confidential: withheld, because it is small or would give a small number away");
     Ok(())
 }

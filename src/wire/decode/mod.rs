@@ -14,8 +14,11 @@ use std::fmt::Display;
 use chrono::NaiveDate;
 use tonic::Status;
 
+use super::proto;
+
 use crate::domain::ids::BadName;
 use crate::domain::refusal::{Refusal, RefusalKind};
+use crate::statistics::Format;
 
 /// A field that is not as it must be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,7 +33,7 @@ impl FieldError {
         Self { path: path.into(), rule: rule.to_string() }
     }
 
-    fn under(self, outer: impl Display) -> Self {
+    pub(super) fn under(self, outer: impl Display) -> Self {
         Self { path: format!("{outer}.{}", self.path), rule: self.rule }
     }
 }
@@ -98,6 +101,18 @@ fn each<T, U>(
         .enumerate()
         .map(|(index, element)| decode(element).map_err(|e| e.under(format_args!("{path}[{index}]"))))
         .collect()
+}
+
+/// A format.
+pub(super) fn format(path: &str, format: proto::Format) -> Result<Format, FieldError> {
+    match format {
+        proto::Format::Csv => Ok(Format::Csv),
+        proto::Format::JsonStat => Ok(Format::JsonStat),
+        proto::Format::Arrow => Ok(Format::Arrow),
+        proto::Format::Parquet => Ok(Format::Parquet),
+        proto::Format::Report => Ok(Format::Report),
+        proto::Format::Unspecified => Err(FieldError::new(path, "must be a format that this version knows")),
+    }
 }
 
 /// A digest in hexadecimal digits.

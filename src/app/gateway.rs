@@ -1,0 +1,201 @@
+//! The gateway as a process: `kpr serve`.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex};
+
+use chrono::TimeDelta;
+use ed25519_dalek::SigningKey;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::audit::note::{NoteError, NoteSigner};
+use crate::audit::{Actor, AuditError, AuditLog, Entry, Event, GatewayStarted, GatewayStopped};
+use crate::authorise::{Policies, PolicyError, Role};
+use crate::config::{self, ConfigError, GatewayConfig, StewardEntry};
+use crate::disclosure::PatternKey;
+use crate::domain::clock::{Clock, Entropy};
+use crate::execute::{Engine, ExecuteError};
+use crate::linkage::{DeskLimits, OrderDesk};
+use crate::pipeline::Gateway;
+use crate::plan::{Catalogue, CatalogueError};
+use crate::store::{Store, StoreError};
+use crate::wire::client::ConnectError;
+use crate::wire::identity_client::IdentityLink;
+use crate::wire::serve::Limits;
+use crate::wire::standard::DescriptorError;
+use crate::wire::tls::TlsError;
+use crate::wire::{access, gateway, https, serve, tls};
+
+/// Why the gateway does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayAppError {
+    /// The configuration, or a secret it names.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The policies.
+    #[error(transparent)]
+    Policies(#[from] PolicyError),
+    /// The registers and code lists.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    /// The control database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The name of the audit log.
+    #[error(transparent)]
+    Origin(#[from] NoteError),
+    /// The audit log.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] ExecuteError),
+    /// The identity service's address or name.
+    #[error(transparent)]
+    Identity(#[from] ConnectError),
+    /// The TLS files.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The certificate is for something else.
+    #[error("the gateway's certificate must have the role gateway; it has the role {0}")]
+    Role(Role),
+    /// The standard services.
+    #[error(transparent)]
+    Descriptor(#[from] DescriptorError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The system's word.
+        source: std::io::Error,
+    },
+}
+
+/// Where a gateway that runs can be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addresses {
+    /// gRPC, with a client certificate.
+    pub grpc: SocketAddr,
+    /// Published tables over HTTPS.
+    pub https: SocketAddr,
+}
+
+/// Serves until `stop` is cancelled and the calls in progress have ended or been cut. `ready` hears the
+/// addresses once calls are taken.
+///
+/// # Errors
+/// [`GatewayAppError`].
+pub async fn run(
+    config: &GatewayConfig,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    stop: CancellationToken,
+    ready: impl FnOnce(Addresses),
+) -> Result<(), GatewayAppError> {
+    let actor = actor(config)?;
+    let (grpc_tls, https_tls) = (tls::server_config(&config.tls)?, tls::https_config(&config.tls)?);
+    let desk = OrderDesk::new(Arc::clone(&clock), DeskLimits::default());
+    let gateway = Arc::new(build(config, &desk, clock, entropy).await?);
+
+    let interrupted = gateway.audit.recover(&actor).await?;
+    if interrupted > 0 {
+        tracing::warn!(runs = interrupted, "runs that a stop had cut short were marked as failed");
+    }
+    let (routes, health) = gateway::routes(&gateway, desk.clone()).await?;
+    let (grpc_listener, grpc) = listen(config.listen).await?;
+    let (https_listener, https) = listen(config.https_listen).await?;
+    let started = GatewayStarted {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        policies: gateway.policies.digest(),
+        catalogue: gateway.catalogue.digest(),
+    };
+    record(&gateway, &actor, started).await?;
+    tracing::info!(%grpc, %https, "the gateway is ready");
+    ready(Addresses { grpc, https });
+
+    let limits = Limits::default();
+    let end = async {
+        stop.cancelled().await;
+        for service in gateway::SERVICES {
+            health.set_service_status(service, tonic_health::ServingStatus::NotServing).await;
+        }
+        desk.close();
+        gateway.stop().await;
+    };
+    tokio::join!(
+        serve::grpc(grpc_listener, grpc_tls, routes, access::GATEWAY, limits, stop.clone()),
+        serve::https(https_listener, https_tls, https::router(Arc::clone(&gateway)), limits, stop.clone()),
+        end,
+    );
+    // A query that came in while the calls were drained.
+    gateway.stop().await;
+    record(&gateway, &actor, GatewayStopped {}).await?;
+    gateway.store.close().await;
+    tracing::info!("the gateway has stopped");
+    Ok(())
+}
+
+async fn build(
+    config: &GatewayConfig,
+    desk: &OrderDesk,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+) -> Result<Gateway, GatewayAppError> {
+    let stewards = config.stewards.iter().map(StewardEntry::key).collect::<Result<_, _>>()?;
+    let policies = Policies::load(&config.policies)?;
+    let catalogue = Catalogue::load(&config.policies)?;
+    let audit_key = SigningKey::from_bytes(&*config::read_secret(&config.audit_key)?);
+    let signer = NoteSigner::new(&config.audit_origin, audit_key)?;
+    let pattern_key = PatternKey::new(config::read_secret(&config.pattern_key)?);
+    let mapper = IdentityLink::new(&config.identity, &config.tls)?;
+    let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let engine = Engine::new(config.memory_mib, &config.scratch, threads)?;
+    let store = Store::open(&config.store).await?;
+    let audit = AuditLog::open(store.clone(), signer, Arc::clone(&clock), Arc::clone(&entropy)).await?;
+    Ok(Gateway {
+        store,
+        audit,
+        policies,
+        catalogue,
+        partners: Arc::new(desk.clone()),
+        mapper: Arc::new(mapper),
+        engine,
+        register: config.register.clone(),
+        pattern_key,
+        stewards,
+        order_lifetime: TimeDelta::seconds(i64::from(config.order_seconds)),
+        clock,
+        entropy,
+        ticks: watch::Sender::new(0),
+        running: Mutex::new(JoinSet::new()),
+    })
+}
+
+/// The gateway itself, as its certificate names it to others.
+fn actor(config: &GatewayConfig) -> Result<Actor, GatewayAppError> {
+    let own = tls::own_caller(&config.tls)?;
+    if own.role() != Role::Gateway {
+        return Err(GatewayAppError::Role(own.role()));
+    }
+    Ok(Actor {
+        organisation: own.organisation().clone(),
+        role: own.role().as_str(),
+        name: own.name().to_owned(),
+    })
+}
+
+async fn record(gateway: &Gateway, actor: &Actor, event: impl Into<Event>) -> Result<(), AuditError> {
+    let entry = Entry { actor: actor.clone(), project: None, run: None, event: event.into() };
+    gateway.audit.append(entry).await.map(|_| ())
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), GatewayAppError> {
+    let failed = |source| GatewayAppError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
