@@ -27,7 +27,8 @@ pub struct Released {
 pub fn read(csv: &[u8]) -> Released {
     let mut reader = csv::Reader::from_reader(csv);
     let header: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
-    let column = |name: &str| header.iter().position(|h| h == name).unwrap_or_else(|| panic!("no column {name}"));
+    let column =
+        |name: &str| header.iter().position(|h| h == name).unwrap_or_else(|| panic!("no column {name}"));
     let dimensions: Vec<String> = header.iter().take_while(|h| *h != "persons").cloned().collect();
     let mut rows = BTreeMap::new();
     for record in reader.records() {
@@ -36,7 +37,10 @@ pub fn read(csv: &[u8]) -> Released {
         let values = MEASURES.map(|measure| {
             let value = &record[column(measure)];
             let status = &record[column(&format!("{measure}_status"))];
-            assert!(status.is_empty() || (status == ":" && value.is_empty()), "a status other than empty or ':'");
+            assert!(
+                status.is_empty() || (status == ":" && value.is_empty()),
+                "a status other than empty or ':'"
+            );
             value.parse::<u64>().ok()
         });
         for (m, measure) in MEASURES.iter().enumerate().skip(1) {
@@ -56,7 +60,8 @@ pub fn read(csv: &[u8]) -> Released {
 
 /// The children of each code of each dimension, from the code lists.
 fn children(dimension: &str) -> HashMap<String, Vec<String>> {
-    let of = |codes: &[&str]| HashMap::from([("Total".to_owned(), codes.iter().map(|&c| c.to_owned()).collect())]);
+    let of =
+        |codes: &[&str]| HashMap::from([("Total".to_owned(), codes.iter().map(|&c| c.to_owned()).collect())]);
     match dimension {
         "sex" => of(&["1", "2"]),
         "age" => of(&["0-17", "18-44", "45-66", "67+"]),
@@ -193,7 +198,8 @@ pub fn attack(released: &Released, truth: &Cells, minimal: bool) -> Report {
             .keys()
             .flat_map(|key| (0..4).flat_map(move |m| (0..=m).map(move |wider| (key, m, wider))))
             .filter(|(key, m, wider)| {
-                let learnt = if m == wider { true_of(key, *m) } else { true_of(key, *wider) - true_of(key, *m) };
+                let learnt =
+                    if m == wider { true_of(key, *m) } else { true_of(key, *wider) - true_of(key, *m) };
                 (1..K).contains(&learnt) && base[*m][*key] && base[*wider][*key]
             })
             .count()

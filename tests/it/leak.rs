@@ -199,7 +199,9 @@ async fn no_identity_number_is_where_it_must_not_be() {
     for end in ["server", "client-of"] {
         for direction in ["sent", "received"] {
             let some = places.iter().any(|p| {
-                file_name(p).contains(end) && file_name(p).contains(direction) && p.metadata().unwrap().len() > 0
+                file_name(p).contains(end)
+                    && file_name(p).contains(direction)
+                    && p.metadata().unwrap().len() > 0
             });
             assert!(some, "nothing {direction} was recorded at the {end} end");
         }

@@ -9,5 +9,12 @@
 )]
 
 mod access;
+mod architecture;
+mod attack;
 mod identity;
 mod ingest;
+mod leak;
+mod oracle;
+mod postgres;
+mod question;
+mod world;

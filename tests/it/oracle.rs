@@ -97,7 +97,8 @@ async fn load(db: &SqlitePool, folder: &Path, file: &File, delivery: usize) {
     let rows: Vec<Vec<String>> = lines
         .map(|line| line.split(';').map(str::to_owned).collect::<Vec<String>>())
         .filter(|row| {
-            row.len() == file.columns.len() && row.iter().zip(file.columns).all(|(t, &is)| holds(is, t, period))
+            row.len() == file.columns.len()
+                && row.iter().zip(file.columns).all(|(t, &is)| holds(is, t, period))
         })
         .collect();
     let names: Vec<String> = (0..file.columns.len()).map(|c| format!("c{c} TEXT")).collect();

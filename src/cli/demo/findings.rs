@@ -14,7 +14,7 @@ pub fn show(stage: &Stage, run: &RunId) -> anyhow::Result<()> {
     let numbers = identity_numbers(&stage.path("deliveries/folkeregisteret/identitet.csv"))?;
     println!("\nWhat each party saw in run {run}");
     let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED);
+    table.load_style(UTF8_FULL_CONDENSED);
     table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["party", "saw", "never saw", "identity numbers in its files"]);
     let rows = [

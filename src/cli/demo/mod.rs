@@ -11,7 +11,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use kpr::app::stage::{Process, Running, Stage, StageOptions, example_approval, example_query};
 use kpr::app::system::{SystemClock, SystemEntropy};
 use kpr::audit;
-use kpr::domain::canonical::Canonical;
 use kpr::domain::ids::{RequestId, RunId, TableId, VariableId};
 use kpr::domain::query::{Condition, Query};
 use kpr::registers::synth::{self, SynthOptions};

@@ -46,7 +46,7 @@ pub fn table(csv: &Path) -> anyhow::Result<()> {
 
 fn print<'a>(rows: impl Iterator<Item = (String, &'a HashMap<String, String>)>) {
     let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED);
+    table.load_style(UTF8_FULL_CONDENSED);
     let outcomes = OUTCOMES.iter().map(|(_, label)| (*label).to_owned());
     table.set_header([String::new(), "discharged".to_owned()].into_iter().chain(outcomes));
     for (label, row) in rows {
