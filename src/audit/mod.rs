@@ -8,6 +8,7 @@ mod error;
 mod event;
 mod export;
 mod intent;
+mod key;
 mod leaf;
 mod log;
 pub mod merkle;
@@ -23,6 +24,7 @@ pub use event::{
 };
 pub use export::{Export, ExportError};
 pub use intent::AuditIntent;
+pub use key::{KeyError, new_key};
 pub use leaf::Leaf;
 pub use log::{AuditLog, Recording};
 pub use receipt::{AuditReceipt, Deposit};

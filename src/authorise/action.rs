@@ -34,7 +34,9 @@ pub enum Action {
     ListTables,
     /// Read a published table.
     ReadTable,
-    /// Read the audit log.
+    /// Read the latest checkpoint of the audit log.
+    ReadCheckpoint,
+    /// Read the entries of the audit log.
     ReadLog,
     /// Take linkage orders for a register.
     TakeOrders,
@@ -44,7 +46,7 @@ pub enum Action {
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::EnterProject,
         Self::SignProject,
         Self::ReadProject,
@@ -56,6 +58,7 @@ impl Action {
         Self::PublishTable,
         Self::ListTables,
         Self::ReadTable,
+        Self::ReadCheckpoint,
         Self::ReadLog,
         Self::TakeOrders,
         Self::SendRows,
@@ -76,6 +79,7 @@ impl Action {
             Self::PublishTable => "publish_table",
             Self::ListTables => "list_tables",
             Self::ReadTable => "read_table",
+            Self::ReadCheckpoint => "read_checkpoint",
             Self::ReadLog => "read_log",
             Self::TakeOrders => "take_orders",
             Self::SendRows => "send_rows",

@@ -43,7 +43,7 @@ impl Gateway {
     /// # Errors
     /// A [`Refusal`] by policy.
     pub async fn checkpoint(&self, caller: &Caller) -> Result<String, Refusal> {
-        self.may(caller, Action::ReadLog, Resource::Gateway, None).await?;
+        self.may(caller, Action::ReadCheckpoint, Resource::Gateway, None).await?;
         Ok(self.audit.checkpoint().await?)
     }
 
