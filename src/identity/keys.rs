@@ -166,10 +166,7 @@ impl VaultKey {
 /// register node that has accepted the order receives it. Not `Clone`, erased on drop, redacted in `Debug`:
 ///
 /// ```compile_fail,E0599
-/// fn copy(key: &kpr::identity::LinkageKey) -> kpr::identity::LinkageKey {
-///     key.clone()
-/// }
-/// fn not_even_a_reference_helps(key: kpr::identity::LinkageKey) {
+/// fn copy(key: kpr::identity::LinkageKey) {
 ///     key.clone();
 /// }
 /// ```
