@@ -1,16 +1,18 @@
 //! Connections to other parties: TLS 1.3, our certificate shown, theirs checked against the name we
 //! expect.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint};
-use tower::service_fn;
 
 use super::recorder::Recorded;
 use super::status::innermost;
@@ -33,7 +35,7 @@ pub enum ConnectError {
         /// The name expected.
         name: String,
         /// The address.
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         /// The innermost cause.
         reason: String,
     },
@@ -78,22 +80,7 @@ pub fn connect_lazy(peer: &Peer, files: &TlsFiles) -> Result<Channel, ConnectErr
     Ok(endpoint.connect_with_connector_lazy(connector))
 }
 
-/// What tonic asks of a connector.
-type Connected = TokioIo<Recorded<tokio_rustls::client::TlsStream<TcpStream>>>;
-type Connecting = futures::future::BoxFuture<'static, std::io::Result<Connected>>;
-
-fn parts(
-    peer: &Peer,
-    files: &TlsFiles,
-) -> Result<
-    (
-        Endpoint,
-        impl tower::Service<Uri, Response = Connected, Error = std::io::Error, Future = Connecting>
-        + Send
-        + 'static,
-    ),
-    ConnectError,
-> {
+fn parts(peer: &Peer, files: &TlsFiles) -> Result<(Endpoint, Dial), ConnectError> {
     let bad_name = || ConnectError::Name(peer.name.clone());
     let name = ServerName::try_from(peer.name.clone()).map_err(|_| bad_name())?;
     // The endpoint's scheme is http because TLS is made here and not by tonic; the origin, which the
@@ -109,17 +96,35 @@ fn parts(
         .keep_alive_while_idle(true)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
-    let connector = TlsConnector::from(Arc::clone(&tls::client_config(files)?));
-    let address = peer.address;
-    let label = format!("client-of-{}", peer.name);
-    let connector = service_fn(move |_: Uri| -> Connecting {
-        let (connector, name, label) = (connector.clone(), name.clone(), label.clone());
+    let tls = TlsConnector::from(tls::client_config(files)?);
+    Ok((endpoint, Dial { tls, name, address: peer.address }))
+}
+
+/// Makes connections to one party.
+#[derive(Clone)]
+struct Dial {
+    tls: TlsConnector,
+    name: ServerName<'static>,
+    address: SocketAddr,
+}
+
+impl tower::Service<Uri> for Dial {
+    type Response = TokioIo<Recorded<TlsStream<TcpStream>>>;
+    type Error = std::io::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let dial = self.clone();
         Box::pin(async move {
-            let tcp = TcpStream::connect(address).await?;
+            let label = format!("client-of-{}", dial.name.to_str());
+            let tcp = TcpStream::connect(dial.address).await?;
             tcp.set_nodelay(true)?;
-            let stream = connector.connect(name, tcp).await?;
+            let stream = dial.tls.connect(dial.name, tcp).await?;
             Ok(TokioIo::new(Recorded::new(stream, &label)))
         })
-    });
-    Ok((endpoint, connector))
+    }
 }
