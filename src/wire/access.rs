@@ -56,7 +56,7 @@ pub const GATEWAY: Table = &[
     call("/kpr.v1.Statistics/Publish", &[Steward]),
     call("/kpr.v1.Statistics/ListTables", &[Steward, Researcher, Consumer, Auditor]),
     long("/kpr.v1.Statistics/GetTable", &[Steward, Researcher, Consumer, Auditor], 10),
-    call("/kpr.v1.Audit/GetCheckpoint", &[Auditor]),
+    call("/kpr.v1.Audit/GetCheckpoint", &[Steward, Auditor]),
     long("/kpr.v1.Audit/ReadEntries", &[Auditor], 60),
     call("/grpc.health.v1.Health/Check", EVERY),
     standing("/grpc.health.v1.Health/Watch", EVERY),

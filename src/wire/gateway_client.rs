@@ -226,7 +226,7 @@ impl GatewayClient {
         gather(self.statistics().get_table(request).await?.into_inner()).await
     }
 
-    /// The latest signed checkpoint of the audit log, a C2SP signed note; for auditors.
+    /// The latest signed checkpoint of the audit log, a C2SP signed note; for auditors and stewards.
     ///
     /// # Errors
     /// [`ClientError`].
