@@ -80,10 +80,10 @@ impl Regions {
     /// A municipality to move to: most stay within the county.
     pub(super) fn destination(&self, from: u16, draw: &mut Draw) -> u16 {
         let county = self.get(from).map(|m| m.county);
-        if draw.chance(0.7) {
-            if let Some((_, near)) = self.within.iter().find(|(code, _)| Some(*code) == county) {
-                return near.pick(draw);
-            }
+        if draw.chance(0.7)
+            && let Some((_, near)) = self.within.iter().find(|(code, _)| Some(*code) == county)
+        {
+            return near.pick(draw);
         }
         self.all.pick(draw)
     }

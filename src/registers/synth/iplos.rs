@@ -91,7 +91,8 @@ impl Delivery<3> for Iplos<'_> {
         });
         let none = drawn.iter().all(|(_, given, ..)| !given);
         for ((service, _, hours, short), given, start, amount, days) in drawn {
-            if !given && !(none && service == HOME_HEALTH) {
+            let instead = none && service == HOME_HEALTH;
+            if !given && !instead {
                 continue;
             }
             let begun = Day::first_of(if short { self.year } else { since }).plus(start).max(person.birth);

@@ -41,8 +41,8 @@ pub(super) fn bill(service: u8, kind: u8, late: bool, age: i32, frailty: usize, 
         _ => "",
     };
     let consultation = service <= 2 && kind == 3;
-    let sick_leave = consultation && (18..68).contains(&age) && chance % 8 == 0;
-    let long = consultation && chance % 3 == 0;
+    let sick_leave = consultation && (18..68).contains(&age) && chance.is_multiple_of(8);
+    let long = consultation && chance.is_multiple_of(3);
     let extra = if long { Some(("2cd", 1 + draw.below(2))) } else { None };
     Bill {
         exemption,
