@@ -109,12 +109,12 @@ impl CodedBatch {
     }
 
     /// The codes, a row each.
-    pub(super) fn codes(&self) -> Option<&FixedSizeBinaryArray> {
+    pub(crate) fn codes(&self) -> Option<&FixedSizeBinaryArray> {
         self.rows.column(0).as_fixed_size_binary_opt()
     }
 
     /// The rows, with the code first.
-    pub(super) const fn record_batch(&self) -> &RecordBatch {
+    pub(crate) const fn record_batch(&self) -> &RecordBatch {
         &self.rows
     }
 }

@@ -21,6 +21,8 @@ mod source;
 mod tables;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use faults::{Fault, FaultKind, Faults};
 pub use journal::{Journal, JournalError, Outcome};

@@ -112,8 +112,8 @@ pub(super) async fn finish(
     Ok(())
 }
 
-/// `INSERT INTO episode ... VALUES ($1, ...), ...` for so many rows. The statement of a full chunk is
-/// the same every time, so it is prepared once.
+/// `INSERT INTO episode ... VALUES (...), ...` for so many rows. The statement of a full chunk is the same
+/// every time, so it is prepared once.
 fn insertion(backend: Backend, rows: usize) -> String {
     let mut sql = format!("INSERT INTO episode ({COLUMNS}) VALUES ");
     let mut parameter = 0;
@@ -121,10 +121,12 @@ fn insertion(backend: Backend, rows: usize) -> String {
         sql.push_str(if row == 0 { "(" } else { ", (" });
         for column in 0..11 {
             parameter += 1;
-            let comma = if column == 0 { "" } else { ", " };
+            sql.push_str(if column == 0 { "" } else { ", " });
             match (backend, column) {
-                (Backend::Postgres, 9 | 10) => sql.push_str(&format!("{comma}CAST(${parameter} AS DATE)")),
-                _ => sql.push_str(&format!("{comma}${parameter}")),
+                // SQLite searches its list of numbered parameters for each one bound; a bare one is free.
+                (Backend::Sqlite, _) => sql.push('?'),
+                (Backend::Postgres, 9 | 10) => sql.push_str(&format!("CAST(${parameter} AS DATE)")),
+                (Backend::Postgres, _) => sql.push_str(&format!("${parameter}")),
             }
         }
         sql.push(')');
