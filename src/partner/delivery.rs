@@ -145,7 +145,7 @@ impl Delivery {
         let mut seen: HashSet<i64> = HashSet::new();
         let mut gathered = Vec::with_capacity(chunk);
         while let Some((line, text)) = lines.next()? {
-            let read = text.and_then(|text| episode(text, numbers));
+            let read = text.and_then(|text| episode(text, numbers, self.description.period));
             match read {
                 Ok(episode) if seen.insert(episode.serial) => gathered.push(episode),
                 Ok(_) => faults.add(EPISODES, line, FaultKind::Duplicate),
@@ -220,7 +220,7 @@ fn date(text: &str) -> Result<Option<NaiveDate>, FaultKind> {
     }
 }
 
-fn episode(line: &str, numbers: &Identities) -> Result<Episode, FaultKind> {
+fn episode(line: &str, numbers: &Identities, period: Period) -> Result<Episode, FaultKind> {
     let mut fields = line.split(';');
     let mut next = || fields.next().ok_or(FaultKind::FieldCount);
     let (episode, person, level, urgency) = (next()?, next()?, next()?, next()?);
@@ -232,17 +232,19 @@ fn episode(line: &str, numbers: &Identities) -> Result<Episode, FaultKind> {
     let serial = serial(episode).ok_or(FaultKind::Serial)?;
     // An episode without a person stays in the source; there is no one to link it with.
     let person = if person.is_empty() { None } else { Some(self::serial(person).ok_or(FaultKind::Serial)?) };
-    let dates = [date(from)?, date(to)?];
-    if let [Some(from), Some(to)] = dates
-        && to < from
-    {
+    let (admission, discharge) = (date(from)?, date(to)?);
+    if admission.zip(discharge).is_some_and(|(admission, discharge)| discharge < admission) {
         return Err(FaultKind::Date);
+    }
+    // A delivery has the episodes that ended in its period.
+    if discharge.is_some_and(|discharge| !period.contains(discharge)) {
+        return Err(FaultKind::Period);
     }
     let level = code(level)?.ok_or(FaultKind::Code)?;
     let number = person.and_then(|person| numbers.get(&person)?.as_ref()).map(|number| number.to_string());
     let codes =
         [Some(level), code(urgency)?, code(field)?, code(sector)?, code(condition)?, code(municipality)?];
-    Ok(Episode { serial, number, codes, dates })
+    Ok(Episode { serial, number, codes, dates: [admission, discharge] })
 }
 
 #[cfg(test)]
@@ -251,7 +253,8 @@ mod tests {
 
     fn read(line: &str) -> Result<Episode, FaultKind> {
         let known = HashMap::from([(7, Some(Zeroizing::new("02813299997".into())))]);
-        episode(line, &known)
+        let period = Period::new(day("2024-01-01").unwrap(), day("2024-12-31").unwrap()).unwrap();
+        episode(line, &known, period)
     }
 
     #[test]
@@ -273,6 +276,8 @@ mod tests {
             ("1;7;1;4;2024-01-02;2024-02-30;320;VOP;F20.0;0301", FaultKind::Date),
             ("1;7;1;4;2024-01-02;2024-1-30;320;VOP;F20.0;0301", FaultKind::Date),
             ("1;7;1;4;2024-01-02;2024-01-01;320;VOP;F20.0;0301", FaultKind::Date),
+            ("1;7;1;4;2024-01-02;2025-01-01;320;VOP;F20.0;0301", FaultKind::Period),
+            ("1;7;1;4;2023-01-02;2023-12-31;320;VOP;F20.0;0301", FaultKind::Period),
             ("1;7;;4;2024-01-02;2024-01-03;320;VOP;F20.0;0301", FaultKind::Code),
             ("1;7;1;4;2024-01-02;2024-01-03;02813299997;VOP;F20.0;0301", FaultKind::Code),
         ] {

@@ -20,6 +20,8 @@ pub enum FaultKind {
     Code,
     /// Not a date, or a discharge before the admission.
     Date,
+    /// The discharge is outside the period that the delivery covers.
+    Period,
     /// The serial number has occurred before; the first line counts.
     Duplicate,
     /// In the identity file: the serial number has another number elsewhere; neither counts.
@@ -37,6 +39,7 @@ impl FaultKind {
             Self::Serial => "not a serial number",
             Self::Code => "not a code",
             Self::Date => "not a date, or a discharge before the admission",
+            Self::Period => "a discharge outside the delivery's period",
             Self::Duplicate => "the serial number has occurred before",
             Self::Conflict => "the serial number has another number elsewhere",
         }

@@ -49,10 +49,10 @@ impl Database {
     }
 }
 
-/// Writes a delivery of 2024 with these lines.
+/// Writes a delivery of 2023 and 2024 with these lines.
 pub(super) fn deliver(folder: &Path, episodes: &[u8], identities: &[u8]) {
     let description = "register = \"NPR\"\nsender = \"NPR\"\ncreated = \"2025-02-01\"\nlayout = \"npr\"\n\
-                       [period]\nfrom = \"2024-01-01\"\nto = \"2024-12-31\"\n";
+                       [period]\nfrom = \"2023-01-01\"\nto = \"2024-12-31\"\n";
     std::fs::write(folder.join("delivery.toml"), description).unwrap();
     let header = "episode_lnr;npr_lnr;omsorgsniva;innmatehast;inndato;utdato;fagomrade;sektor;\
                   hovedtilstand;kommuneNr\n";

@@ -160,3 +160,164 @@ impl KeySource for IdentityChannel {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use chrono::TimeDelta;
+    use tokio::net::TcpListener;
+    use tokio::task::JoinHandle;
+    use tokio_util::sync::CancellationToken;
+    use tonic::service::Routes;
+
+    use super::super::pki::{Authority, CertificateRequest, Validity};
+    use super::super::serve::{self, Limits};
+    use super::super::{access, linkage, tls};
+    use super::*;
+    use crate::app::system::SystemClock;
+    use crate::authorise::Role;
+    use crate::domain::clock::{Clock, FixedClock};
+    use crate::domain::ids::OrganisationId;
+    use crate::linkage::testing::{bytes, now, order};
+    use crate::linkage::{CodedRows, DeskLimits, LinkageError, OrderDesk, Partners};
+
+    const ROW: crate::linkage::testing::Row<'static> = (Some(1), Some("2024-05-05"), Some("1"));
+
+    /// A gateway that has nothing but its order desk, on a real socket.
+    struct Gateway {
+        desk: OrderDesk,
+        peer: Peer,
+        authority: Authority,
+        folder: tempfile::TempDir,
+        _stop: tokio_util::sync::DropGuard,
+    }
+
+    impl Gateway {
+        async fn start() -> Self {
+            let authority = Authority::new(validity()).unwrap();
+            let folder = tempfile::tempdir().unwrap();
+            authority.write(folder.path()).unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let peer = Peer { address: listener.local_addr().unwrap(), name: "gateway.kpr.test".into() };
+            let desk = OrderDesk::new(Arc::new(FixedClock(now())), DeskLimits::default());
+            let routes = Routes::new(linkage::service(desk.clone()));
+            let stop = CancellationToken::new();
+            let _stop = stop.clone().drop_guard();
+            let gateway = Self { desk, peer, authority, folder, _stop };
+            let files = gateway.issue(Role::Gateway, "gateway", &["gateway.kpr.test"]);
+            let config = tls::server_config(&files).unwrap();
+            tokio::spawn(serve::grpc(listener, config, routes, access::GATEWAY, Limits::default(), stop));
+            gateway
+        }
+
+        fn issue(&self, role: Role, name: &str, dns: &[&str]) -> TlsFiles {
+            let request = CertificateRequest {
+                organisation: OrganisationId::new("NTRNO-310000001").unwrap(),
+                role,
+                name: name.to_owned(),
+                dns: dns.iter().map(|name| (*name).to_owned()).collect(),
+                validity: validity(),
+            };
+            let prefix = self.folder.path().join(name);
+            let ca = self.folder.path().join(Authority::CERTIFICATE);
+            self.authority.issue(&request).unwrap().write(&prefix, &ca).unwrap()
+        }
+
+        /// The channel of a node with a certificate for `name` that says it is `register`.
+        fn node(&self, name: &str, register: &str) -> GatewayChannel {
+            let files = self.issue(Role::Partner, name, &[]);
+            GatewayChannel::new(RegisterId::new(register).unwrap(), &self.peer, &files).unwrap()
+        }
+
+        fn post(&self, number: u8) -> JoinHandle<Result<CodedRows, LinkageError>> {
+            let desk = self.desk.clone();
+            tokio::spawn(async move { desk.collect(order(number, TimeDelta::seconds(20))).await })
+        }
+    }
+
+    fn validity() -> Validity {
+        // TLS reads the system's clock, also in tests.
+        Validity::days(SystemClock.now(), 1)
+    }
+
+    fn batch(number: u32) -> RowsPart {
+        RowsPart::Batch { number, arrow: bytes(&[ROW]) }
+    }
+
+    async fn answer(node: &GatewayChannel, order: &OrderId, parts: Vec<RowsPart>) -> Result<(), PeerFault> {
+        let (sender, receiver) = mpsc::channel(parts.len().max(1));
+        for part in parts {
+            sender.send(part).await.unwrap();
+        }
+        drop(sender);
+        node.send(order, receiver).await
+    }
+
+    #[tokio::test]
+    async fn an_order_and_its_rows_cross_the_wire() {
+        let gateway = Gateway::start().await;
+        let node = gateway.node("NPR", "NPR");
+        let mut orders = node.orders().await.unwrap();
+        let run = gateway.post(1);
+        let taken = orders.next().await.unwrap().unwrap();
+        assert_eq!(taken, order(1, TimeDelta::seconds(20)));
+        let end = RowsPart::End { batches: 2, rows: 2, invalid_rows: 3 };
+        answer(&node, &taken.id, vec![batch(0), batch(1), end]).await.unwrap();
+        let rows = run.await.unwrap().ok().unwrap();
+        assert_eq!((rows.batches().len(), rows.invalid_rows()), (2, 3));
+        let again = answer(&node, &taken.id, vec![batch(0)]).await.unwrap_err();
+        assert_eq!((again.kind, again.code.as_str()), (RefusalKind::NotFound, "linkage.unknown_order"));
+    }
+
+    #[tokio::test]
+    async fn a_refusal_crosses_the_wire() {
+        let gateway = Gateway::start().await;
+        let node = gateway.node("NPR", "NPR");
+        let mut orders = node.orders().await.unwrap();
+        let run = gateway.post(1);
+        let taken = orders.next().await.unwrap().unwrap();
+        let code = DeclineCode::new("policy.project");
+        node.decline(&taken.id, DeclineReason::Policy, code.clone()).await.unwrap();
+        let declined = run.await.unwrap().err();
+        assert_eq!(declined, Some(LinkageError::Declined { reason: DeclineReason::Policy, code }));
+    }
+
+    #[tokio::test]
+    async fn faults_end_the_order_on_both_sides() {
+        let gateway = Gateway::start().await;
+        let node = gateway.node("NPR", "NPR");
+        let end = |batches, rows| RowsPart::End { batches, rows, invalid_rows: 0 };
+        let outside =
+            RowsPart::Batch { number: 0, arrow: bytes(&[(Some(1), Some("2023-05-05"), Some("1"))]) };
+        for (number, (parts, error, code)) in (1..).zip([
+            (vec![batch(0), batch(0)], LinkageError::BatchNumber, "linkage.batch_number"),
+            (vec![batch(1)], LinkageError::BatchNumber, "linkage.batch_number"),
+            (vec![batch(0), end(1, 2)], LinkageError::Summary, "linkage.summary"),
+            (vec![outside], LinkageError::OutsidePeriod, "linkage.outside_period"),
+            (vec![batch(0)], LinkageError::Dropped, "linkage.order_of_parts"),
+        ]) {
+            let mut orders = node.orders().await.unwrap();
+            let run = gateway.post(number);
+            let taken = orders.next().await.unwrap().unwrap();
+            let told = answer(&node, &taken.id, parts).await.unwrap_err();
+            assert_eq!(told.code, code);
+            assert_eq!(run.await.unwrap().err(), Some(error));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_node_speaks_only_for_the_register_of_its_certificate() {
+        let gateway = Gateway::start().await;
+        let other = gateway.node("DAR", "NPR");
+        let refused = other.orders().await.err().unwrap();
+        assert_eq!((refused.kind, refused.code.as_str()), (RefusalKind::Denied, "access.register"));
+        let run = gateway.post(1);
+        let id = order(1, TimeDelta::seconds(20)).id;
+        let sent = answer(&other, &id, vec![batch(0)]).await.unwrap_err();
+        assert_eq!(sent.code, "linkage.unknown_order");
+        let declined = other.decline(&id, DeclineReason::Policy, DeclineCode::new("x")).await.unwrap_err();
+        assert_eq!(declined.code, "linkage.unknown_order");
+        assert!(!run.is_finished());
+    }
+}
