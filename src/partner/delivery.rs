@@ -165,6 +165,9 @@ impl Delivery {
 /// Numbers by serial number; none where two lines differ.
 pub(super) type Identities = HashMap<i64, Option<Zeroizing<Box<str>>>>;
 
+/// The number of a line, and its text without its end or what makes it unfit to be read.
+type Line<'a> = (u64, Result<&'a str, FaultKind>);
+
 struct Lines {
     file: &'static str,
     reader: BufReader<File>,
@@ -173,8 +176,8 @@ struct Lines {
 }
 
 impl Lines {
-    /// The next line without its end, and its number.
-    fn next(&mut self) -> Result<Option<(u64, Result<&str, FaultKind>)>, LoadError> {
+    /// The next line.
+    fn next(&mut self) -> Result<Option<Line<'_>>, LoadError> {
         self.line.clear();
         let failed = unreadable(self.file);
         self.reader.by_ref().take(LONGEST).read_until(b'\n', &mut self.line).map_err(&failed)?;
