@@ -157,3 +157,38 @@ impl IntoResponse for Problem {
         self.with_status(status)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(query: &str) -> Result<Format, (StatusCode, &'static str)> {
+        format(query).map_err(|problem| (problem.0.kind, problem.0.code)).map_err(|(kind, code)| {
+            let status = Problem(Refusal::new(kind, code, "")).into_response().status();
+            (status, code)
+        })
+    }
+
+    #[test]
+    fn the_format_is_read_under_both_names_without_regard_to_case() {
+        assert_eq!(read(""), Ok(Format::JsonStat));
+        assert_eq!(read("lang=no"), Ok(Format::JsonStat));
+        assert_eq!(read("format=csv"), Ok(Format::Csv));
+        assert_eq!(read("lang=no&OUTPUTFORMAT=Json-Stat2"), Ok(Format::JsonStat));
+    }
+
+    #[test]
+    fn an_unknown_private_or_repeated_format_is_a_bad_request() {
+        for query in ["format=xlsx", "format=", "format=report", "format=csv&outputFormat=json-stat2"] {
+            assert_eq!(read(query), Err((StatusCode::BAD_REQUEST, "statistics.format")), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_problem_says_code_and_hint_as_rfc_9457_has_it() {
+        let refusal = Refusal::new(RefusalKind::NotFound, "table.unknown", "list the tables");
+        let response = Problem(refusal).into_response();
+        assert_eq!(response.status(), StatusCode::NOT_FOUND);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+    }
+}
