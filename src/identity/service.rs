@@ -16,6 +16,7 @@ use crate::domain::clock::Clock;
 use crate::domain::ids::RegisterId;
 use crate::domain::order::LinkageOrder;
 use crate::linkage::LinkageCode;
+use crate::telemetry::logged;
 
 /// The vault, the root secrets, and the stewards whose signatures count.
 pub struct IdentityService {
@@ -68,7 +69,12 @@ impl IdentityService {
         order.check(&order.approval.verify(&self.stewards)?, now)?;
         let version = self.vault.bind_run(order, self.ring.current().version(), now).await?;
         let key = self.key(order, version)?;
-        tracing::info!(order = %order.id, run = %order.run, register = %order.register, "linkage key given");
+        tracing::info!(
+            order = %logged(&order.id),
+            run = %logged(&order.run),
+            register = %logged(&order.register),
+            "linkage key given"
+        );
         Ok(key)
     }
 
@@ -88,7 +94,12 @@ impl IdentityService {
         }
         let version = self.vault.close_run(order).await?;
         let key = self.key(order, version)?;
-        tracing::info!(order = %order.id, run = %order.run, register = %order.register, "linkage codes derived");
+        tracing::info!(
+            order = %logged(&order.id),
+            run = %logged(&order.run),
+            register = %logged(&order.register),
+            "linkage codes derived"
+        );
         let vault = Arc::clone(&self.vault);
         let work = tokio::task::spawn_blocking(move || codes::map(&vault, &vault.index(), &key, &codes));
         Ok(work.await.map_err(|_| IdentityError::Stopped)??)

@@ -20,6 +20,7 @@ use crate::domain::ids::{OrderId, RegisterId};
 use crate::domain::order::{LinkageOrder, OrderError};
 use crate::identity::{Fnr, LinkageKey};
 use crate::linkage::{DeclineCode, DeclineReason};
+use crate::telemetry::logged;
 
 /// The pauses before the node dials again, doubled from the first to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -97,7 +98,7 @@ impl Node {
             };
             match subscribed {
                 Ok(mut orders) => {
-                    tracing::info!(register = %self.register, "waiting for linkage orders");
+                    tracing::info!(register = %logged(&self.register), "waiting for linkage orders");
                     pause = FIRST_PAUSE;
                     loop {
                         let next = tokio::select! {
@@ -136,7 +137,7 @@ impl Node {
     /// Answers one order and writes down what became of it.
     async fn answer(&self, order: LinkageOrder, _active: Active) {
         if let Err(error) = self.try_answer(&order).await {
-            tracing::error!(order = %order.id, %error, "the order is not answered");
+            tracing::error!(order = %logged(&order.id), %error, "the order is not answered");
         }
     }
 
@@ -154,7 +155,7 @@ impl Node {
             Ok(outcome) => outcome,
             Err(_) => Outcome::Failed { code: "order.expired".into() },
         };
-        tracing::info!(order = %order.id, outcome = outcome.name(), "order dealt with");
+        tracing::info!(order = %logged(&order.id), outcome = %logged(&outcome.name()), "order dealt with");
         self.journal.write(self.clock.now(), order, &outcome)
     }
 

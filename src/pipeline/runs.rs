@@ -11,6 +11,7 @@ use crate::domain::ids::RunId;
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::plan::QueryPlan;
 use crate::store::{Phase, Run};
+use crate::telemetry::logged;
 
 /// Where a run is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,10 +35,11 @@ impl Gateway {
             let ended = tokio::time::timeout(MOST_TIME, gateway.run(plan, &run)).await;
             match ended {
                 Ok(Ok(released)) => {
-                    tracing::info!(%run, digest = %released.digest(), "run released");
+                    tracing::info!(run = %logged(&run), digest = %logged(&released.digest()), "run released");
                 }
                 Ok(Err(refusal)) => {
-                    tracing::info!(%run, code = refusal.code, "run ended without a result");
+                    let code = refusal.code;
+                    tracing::info!(run = %logged(&run), code = %logged(&code), "run ended without a result");
                     gateway.end_unrecorded(&run, &refusal).await;
                 }
                 Err(_) => gateway.end_unrecorded(&run, &too_long()).await,
@@ -62,7 +64,7 @@ impl Gateway {
             write.commit().await
         };
         if ended.await.is_err() {
-            tracing::error!(%run, "the end of a run could not be recorded");
+            tracing::error!(run = %logged(run), "the end of a run could not be recorded");
         }
     }
 
