@@ -1,12 +1,12 @@
 //! The door to the identity service, as ingest sees it: the identity file goes out in the sender's own
 //! bytes, person numbers for its serial numbers come back. Ingest never looks into that file.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 
 use futures::future::BoxFuture;
 
+use super::serials::BySerial;
 use crate::domain::canonical::Digest;
 use crate::domain::ids::PersonNo;
 
@@ -94,7 +94,7 @@ pub enum IdentityFaultKind {
 /// The serial numbers of one delivery and whom they stand for. Its Debug tells the size only.
 #[derive(Default)]
 pub struct SerialMap {
-    persons: HashMap<u64, PersonNo>,
+    persons: BySerial<PersonNo>,
     end: u32,
 }
 
@@ -102,7 +102,7 @@ impl SerialMap {
     /// An empty map with room for `persons` serial numbers.
     #[must_use]
     pub fn with_capacity(persons: usize) -> Self {
-        Self { persons: HashMap::with_capacity(persons), end: 0 }
+        Self { persons: BySerial::with_capacity_and_hasher(persons, Default::default()), end: 0 }
     }
 
     /// Notes that `serial` stands for `person`; a later note for the same serial number wins.

@@ -1,6 +1,5 @@
 //! Deliveries of KUHR: contacts with primary health care, and the diagnoses and takster of each.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::thread;
 
@@ -10,6 +9,7 @@ use super::field::{Text, code, date_within, day, digits, hundredths, maybe, spli
 use super::ingest::IngestError;
 use super::reading::{Days, Job, Made, read};
 use super::record::{Cell, Column, NO_PERSON, Record, Traits, nonzero, person_column, record};
+use super::serials::BySerial;
 use chrono::Datelike;
 
 /// Stands for "no time of day".
@@ -136,9 +136,17 @@ impl Record for Takst {
     }
 }
 
+/// A contact that a diagnosis or a takst belongs to.
+#[derive(Clone, Copy)]
+struct Found {
+    contact: u64,
+    person: u32,
+    date: i32,
+}
+
 /// The contacts of a delivery: 16 bytes each, so that a national year fits in little over a gigabyte.
 #[derive(Default)]
-struct Contacts(HashMap<u64, (u32, i32)>);
+struct Contacts(BySerial<(u32, i32)>);
 
 impl Contacts {
     /// Notes the contact of an accepted line.
@@ -162,14 +170,20 @@ impl Contacts {
         self.0.entry(number).or_insert((NO_PERSON, REJECTED));
     }
 
-    /// The person and date of a contact.
-    fn find(&self, field: &[u8]) -> Result<(u64, u32, i32), FaultKind> {
-        let number = whole(field)?;
-        match self.0.get(&number) {
-            None => Err(FaultKind::UnknownContact),
-            Some((_, REJECTED)) => Err(FaultKind::RejectedContact),
-            Some((person, date)) => Ok((number, *person, *date)),
+    /// The person and date of a contact. Lines of one contact tend to follow each other, so `last` is
+    /// kept for the next.
+    fn find(&self, field: &[u8], last: &mut Option<Found>) -> Result<Found, FaultKind> {
+        let contact = whole(field)?;
+        if let Some(found) = last.filter(|found| found.contact == contact) {
+            return Ok(found);
         }
+        let found = match self.0.get(&contact) {
+            None => return Err(FaultKind::UnknownContact),
+            Some((_, REJECTED)) => return Err(FaultKind::RejectedContact),
+            Some((person, date)) => Found { contact, person: *person, date: *date },
+        };
+        *last = Some(found);
+        Ok(found)
     }
 }
 
@@ -254,9 +268,10 @@ pub(super) fn take_in(job: &Job<'_>) -> Result<Vec<Made>, IngestError> {
     thread::scope(|scope| {
         let contacts = scope.spawn(|| contacts.write(job));
         let diagnoses = scope.spawn(|| {
+            let mut last = None;
             read(job, *diagnose, |line, number, _| {
                 let [lnr, text, table, main, order] = split(line)?;
-                let (contact, person, date) = known.find(lnr)?;
+                let Found { contact, person, date } = known.find(lnr, &mut last)?;
                 Ok(Diagnosis {
                     person,
                     date,
@@ -270,9 +285,10 @@ pub(super) fn take_in(job: &Job<'_>) -> Result<Vec<Made>, IngestError> {
             })?
             .write(job)
         });
+        let mut last = None;
         let takster = read(job, *takst, |line, number, _| {
             let [lnr, text, count] = split(line)?;
-            let (contact, person, date) = known.find(lnr)?;
+            let Found { contact, person, date } = known.find(lnr, &mut last)?;
             let count = within(count, 1, 9999, FaultKind::Number)?;
             Ok(Takst { person, date, contact, code: code(text)?, count, line: number })
         })?

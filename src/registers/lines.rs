@@ -13,6 +13,9 @@ use crate::domain::canonical::Digest;
 /// without line ends does not fill the memory.
 const LONGEST: u64 = 1024;
 
+/// A line's number, and the line without its end, or what makes it unfit to be read at all.
+pub(super) type Line<'a> = (u64, Result<&'a [u8], FaultKind>);
+
 /// Reads a file line by line, the header left out, and takes its digest on the way.
 pub(super) struct Lines {
     reader: BufReader<Hashing<File>>,
@@ -31,8 +34,8 @@ impl Lines {
         Ok(Self { reader, line: Vec::with_capacity(256), number: 1, taken })
     }
 
-    /// The next line without its end, and its number; or what makes it unfit to be read at all.
-    pub(super) fn next(&mut self) -> io::Result<Option<(u64, Result<&[u8], FaultKind>)>> {
+    /// The next line.
+    pub(super) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
         self.line.clear();
         self.taken += self.reader.by_ref().take(LONGEST).read_until(b'\n', &mut self.line)? as u64;
         if self.line.is_empty() {

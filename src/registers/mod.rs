@@ -25,6 +25,7 @@ pub mod progress;
 pub mod quality;
 mod reading;
 mod record;
+mod serials;
 pub mod snapshot;
 mod sort;
 pub mod synth;

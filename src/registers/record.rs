@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
 use super::field::{Text, trimmed};
-use super::sort::Packed;
+use super::sort::Sortable;
 
 /// Stands for "no person" in a row; sorts after every person.
 pub(super) const NO_PERSON: u32 = u32::MAX;
@@ -26,7 +26,7 @@ pub(super) trait Lined {
 }
 
 /// A row of a dataset. Its order is person, date, then everything else, the line number last.
-pub(super) trait Record: Packed + Lined + Copy + Ord + Send + 'static {
+pub(super) trait Record: Sortable + Lined + Send + 'static {
     /// The person, or [`NO_PERSON`].
     fn person(&self) -> u32;
     /// The date that rows are ordered by.
@@ -61,7 +61,7 @@ pub(super) struct Traits {
 }
 
 /// Declares a row: a struct with the given fields and a line number, ordered by them from the first to
-/// the last, and packed in that order.
+/// the last, and packed in that order. The first two must be the person and the date.
 macro_rules! record {
     ($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty),* $(,)? }) => {
         $(#[$doc])*
@@ -77,6 +77,12 @@ macro_rules! record {
             }
             fn same(&self, other: &Self) -> bool {
                 true $(&& self.$field == other.$field)*
+            }
+        }
+
+        impl $crate::registers::sort::Sortable for $name {
+            fn key(&self) -> u64 {
+                $crate::registers::record::key(self.person(), self.day())
             }
         }
 
@@ -96,6 +102,11 @@ macro_rules! record {
     };
 }
 pub(super) use record;
+
+/// Person and date as one number in the same order.
+pub(super) fn key(person: u32, day: i32) -> u64 {
+    u64::from(person) << 32 | u64::from(day.cast_unsigned() ^ 1 << 31)
+}
 
 /// A column: its name and how a row fills it.
 pub(super) struct Column<R> {
