@@ -1,3 +1,0 @@
-//! Not measured yet.
-
-fn main() {}
