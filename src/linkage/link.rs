@@ -63,6 +63,19 @@ impl LinkedBatch {
 ///     kpr::linkage::Linked { schema: std::sync::Arc::new(arrow::datatypes::Schema::empty()), batches, tally }
 /// }
 /// ```
+///
+/// The engine takes nothing else:
+///
+/// ```compile_fail,E0308
+/// async fn run(
+///     engine: &kpr::execute::Engine,
+///     plan: &kpr::plan::QueryPlan,
+///     rows: Vec<arrow::record_batch::RecordBatch>,
+///     snapshot: &kpr::registers::Snapshot,
+/// ) {
+///     let _ = engine.run(plan, rows, snapshot).await;
+/// }
+/// ```
 pub struct Linked {
     schema: SchemaRef,
     batches: Vec<LinkedBatch>,
