@@ -5,6 +5,7 @@ mod faults;
 mod kept;
 mod killed;
 mod reference;
+mod synthetic;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -42,7 +43,8 @@ pub enum Fails {
     AtCommit,
 }
 
-/// An identity service in memory. The number `p7` is that of person 7; `x` is no number.
+/// An identity service in memory. The number `p7` is that of person 7; `x` is no number; eleven digits
+/// are those of a new person for each serial number.
 #[derive(Default)]
 pub struct Identity {
     pub fails: Fails,
@@ -71,6 +73,11 @@ impl IdentityIntake for Identity {
                     fault(IdentityFaultKind::Malformed);
                 } else if let Some(no) = parts[1].strip_prefix('p') {
                     persons.insert(parts[0].parse().unwrap(), PersonNo(no.parse().unwrap()));
+                } else if parts[1].len() == 11 {
+                    let serial = parts[0].parse().unwrap();
+                    let new = PersonNo(u32::try_from(persons.len()).unwrap());
+                    let person = persons.get(serial).unwrap_or(new);
+                    persons.insert(serial, person);
                 } else {
                     fault(IdentityFaultKind::NotANumber);
                 }
