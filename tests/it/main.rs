@@ -11,6 +11,7 @@
 mod access;
 mod architecture;
 mod attack;
+mod faults;
 mod identity;
 mod ingest;
 mod leak;
