@@ -111,7 +111,7 @@ pub struct GatewayConfig {
     pub pattern_key: PathBuf,
     /// The stewards.
     pub stewards: Vec<StewardEntry>,
-    /// How long a partner may take for an order, in seconds.
+    /// How long a partner may take for an order, in seconds; orders of more than an hour are refused.
     #[serde(default = "default_order_seconds")]
     pub order_seconds: u32,
     /// The most memory a query may use, in MiB.

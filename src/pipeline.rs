@@ -75,7 +75,7 @@ impl Gateway {
     /// # Errors
     /// The [`Refusal`] that `submit` would give.
     pub async fn check(&self, caller: &Caller, query: Query) -> Result<Checked, Refusal> {
-        let plan = self.plan(caller, query).await?;
+        let (plan, _) = self.plan(caller, query).await?;
         let (approved, shape) = (plan.approved(), plan.shape());
         Ok(Checked {
             query_digest: approved.query_digest(),
@@ -89,7 +89,7 @@ impl Gateway {
     }
 
     /// Starts a query. The same request id with the same query of the same caller is the same submission
-    /// and starts nothing anew.
+    /// and starts nothing anew, also when its approval has expired since.
     ///
     /// # Errors
     /// A [`Refusal`], recorded in the audit log: which rule, and what would be accepted.
@@ -100,8 +100,13 @@ impl Gateway {
         query: Query,
     ) -> Result<Submission, Refusal> {
         let query_digest = query.digest().map_err(|_| not_encodable())?;
-        let plan = match self.plan(caller, query.clone()).await {
-            Ok(plan) => plan,
+        let before =
+            self.store.submitted(caller.organisation(), &request_id, caller.name(), query_digest).await?;
+        if let Some(run) = before {
+            return Ok(Submission { run, query_digest });
+        }
+        let (plan, snapshot) = match self.plan(caller, query.clone()).await {
+            Ok(planned) => planned,
             Err(refusal) => {
                 let project = Some(query.project);
                 let event = QueryRefused { intent: None, query: query_digest, code: refusal.code.to_owned() };
@@ -116,34 +121,52 @@ impl Gateway {
             query,
             approval_digest: plan.approved().approval().digest(),
         };
+        // In a task of its own: a call that is dropped must not leave a run that is never started.
+        let gateway = Arc::clone(self);
+        let accepting = tokio::spawn(async move { gateway.accept(submission, plan, snapshot).await });
+        let run = accepting.await.map_err(|_| not_submitted())??;
+        Ok(Submission { run, query_digest })
+    }
+
+    /// Makes a submission durable and starts its run.
+    async fn accept(
+        self: Arc<Self>,
+        submission: store::Submission,
+        plan: QueryPlan,
+        snapshot: Snapshot,
+    ) -> Result<RunId, Refusal> {
         let run = RunId::random(&*self.entropy).map_err(no_entropy)?;
         let mut write = self.store.write().await?;
         let submitted = write.submit(&submission, run, self.clock.now()).await?;
         write.commit().await?;
-        let run = match submitted {
+        Ok(match submitted {
             Submitted::Before(run) => run,
             Submitted::New(run) => {
-                self.start(plan, run.clone());
+                self.start(plan, snapshot, run.clone());
                 run
             }
-        };
-        Ok(Submission { run, query_digest })
+        })
     }
 
-    /// Query -> approved query -> plan.
-    async fn plan(&self, caller: &Caller, query: Query) -> Result<QueryPlan, Refusal> {
+    /// Query -> approved query -> plan, with the snapshot it is made for.
+    async fn plan(&self, caller: &Caller, query: Query) -> Result<(QueryPlan, Snapshot), Refusal> {
         let approval = self.approval_in_force(&query.project).await?;
         let today = self.clock.today();
         let approved: ApprovedQuery = authorise(caller, query, &approval, &self.policies, today)?;
         let snapshot = Snapshot::open_current(&self.register)?;
-        Ok(plan(approved, &self.catalogue, snapshot.municipalities())?)
+        Ok((plan(approved, &self.catalogue, snapshot.municipalities())?, snapshot))
     }
 
     /// A plan's whole run: intent, answer, and the receipt that lets the result out, or the leaf that says
     /// why there is none.
-    async fn run(&self, plan: QueryPlan, run: &RunId) -> Result<Released<ResultTable>, Refusal> {
+    async fn run(
+        &self,
+        plan: QueryPlan,
+        snapshot: Snapshot,
+        run: &RunId,
+    ) -> Result<Released<ResultTable>, Refusal> {
         let intent = self.open_intent(&plan, run).await?;
-        match self.answer(&plan, &intent).await {
+        match self.answer(&plan, &snapshot, &intent).await {
             Ok(disclosed) => {
                 let receipt = self.audit.receive(intent, &disclosed).await?;
                 disclosed.release(&receipt).map_err(|_| not_released())
@@ -164,6 +187,7 @@ impl Gateway {
     async fn answer(
         &self,
         plan: &QueryPlan,
+        snapshot: &Snapshot,
         intent: &AuditIntent,
     ) -> Result<Disclosed<ResultTable>, Refusal> {
         let (approved, run) = (plan.approved(), intent.run());
@@ -182,8 +206,7 @@ impl Gateway {
         let linked = link(coded, &*self.mapper).await?;
 
         self.enter(run, Phase::Executing).await?;
-        let snapshot = Snapshot::open_current(&self.register)?;
-        let counted = self.engine.run(plan, linked, &snapshot).await?;
+        let counted = self.engine.run(plan, linked, snapshot).await?;
 
         self.enter(run, Phase::Protecting).await?;
         // Suppression computes without waiting; the other calls go on meanwhile.
@@ -224,6 +247,11 @@ fn entry(caller: &Caller, project: Option<ProjectId>, run: Option<RunId>, event:
 
 fn no_entropy(_: EntropyError) -> Refusal {
     Refusal::new(RefusalKind::Internal, "gateway.entropy", "no randomness is available, so nothing was done")
+}
+
+fn not_submitted() -> Refusal {
+    let hint = "the gateway could not take the query; submit it again under the same request id";
+    Refusal::new(RefusalKind::Internal, "query.not_submitted", hint)
 }
 
 fn not_encodable() -> Refusal {

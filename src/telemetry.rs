@@ -37,7 +37,7 @@ pub trait Loggable {
 ///
 /// Text from anywhere is not taken:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0277
 /// let text = String::from("anything");
 /// let _ = kpr::telemetry::logged(&text);
 /// ```

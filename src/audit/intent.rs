@@ -137,7 +137,7 @@ impl AuditLog {
         let closing =
             QueryRefused { intent: Some(intent.index), query: intent.query, code: refusal.code.to_owned() };
         let entry = intent.entry(closing.into());
-        self.end(intent.index, &intent.run, entry, (Phase::Refused, refusal.code, &refusal.hint)).await
+        self.end(intent.index, &intent.run, entry, Some((Phase::Refused, refusal.code, &refusal.hint))).await
     }
 
     /// Closes an intent whose run failed, and ends the run with the refusal's code and hint.
@@ -151,28 +151,31 @@ impl AuditLog {
     async fn fail_with(&self, intent: &AuditIntent, code: &str, hint: &str) -> Result<(), AuditError> {
         let closing = QueryFailed { intent: intent.index, code: code.to_owned() };
         let entry = intent.entry(closing.into());
-        self.end(intent.index, &intent.run, entry, (Phase::Failed, code, hint)).await
+        self.end(intent.index, &intent.run, entry, Some((Phase::Failed, code, hint))).await
     }
 
-    /// Closes the intent at `intent` by the leaf of `entry`, and ends the run.
+    /// Closes the intent at `intent` by the leaf of `entry`, and ends the run unless it has ended already.
     async fn end(
         &self,
         intent: u64,
         run: &RunId,
         entry: Entry,
-        (phase, code, hint): (Phase, &str, &str),
+        ending: Option<(Phase, &str, &str)>,
     ) -> Result<(), AuditError> {
         let mut recording = self.begin().await?;
         let leaf = recording.add(entry).await?;
         if !recording.write().close_audit_intent(intent, leaf).await? {
             return Err(AuditError::IntentClosed(run.clone()));
         }
-        recording.write().set_phase(run, phase, Some((code, hint))).await?;
+        if let Some((phase, code, hint)) = ending {
+            recording.write().set_phase(run, phase, Some((code, hint))).await?;
+        }
         recording.finish().await
     }
 
     /// Ends what a stop cut short: closes intents left open and marks their runs, and runs that had not
-    /// come to an intent, as failed. To be called once at start, before any query. Returns how many runs.
+    /// come to an intent, as failed. To be called once at start, before any query. Returns how many runs
+    /// it has marked.
     ///
     /// # Errors
     /// [`AuditError`].
@@ -187,8 +190,11 @@ impl AuditLog {
                 run: Some(open.run.clone()),
                 event: closing.into(),
             };
-            self.end(open.index, &open.run, entry, (Phase::Failed, code, hint)).await?;
-            ended += 1;
+            // A run can have ended without the log having been able to say so; it keeps its ending.
+            let unfinished = !self.store.run(&open.run).await?.phase.is_end();
+            let ending = unfinished.then_some((Phase::Failed, code, hint));
+            self.end(open.index, &open.run, entry, ending).await?;
+            ended += u64::from(unfinished);
         }
         for run in self.store.unfinished_runs().await? {
             let mut write = self.store.write().await?;

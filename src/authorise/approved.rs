@@ -16,13 +16,13 @@ use super::policies::Policies;
 /// A query, the approval it falls under and the disclosure rule that applies. Made only by
 /// [`authorise`].
 ///
-/// ```compile_fail
+/// ```compile_fail,E0451
 /// fn forge(query: kpr::domain::query::Query, honest: kpr::authorise::ApprovedQuery) {
 ///     let forged = kpr::authorise::ApprovedQuery { query, ..honest };
 /// }
 /// ```
 ///
-/// ```compile_fail
+/// ```compile_fail,E0616
 /// fn loosen(mut approved: kpr::authorise::ApprovedQuery, rule: kpr::domain::rule::Rule) {
 ///     approved.rule = rule;
 /// }

@@ -77,14 +77,14 @@ impl FromStr for Role {
 ///
 /// Nobody outside the crate can make one up:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0451
 /// use kpr::authorise::{Caller, Role};
 /// use kpr::domain::ids::OrganisationId;
 /// let organisation = OrganisationId::new("NTRNO-983744516").unwrap();
 /// let caller = Caller { organisation, role: Role::Steward, name: "me".to_owned() };
 /// ```
 ///
-/// ```compile_fail
+/// ```compile_fail,E0624
 /// use kpr::authorise::{Caller, Role};
 /// use kpr::domain::ids::OrganisationId;
 /// let organisation = OrganisationId::new("NTRNO-983744516").unwrap();

@@ -43,6 +43,12 @@ pub enum Purpose {
 }
 
 impl Purpose {
+    /// Whether no permit can make it lawful (4-1).
+    #[must_use]
+    pub const fn is_prohibited(self) -> bool {
+        matches!(self, Self::Police | Self::Insurance | Self::Employer)
+    }
+
     /// The name it has in approvals and policies.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -130,11 +136,12 @@ pub struct Approval {
     pub version: u32,
     /// What the project is, for people; at most 200 characters.
     pub title: String,
-    /// The reference of the regional ethics committee (REK).
+    /// The reference of the regional ethics committee (REK); at most 100 characters.
     pub rek_reference: String,
     /// The purpose.
     pub purpose: Purpose,
-    /// The legal basis, for people, for example `GDPR art. 6(1)e, 9(2)j; helseregisterloven § 19`.
+    /// The legal basis, for people, for example `GDPR art. 6(1)e, 9(2)j; helseregisterloven § 19`;
+    /// at most 300 characters.
     pub legal_basis: String,
     /// The organisations whose callers may ask and receive.
     pub recipients: Vec<OrganisationId>,
@@ -159,11 +166,57 @@ impl Canonical for Approval {
     const LABEL: &'static str = "kpr/approval/v1";
 }
 
+/// A text of an approval that does not fit. It never carries the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TextError {
+    /// A free text.
+    #[error("the approval's {field} may have {most} characters, on one line, without eleven digits in a row")]
+    Field {
+        /// Which.
+        field: &'static str,
+        /// The most characters it may have.
+        most: usize,
+    },
+    /// A granted value.
+    #[error("a value that the approval grants has eleven digits in a row; values are codes of the catalogue")]
+    Value,
+}
+
+fn has_long_number(text: &str) -> bool {
+    text.split(|c: char| !c.is_ascii_digit()).any(|run| run.len() >= 11)
+}
+
 impl Approval {
+    /// The most characters of a title.
+    pub const MOST_TITLE: usize = 200;
+    /// The most characters of a reference of the ethics committee.
+    pub const MOST_REFERENCE: usize = 100;
+    /// The most characters of a legal basis.
+    pub const MOST_LEGAL_BASIS: usize = 300;
+
     /// The grant for a dataset.
     #[must_use]
     pub fn grant(&self, register: &RegisterId, dataset: &DatasetId) -> Option<&Grant> {
         self.grants.iter().find(|g| g.register == *register && g.dataset == *dataset)
+    }
+
+    /// Checks the free texts and the granted values: not too long, on one line, and without a run of
+    /// digits that could be an identity number, since they are stored, logged and sent as they are.
+    ///
+    /// # Errors
+    /// [`TextError`], the first that does not fit.
+    pub fn check_texts(&self) -> Result<(), TextError> {
+        for (field, text, most) in [
+            ("title", &self.title, Self::MOST_TITLE),
+            ("rek_reference", &self.rek_reference, Self::MOST_REFERENCE),
+            ("legal_basis", &self.legal_basis, Self::MOST_LEGAL_BASIS),
+        ] {
+            if text.chars().count() > most || text.chars().any(char::is_control) || has_long_number(text) {
+                return Err(TextError::Field { field, most });
+            }
+        }
+        let mut values = self.grants.iter().flat_map(|g| &g.conditions).flat_map(|c| &c.any_of);
+        if values.any(|value| has_long_number(value)) { Err(TextError::Value) } else { Ok(()) }
     }
 }
 
@@ -304,5 +357,56 @@ impl SignedApproval {
             digest,
             stewards,
         })
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// The approval of the documentation.
+    pub(in crate::domain) fn example() -> Approval {
+        serde_saphyr::from_str(include_str!("../../docs/examples/approval.yaml")).unwrap()
+    }
+
+    /// With two stewards' signatures.
+    pub(in crate::domain) fn verified(approval: &Approval) -> VerifiedApproval {
+        let keys = [1, 2].map(|seed| SigningKey::from_bytes(&[seed; 32]));
+        let steward = |key: &SigningKey| StewardId::new(format!("s{}", key.to_bytes()[0])).unwrap();
+        let signatures =
+            keys.iter().map(|key| StewardSignature::sign(approval, steward(key), key).unwrap()).collect();
+        let stewards =
+            keys.each_ref().map(|key| StewardKey { steward: steward(key), key: key.verifying_key() });
+        SignedApproval { approval: approval.clone(), signatures }.verify(&stewards).unwrap()
+    }
+
+    #[test]
+    fn texts_are_short_single_lines_without_identity_numbers() {
+        type Field = fn(&mut Approval) -> &mut String;
+        let fields: [(&str, usize, Field); 3] = [
+            ("title", 200, |a| &mut a.title),
+            ("rek_reference", 100, |a| &mut a.rek_reference),
+            ("legal_basis", 300, |a| &mut a.legal_basis),
+        ];
+        assert_eq!(example().check_texts(), Ok(()));
+        for (field, most, text) in fields {
+            let checked = |with: &str| {
+                let mut approval = example();
+                with.clone_into(text(&mut approval));
+                approval.check_texts()
+            };
+            assert_eq!(checked(&"å".repeat(most)), Ok(()));
+            assert_eq!(checked("1234567890 12"), Ok(()));
+            for bad in ["å".repeat(most + 1), "two\nlines".to_owned(), "of 02813299997".to_owned()] {
+                assert_eq!(checked(&bad), Err(TextError::Field { field, most }));
+            }
+        }
+    }
+
+    #[test]
+    fn no_granted_value_can_be_an_identity_number() {
+        let mut approval = example();
+        approval.grants[0].conditions[0].any_of.push("02813299997".to_owned());
+        assert_eq!(approval.check_texts(), Err(TextError::Value));
     }
 }

@@ -1,9 +1,9 @@
 //! A linkage order: what a register node is asked to send, under which signed approval.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::approval::{SignedApproval, VerifiedApproval};
+use super::approval::{SignedApproval, TextError, Tier, VerifiedApproval};
 use super::canonical::Canonical;
 use super::ids::{DatasetId, OrderId, RegisterId, RunId, VariableId};
 use super::period::Period;
@@ -50,9 +50,24 @@ pub enum OrderError {
     /// The approval is not valid on the day of the order.
     #[error("the approval is not valid today")]
     ApprovalNotValid,
+    /// A text of the approval does not fit.
+    #[error(transparent)]
+    Text(#[from] TextError),
+    /// The approval's purpose is one that no approval can permit.
+    #[error("the approval's purpose is prohibited: data go neither to police, insurance nor employers")]
+    PurposeProhibited,
+    /// The approval is for another kind of result.
+    #[error("the approval is not for protected tables, the only results that an order can be given for")]
+    NotForTables,
     /// The order has expired, or is dated in the future.
     #[error("the order is stale: its time has passed or not come")]
     Stale,
+    /// The order would hold for too long.
+    #[error("the order holds for longer than an hour")]
+    TooLong,
+    /// The order asks for too many rows.
+    #[error("the order asks for more than {} rows", LinkageOrder::MOST_ROWS)]
+    TooManyRows,
     /// The dataset is not granted.
     #[error("the approval does not grant this dataset of this register")]
     DatasetNotGranted,
@@ -68,6 +83,11 @@ pub enum OrderError {
 }
 
 impl LinkageOrder {
+    /// The most rows that one order may ask for. All of Norway has some six million episodes a year.
+    pub const MOST_ROWS: u64 = 20_000_000;
+    /// The longest time an order may hold.
+    pub const MOST_LIFETIME: TimeDelta = TimeDelta::hours(1);
+
     /// Checks the order against an approval whose signatures this party has verified, at `now`.
     ///
     /// # Errors
@@ -77,9 +97,22 @@ impl LinkageOrder {
         if self.approval.approval != *approval || !verified.is_valid_on(now.date_naive()) {
             return Err(OrderError::ApprovalNotValid);
         }
+        approval.check_texts()?;
+        if approval.purpose.is_prohibited() {
+            return Err(OrderError::PurposeProhibited);
+        }
+        if approval.tier != Tier::ProtectedTables {
+            return Err(OrderError::NotForTables);
+        }
         // Clocks of two organisations differ a little; a minute is forgiven, no more.
-        if now > self.expires || self.issued > now + chrono::TimeDelta::minutes(1) {
+        if now > self.expires || self.issued > now + TimeDelta::minutes(1) {
             return Err(OrderError::Stale);
+        }
+        if self.expires - self.issued > Self::MOST_LIFETIME {
+            return Err(OrderError::TooLong);
+        }
+        if self.max_rows > Self::MOST_ROWS {
+            return Err(OrderError::TooManyRows);
         }
         let grant = approval.grant(&self.register, &self.dataset).ok_or(OrderError::DatasetNotGranted)?;
         let mut used =
@@ -94,5 +127,76 @@ impl LinkageOrder {
             return Err(OrderError::PeriodNotGranted);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::approval::tests::{example, verified};
+    use super::super::approval::{Approval, Purpose};
+    use super::super::ids::{OrderId, RunId};
+    use super::*;
+
+    fn now() -> DateTime<Utc> {
+        "2026-06-15T12:00:00Z".parse().unwrap()
+    }
+
+    /// An order for the first dataset that the example grants.
+    fn order(approval: &Approval) -> LinkageOrder {
+        let grant = &approval.grants[0];
+        LinkageOrder {
+            id: OrderId::new(format!("o-{}", "a".repeat(32))).unwrap(),
+            run: RunId::new(format!("r-{}", "b".repeat(32))).unwrap(),
+            register: grant.register.clone(),
+            dataset: grant.dataset.clone(),
+            columns: vec![],
+            conditions: grant.conditions.clone(),
+            date: grant.variables[0].clone(),
+            period: approval.data_period,
+            issued: now(),
+            expires: now() + LinkageOrder::MOST_LIFETIME,
+            max_rows: LinkageOrder::MOST_ROWS,
+            approval: verified(approval).signed(),
+        }
+    }
+
+    fn check(order: &LinkageOrder) -> Result<(), OrderError> {
+        order.check(&verified(&order.approval.approval), now())
+    }
+
+    #[test]
+    fn no_signatures_permit_a_prohibited_purpose() {
+        assert_eq!(check(&order(&example())), Ok(()));
+        for purpose in [Purpose::Police, Purpose::Insurance, Purpose::Employer] {
+            let approval = Approval { purpose, ..example() };
+            assert_eq!(check(&order(&approval)), Err(OrderError::PurposeProhibited));
+        }
+    }
+
+    #[test]
+    fn orders_are_for_protected_tables_only() {
+        for tier in [Tier::AnonymousMicrodata, Tier::IndirectMicrodata, Tier::DirectIdentifiers] {
+            assert_eq!(check(&order(&Approval { tier, ..example() })), Err(OrderError::NotForTables));
+        }
+    }
+
+    #[test]
+    fn an_order_holds_for_an_hour_at_most() {
+        let mut long = order(&example());
+        long.expires += TimeDelta::milliseconds(1);
+        assert_eq!(check(&long), Err(OrderError::TooLong));
+    }
+
+    #[test]
+    fn an_order_is_for_so_many_rows_at_most() {
+        let mut large = order(&example());
+        large.max_rows += 1;
+        assert_eq!(check(&large), Err(OrderError::TooManyRows));
+    }
+
+    #[test]
+    fn an_order_does_not_stand_on_an_approval_whose_texts_do_not_fit() {
+        let approval = Approval { title: "about 02813299997".to_owned(), ..example() };
+        assert!(matches!(check(&order(&approval)), Err(OrderError::Text(_))));
     }
 }

@@ -206,7 +206,12 @@ impl Node {
         order.check(&approval, self.clock.now()).map_err(|error| {
             unfit(match error {
                 OrderError::ApprovalNotValid => "approval.not_valid",
+                OrderError::Text(_) => "approval.text",
+                OrderError::PurposeProhibited => "approval.purpose",
+                OrderError::NotForTables => "approval.tier",
                 OrderError::Stale => "order.stale",
+                OrderError::TooLong => "order.too_long",
+                OrderError::TooManyRows => "order.too_many_rows",
                 OrderError::DatasetNotGranted => "order.dataset_not_granted",
                 OrderError::VariableNotGranted => "order.variable_not_granted",
                 OrderError::RowsNotGranted => "order.rows_not_granted",

@@ -14,10 +14,14 @@ impl Gateway {
     /// A steward enters an approval. It is without force until two different stewards have signed.
     ///
     /// # Errors
-    /// A [`Refusal`] by policy, or because the version is not the next one.
+    /// A [`Refusal`] by policy, because a text does not fit, or because the version is not the
+    /// next one.
     pub async fn enter_project(&self, caller: &Caller, approval: Approval) -> Result<ProjectState, Refusal> {
         let project = approval.project.clone();
         self.may(caller, Action::EnterProject, Resource::Project(&approval), Some(&project)).await?;
+        approval
+            .check_texts()
+            .map_err(|error| Refusal::new(RefusalKind::Invalid, "approval.text", error.to_string()))?;
         let digest = approval.digest().map_err(|_| unreadable())?;
         let mut recording = self.audit.begin().await?;
         if recording.write().enter_project(&approval, self.clock.now()).await? {

@@ -1,8 +1,10 @@
 //! Runs in progress: started, followed, ended.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::stream::{self, BoxStream, StreamExt};
 
 use super::Gateway;
@@ -10,6 +12,7 @@ use crate::authorise::{Action, Caller, Resource};
 use crate::domain::ids::RunId;
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::plan::QueryPlan;
+use crate::registers::Snapshot;
 use crate::store::{Phase, Run};
 use crate::telemetry::logged;
 
@@ -29,20 +32,18 @@ const MOST_TIME: Duration = Duration::from_secs(3600);
 
 impl Gateway {
     /// Starts a run beside the call that asked for it.
-    pub(super) fn start(self: &Arc<Self>, plan: QueryPlan, run: RunId) {
+    pub(super) fn start(self: &Arc<Self>, plan: QueryPlan, snapshot: Snapshot, run: RunId) {
         let gateway = Arc::clone(self);
         let task = async move {
-            let ended = tokio::time::timeout(MOST_TIME, gateway.run(plan, &run)).await;
-            match ended {
-                Ok(Ok(released)) => {
+            match ended(MOST_TIME, gateway.run(plan, snapshot, &run)).await {
+                Ok(released) => {
                     tracing::info!(run = %logged(&run), digest = %logged(&released.digest()), "run released");
                 }
-                Ok(Err(refusal)) => {
+                Err(refusal) => {
                     let code = refusal.code;
                     tracing::info!(run = %logged(&run), code = %logged(&code), "run ended without a result");
                     gateway.end_unrecorded(&run, &refusal).await;
                 }
-                Err(_) => gateway.end_unrecorded(&run, &too_long()).await,
             }
             gateway.tick();
         };
@@ -140,6 +141,16 @@ impl Gateway {
     }
 }
 
+/// How the work of a run ends. Too long a run and a panic are endings too, so that none is left
+/// unfinished. The work stays in the caller's task and is dropped with it.
+async fn ended<T>(most: Duration, work: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+    match tokio::time::timeout(most, AssertUnwindSafe(work).catch_unwind()).await {
+        Ok(Ok(ended)) => ended,
+        Ok(Err(_)) => Err(failed()),
+        Err(_) => Err(too_long()),
+    }
+}
+
 /// The phases that a run has passed since `last`, the latest first.
 fn passed(run: &Run, last: Option<Phase>) -> Vec<RunState> {
     let new = |phase: &Phase| last.is_none_or(|last| last < *phase);
@@ -162,4 +173,26 @@ fn no_run() -> Refusal {
 fn too_long() -> Refusal {
     let hint = "the run took longer than an hour and was ended; ask for a shorter period or fewer dimensions";
     Refusal::new(RefusalKind::Unavailable, "run.too_long", hint)
+}
+
+fn failed() -> Refusal {
+    let hint = "the run broke off by a fault of the gateway; nothing was released; its keeper finds the \
+                reason in the log";
+    Refusal::new(RefusalKind::Internal, "run.failed", hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_run_ends() {
+        let hour = Duration::from_secs(3600);
+        assert_eq!(ended(hour, async { Ok(7) }).await, Ok(7));
+        assert_eq!(ended(hour, async { Err::<(), _>(no_run()) }).await, Err(no_run()));
+        let broken = ended::<()>(hour, async { panic!("a fault") }).await;
+        assert_eq!(broken.unwrap_err().code, "run.failed");
+        let endless = ended::<()>(Duration::from_millis(1), std::future::pending()).await;
+        assert_eq!(endless.unwrap_err().code, "run.too_long");
+    }
 }

@@ -187,9 +187,6 @@ fn steps(approved: &ApprovedQuery, parts: &Parts, catalogue: &Catalogue) -> Vec<
 }
 
 impl QueryPlan {
-    /// The most rows that are taken of a partner. All of Norway has some six million episodes a year.
-    pub const MOST_ROWS: u64 = 20_000_000;
-
     /// The approved query.
     #[must_use]
     pub const fn approved(&self) -> &ApprovedQuery {
@@ -242,7 +239,7 @@ impl QueryPlan {
             period: cohort.period,
             issued: now,
             expires: now + lifetime,
-            max_rows: Self::MOST_ROWS,
+            max_rows: LinkageOrder::MOST_ROWS,
             approval: self.approved.approval().signed(),
         }
     }

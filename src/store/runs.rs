@@ -73,7 +73,41 @@ fn run(row: &AnyRow) -> Result<Run, StoreError> {
     })
 }
 
+/// The submission of an organisation under a request id.
+const SUBMISSION: &str =
+    "SELECT caller, query_digest, run FROM submissions WHERE organisation = $1 AND request_id = $2";
+
+/// The run of the submission in `row`, if it is this caller's with this query.
+fn same(row: &AnyRow, request_id: &RequestId, caller: &str, query: &str) -> Result<RunId, StoreError> {
+    if name::<String>(row, "caller")? == caller && name::<String>(row, "query_digest")? == query {
+        name(row, "run")
+    } else {
+        Err(StoreError::RequestIdTaken(request_id.clone()))
+    }
+}
+
 impl Store {
+    /// The run that a caller's earlier submission of this query under this request id started, if there
+    /// is one.
+    ///
+    /// # Errors
+    /// [`StoreError::RequestIdTaken`] if the request id stands for another caller's or another query;
+    /// [`StoreError::Database`].
+    pub async fn submitted(
+        &self,
+        organisation: &OrganisationId,
+        request_id: &RequestId,
+        caller: &str,
+        query: Digest,
+    ) -> Result<Option<RunId>, StoreError> {
+        let row = sqlx::query(SUBMISSION)
+            .bind(organisation.as_str())
+            .bind(request_id.as_str())
+            .fetch_optional(&self.pool)
+            .await?;
+        row.map(|row| same(&row, request_id, caller, &query.to_string())).transpose()
+    }
+
     /// A run.
     ///
     /// # Errors
@@ -151,20 +185,12 @@ impl Write {
         submission: &Submission,
         digest: &str,
     ) -> Result<Submitted, StoreError> {
-        let row = sqlx::query(
-            "SELECT caller, query_digest, run FROM submissions WHERE organisation = $1 AND request_id = $2",
-        )
-        .bind(submission.organisation.as_str())
-        .bind(submission.request_id.as_str())
-        .fetch_one(&mut *self.tx)
-        .await?;
-        let same = name::<String>(&row, "caller")? == submission.caller
-            && name::<String>(&row, "query_digest")? == digest;
-        if same {
-            Ok(Submitted::Before(name(&row, "run")?))
-        } else {
-            Err(StoreError::RequestIdTaken(submission.request_id.clone()))
-        }
+        let row = sqlx::query(SUBMISSION)
+            .bind(submission.organisation.as_str())
+            .bind(submission.request_id.as_str())
+            .fetch_one(&mut *self.tx)
+            .await?;
+        same(&row, &submission.request_id, &submission.caller, digest).map(Submitted::Before)
     }
 
     /// Takes a run to a later phase. `ending` is the code and hint of a run that is refused or fails.
@@ -229,6 +255,28 @@ mod tests {
             write.commit().await.unwrap();
             assert_eq!(test.store.run(&run_id(1)).await.unwrap().query, submission("req-1").query);
             assert!(matches!(test.store.run(&run_id(2)).await, Err(StoreError::NoSuchRun(_))));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_earlier_submission_is_found_by_its_own_caller_and_query_only() {
+        for test in stores().await {
+            let made = submission("req-1");
+            let digest = made.query.digest().unwrap();
+            let find = async |caller: &str, query| {
+                test.store.submitted(&made.organisation, &made.request_id, caller, query).await
+            };
+            assert_eq!(find(&made.caller, digest).await.unwrap(), None);
+            let mut write = test.store.write().await.unwrap();
+            write.submit(&made, run_id(1), now()).await.unwrap();
+            write.commit().await.unwrap();
+            assert_eq!(find(&made.caller, digest).await.unwrap(), Some(run_id(1)));
+            let other = find(&made.caller, Digest::from_bytes([9; 32])).await;
+            assert!(matches!(other, Err(StoreError::RequestIdTaken(_))));
+            assert!(matches!(find("another", digest).await, Err(StoreError::RequestIdTaken(_))));
+            let elsewhere = "NTRNO-111111111".to_owned().try_into().unwrap();
+            let found = test.store.submitted(&elsewhere, &made.request_id, &made.caller, digest).await;
+            assert_eq!(found.unwrap(), None);
         }
     }
 

@@ -68,8 +68,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Recorded<S> {
 
 #[cfg(debug_assertions)]
 mod files {
-    use std::fs::File;
+    use std::fs::{File, OpenOptions};
     use std::io::{self, Write};
+    use std::os::unix::fs::OpenOptionsExt as _;
     use std::path::Path;
     use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -89,7 +90,9 @@ mod files {
             let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
             let file = |direction: &str| {
                 let name = format!("{}-{number}-{end}-{direction}.bin", std::process::id());
-                File::create(Path::new(&folder).join(name))
+                let mut options = OpenOptions::new();
+                options.write(true).create(true).truncate(true).mode(0o600);
+                options.open(Path::new(&folder).join(name))
             };
             match (file("received"), file("sent")) {
                 (Ok(received), Ok(sent)) => Some(Self { received, sent }),

@@ -102,14 +102,18 @@ fn is_code(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.contains('.')
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.' || b == b'_')
+        && !has_long_number(text)
+}
+
+fn has_long_number(text: &str) -> bool {
+    text.split(|c: char| !c.is_ascii_digit()).any(|run| run.len() >= 11)
 }
 
 /// A hint that may be shown and logged: not too long, one line, and without a run of digits that could
 /// be an identity number.
 fn fit(hint: &str) -> Option<String> {
-    let long_number = hint.split(|c: char| !c.is_ascii_digit()).any(|run| run.len() >= 11);
     let printable = !hint.chars().any(char::is_control);
-    (!long_number && printable).then(|| hint.chars().take(MOST_HINT).collect())
+    (!has_long_number(hint) && printable).then(|| hint.chars().take(MOST_HINT).collect())
 }
 
 #[cfg(test)]
@@ -139,6 +143,9 @@ mod tests {
     fn a_peer_cannot_put_data_into_our_logs() {
         let number = PeerRefusal::from(Status::not_found("person.unknown: no person 02813299997 here"));
         assert!(!number.to_string().contains("02813299997"));
+        let in_code = PeerRefusal::from(Status::not_found("person.no_02813299997: not here"));
+        assert_eq!(in_code.code, "peer.answer");
+        assert!(!in_code.to_string().contains("02813299997"));
         let lines = PeerRefusal::from(Status::not_found("person.unknown: one\nlevel=ERROR two"));
         assert!(lines.hint.is_empty());
         let free = PeerRefusal::from(Status::internal("thread panicked at row 4"));

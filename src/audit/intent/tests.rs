@@ -162,6 +162,26 @@ async fn a_stop_between_intent_and_receipt_leaves_a_failed_run_and_no_result() {
 }
 
 #[tokio::test]
+async fn an_intent_of_a_run_that_has_ended_is_closed_and_the_run_keeps_its_ending() {
+    for test in stores().await {
+        let log = open(&test.store).await.unwrap();
+        let run = submit(&test, 1).await;
+        drop(intend(&log, &run).await);
+        let mut write = test.store.write().await.unwrap();
+        write.set_phase(&run, Phase::Failed, Some(("run.failed", "a hint"))).await.unwrap();
+        write.commit().await.unwrap();
+
+        let log = open(&test.store).await.unwrap();
+        assert_eq!(log.recover(&actor()).await.unwrap(), 0);
+        assert_eq!(kinds(&log).await, [5, 9]);
+        let run = test.store.run(&run).await.unwrap();
+        assert_eq!((run.phase, run.ending.unwrap().0.as_str()), (Phase::Failed, "run.failed"));
+        assert_eq!(log.recover(&actor()).await.unwrap(), 0);
+        assert_eq!(kinds(&log).await, [5, 9]);
+    }
+}
+
+#[tokio::test]
 async fn an_intent_is_closed_by_a_refusal_or_a_failure() {
     for test in stores().await {
         let log = open(&test.store).await.unwrap();
