@@ -143,9 +143,10 @@ pub(super) fn configurations(
     );
     let sqlite = || format!("sqlite://{}", path("npr/register.sqlite"));
     let npr = format!(
-        "register = \"NPR\"\ndatabase = {:?}\npolicy = {:?}\n{}{}{}{keys}",
+        "register = \"NPR\"\ndatabase = {:?}\npolicy = {:?}\njournal = {:?}\n{}{}{}{keys}",
         options.partner_database.clone().unwrap_or_else(sqlite),
         path("npr/policy.toml"),
+        path("npr/orders.jsonl"),
         tls("npr"),
         peer("gateway", stage.gateway()),
         peer("identity", stage.identity()),
