@@ -42,7 +42,7 @@ pub(super) struct Ground<'a> {
 pub(super) fn loss(count: u64) -> f64 {
     #[allow(clippy::cast_precision_loss, reason = "an order of magnitude is enough")]
     let count = count as f64;
-    1.0 + count.ln_1p()
+    1.0 + 0.5 * count.sqrt()
 }
 
 /// The cheapest cycle through a cell among those tried. There is always one: single leaves with
