@@ -299,34 +299,6 @@ pub fn database_under(url: &str, folder: &Path) -> String {
     }
 }
 
-/// `kpr ingest`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct IngestConfig {
-    /// Certificates.
-    pub tls: TlsFiles,
-    /// The identity service.
-    pub identity: Peer,
-    /// The share of bad lines in one file, from 0 to 1, beyond which a delivery is refused.
-    #[serde(default = "default_max_bad_share")]
-    pub max_bad_share: f64,
-}
-
-const fn default_max_bad_share() -> f64 {
-    0.02
-}
-
-impl IngestConfig {
-    /// Reads the configuration of an ingest, relative paths taken from its folder.
-    ///
-    /// # Errors
-    /// As [`read`].
-    pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let read: Self = read(path)?;
-        Ok(Self { tls: read.tls.under(path.parent().unwrap_or(Path::new(""))), ..read })
-    }
-}
-
 /// Reads a configuration and the folder that its relative paths are taken from.
 ///
 /// # Errors

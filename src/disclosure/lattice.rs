@@ -1,8 +1,8 @@
 //! The cells of an additive table: one node of a tree in each dimension, and which cells add up to which.
+//! Cells are numbered row-major, the last dimension fastest.
 #![allow(clippy::indexing_slicing, reason = "nodes and cells are indices this module has made itself")]
 
 use crate::domain::codelist::CodeList;
-use crate::domain::table::TableShape;
 
 /// The tree of one dimension; node 0 is the total.
 #[derive(Debug, Clone)]
@@ -64,7 +64,7 @@ impl Tree {
     }
 }
 
-/// All cells of a table, margins included, numbered as [`TableShape`] numbers them.
+/// All cells of a table, margins included.
 #[derive(Debug, Clone)]
 pub(super) struct Lattice {
     trees: Vec<Tree>,
@@ -73,11 +73,6 @@ pub(super) struct Lattice {
 }
 
 impl Lattice {
-    /// The cells of a table of this shape.
-    pub(super) fn of(shape: &TableShape) -> Self {
-        Self::new(shape.dimensions.iter().map(|d| Tree::of(&d.codes)).collect())
-    }
-
     /// The cells of these dimensions. A table without dimensions has one cell, as if it had one
     /// dimension with a total only.
     pub(super) fn new(mut trees: Vec<Tree>) -> Self {

@@ -1,19 +1,17 @@
 //! From true counts to values that may be released.
 //!
-//! The measures of a table are counts of the same persons, nested in each other: everyone in the
-//! cohort, those with the outcome within 180 days, within 90, within 30. What is published of one
-//! measure says nothing about another beyond that nesting, because cells add up only within a measure. So
-//! each measure is an additive table of its own, and what ties them together is that an attacker can
-//! subtract: persons without the outcome, or with it after day 30 but by day 90, are counted by the
-//! difference of two measures in the same cell. Where such a difference is 1..k-1, one of the two
-//! counts must not be computable. The measures are taken from the widest to the narrowest; where the
-//! wider one is published, the narrower is withheld as if it were small itself.
+//! The measures of a table count the same persons, nested in each other: everyone in the cohort, those
+//! with the outcome within 180 days, within 90, within 30. An attacker can subtract: persons without the
+//! outcome, or with it after day 30 but by day 90, are the difference of two measures. So the table is
+//! protected as one with a dimension more, the outcome: a tree in which each measure splits into the
+//! next narrower one and the rest. The rests are not in the released table, but a rest of 1..k-1 persons
+//! must not be computable either, and a rest that is zero ties two measures together.
 #![allow(clippy::indexing_slicing, reason = "cells and measures are indices of the table's shape")]
 
-use super::lattice::Lattice;
+use super::lattice::{Lattice, Tree};
 use super::pattern::PatternKey;
 use super::released::Disclosed;
-use super::suppress::{Unprotectable, suppress};
+use super::suppress::{Task, Unprotectable, suppress};
 use super::warrant::Warrant;
 use crate::domain::canonical::{CanonicalError, Digest};
 use crate::domain::ids::RunId;
@@ -88,51 +86,80 @@ fn protect_counts(
     rule: &Rule,
     key: &PatternKey,
 ) -> Result<Vec<CellValue>, DisclosureError> {
-    let lattice = Lattice::of(shape);
-    let measures = shape.measures.len();
-    if counts.len() != lattice.cells() * measures {
+    let chain = chain(shape)?;
+    let (measures, nodes) = (chain.len(), 2 * chain.len() - 1);
+    let mut trees: Vec<Tree> = shape.dimensions.iter().map(|d| Tree::of(&d.codes)).collect();
+    trees.push(outcome_tree(measures));
+    let lattice = Lattice::new(trees);
+    if counts.len() != shape.cells() * measures || lattice.cells() != shape.cells() * nodes {
         return Err(DisclosureError::NotATable);
     }
-    let mut draws = key.draws(&table_digest(shape, counts, rule)?);
-    let small = |count: u64| (1..u64::from(rule.min_persons())).contains(&count);
-    let mut withheld: Vec<Vec<bool>> = vec![Vec::new(); measures];
-    for measure in widest_first(shape) {
-        let mine: Vec<u64> = counts.iter().skip(measure).step_by(measures).copied().collect();
-        if !lattice.is_additive(&mine) {
-            return Err(DisclosureError::NotATable);
+    // Node 0 is the widest measure; the i-th narrower one stands at 2i - 1, and its rest at 2i.
+    let mut all = vec![0; lattice.cells()];
+    for (cell, block) in all.chunks_exact_mut(nodes).enumerate() {
+        for (place, &measure) in chain.iter().enumerate() {
+            let count = counts[cell * measures + measure];
+            let Some(node) = (2 * place).checked_sub(1) else {
+                block[0] = count;
+                continue;
+            };
+            let wider = block[(2 * place).saturating_sub(3)];
+            block[node] = count;
+            block[node + 1] = wider.checked_sub(count).ok_or(DisclosureError::NotATable)?;
         }
-        let primary = (0..mine.len()).map(|cell| {
-            small(mine[cell])
-                || mine[cell] > 0
-                    && shape.measures[measure].nested_in.iter().any(|&wider| {
-                        let wider = wider as usize;
-                        let difference = counts[cell * measures + wider].saturating_sub(mine[cell]);
-                        small(difference) && !withheld[wider][cell]
-                    })
-        });
-        let primary: Vec<bool> = primary.collect();
-        withheld[measure] = suppress(&lattice, &mine, &primary, &mut draws)?;
     }
-    let value = |(index, &count): (usize, &u64)| {
-        if withheld[index % measures][index / measures] {
-            CellValue::Withheld
-        } else {
-            CellValue::Count(count)
+    if !lattice.is_additive(&all) {
+        return Err(DisclosureError::NotATable);
+    }
+    let primary: Vec<bool> =
+        all.iter().map(|count| (1..u64::from(rule.min_persons())).contains(count)).collect();
+    let absent: Vec<bool> = (0..all.len()).map(|c| is_rest(c % nodes)).collect();
+    let task = Task { lattice: &lattice, counts: &all, primary: &primary, absent: &absent };
+    let withheld = suppress(task, &mut key.draws(&table_digest(shape, &all)?))?;
+
+    let mut values = vec![CellValue::Withheld; counts.len()];
+    for cell in 0..shape.cells() {
+        for (place, &measure) in chain.iter().enumerate() {
+            if !withheld[cell * nodes + (2 * place).saturating_sub(1)] {
+                let at = cell * measures + measure;
+                values[at] = CellValue::Count(counts[at]);
+            }
         }
-    };
-    Ok(counts.iter().enumerate().map(value).collect())
+    }
+    Ok(values)
 }
 
-/// The measures, each after all those it is nested in.
-fn widest_first(shape: &TableShape) -> Vec<usize> {
+/// Whether a node of the outcome tree is a rest, which the released table does not have.
+const fn is_rest(node: usize) -> bool {
+    node > 0 && node % 2 == 0
+}
+
+/// The tree of so many nested measures: each splits into the next narrower one and the rest.
+fn outcome_tree(measures: usize) -> Tree {
+    let parents = (0..2 * measures - 1).map(|node| match node {
+        0 => None,
+        // Nodes 1 and 2 lie under 0, then 3 and 4 under 1, 5 and 6 under 3.
+        _ => Some(((node - 1) / 2 * 2).saturating_sub(1)),
+    });
+    Tree::from_parents(parents.collect())
+}
+
+/// The measures from the widest to the narrowest. A query's outcomes are one chain; the plan sees to it.
+fn chain(shape: &TableShape) -> Result<Vec<usize>, DisclosureError> {
     let mut order: Vec<usize> = (0..shape.measures.len()).collect();
     order.sort_by_key(|&m| shape.measures[m].nested_in.len());
-    order
+    let chained = order.iter().enumerate().all(|(place, &m)| {
+        let wider = &shape.measures[m].nested_in;
+        wider.len() == place && order[..place].iter().all(|&w| wider.iter().any(|&n| n as usize == w))
+    });
+    if chained && !order.is_empty() { Ok(order) } else { Err(DisclosureError::NotATable) }
 }
 
-fn table_digest(shape: &TableShape, counts: &[u64], rule: &Rule) -> Result<Digest, DisclosureError> {
-    let mut bytes = serde_json::to_vec(shape).map_err(|_| CanonicalError::NotEncodable("table shape"))?;
-    bytes.extend(rule.min_persons().to_be_bytes());
+/// A digest of what the table counts and how it divides it, and of nothing that a caller can word
+/// differently: the same counts asked for under another title get the same pattern.
+fn table_digest(shape: &TableShape, counts: &[u64]) -> Result<Digest, DisclosureError> {
+    let divided: Vec<_> = shape.dimensions.iter().map(|d| (&d.variable, d.codes.codes())).collect();
+    let mut bytes = serde_json::to_vec(&divided).map_err(|_| CanonicalError::NotEncodable("table shape"))?;
     bytes.extend(counts.iter().flat_map(|c| c.to_be_bytes()));
     Ok(Digest::of_bytes("kpr/counted-table/v1", &bytes))
 }

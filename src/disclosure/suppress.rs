@@ -23,21 +23,26 @@ use super::lattice::Lattice;
 #[error("no pattern was found that protects every small cell")]
 pub(super) struct Unprotectable;
 
-/// Chooses the cells to withhold.
-///
-/// `counts` has a count for each cell of the lattice, additive over it; `primary` tells which cells
-/// must not be computable, all with somebody in them. The answer tells for each cell whether it is
-/// withheld. Cells with nobody in them are published.
-pub(super) fn suppress(
-    lattice: &Lattice,
-    counts: &[u64],
-    primary: &[bool],
-    rng: &mut impl Rng,
-) -> Result<Vec<bool>, Unprotectable> {
-    let mut kernel = Kernel::new(lattice);
-    let mut withheld = primary.to_vec();
-    repair(&mut kernel, lattice, counts, primary, &mut withheld, rng)?;
-    relax(&mut kernel, counts, primary, &mut withheld, rng);
+/// A table to protect. Every slice has an entry for each cell of the lattice.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Task<'a> {
+    pub(super) lattice: &'a Lattice,
+    /// The counts, additive over the lattice. A cell with nobody in it is taken to be known.
+    pub(super) counts: &'a [u64],
+    /// Cells that must not be computable, all with somebody in them.
+    pub(super) primary: &'a [bool],
+    /// Cells that the table does not have, though its other cells may give them away.
+    pub(super) absent: &'a [bool],
+}
+
+/// Chooses the cells to withhold: tells for each cell whether it is, absent ones with somebody in them
+/// included.
+pub(super) fn suppress(task: Task<'_>, rng: &mut impl Rng) -> Result<Vec<bool>, Unprotectable> {
+    let mut kernel = Kernel::new(task.lattice);
+    let hidden = |c: usize| task.primary[c] || task.absent[c] && task.counts[c] > 0;
+    let mut withheld: Vec<bool> = (0..task.counts.len()).map(hidden).collect();
+    repair(&mut kernel, task, &mut withheld, rng)?;
+    relax(&mut kernel, task, &mut withheld, rng);
     Ok(withheld)
 }
 
@@ -49,12 +54,11 @@ fn exposed(vector: &[u64], primary: &[bool]) -> Vec<bool> {
 /// Lays cycles until no primary cell can be computed.
 fn repair(
     kernel: &mut Kernel<'_>,
-    lattice: &Lattice,
-    counts: &[u64],
-    primary: &[bool],
+    task: Task<'_>,
     withheld: &mut [bool],
     rng: &mut impl Rng,
 ) -> Result<(), Unprotectable> {
+    let Task { lattice, counts, primary, .. } = task;
     let mut open = exposed(&kernel.draw(withheld, rng), primary);
     let mut order: Vec<usize> = (0..counts.len()).filter(|&c| open[c]).collect();
     order.shuffle(rng);
@@ -76,16 +80,10 @@ fn repair(
 }
 
 /// Publishes again what is withheld without need.
-fn relax(
-    kernel: &mut Kernel<'_>,
-    counts: &[u64],
-    primary: &[bool],
-    withheld: &mut [bool],
-    rng: &mut impl Rng,
-) {
+fn relax(kernel: &mut Kernel<'_>, task: Task<'_>, withheld: &mut [bool], rng: &mut impl Rng) {
     let mut batch = usize::MAX;
     loop {
-        let classes = needless(kernel, counts, primary, withheld, rng);
+        let classes = needless(kernel, task, withheld, rng);
         if classes.is_empty() {
             return;
         }
@@ -98,7 +96,7 @@ fn relax(
                 withheld[cell] = false;
                 kernel.touch(cell);
             }
-            if batch == 1 || !exposed(&kernel.draw(withheld, rng), primary).contains(&true) {
+            if batch == 1 || !exposed(&kernel.draw(withheld, rng), task.primary).contains(&true) {
                 batch *= 2;
                 break;
             }
@@ -115,11 +113,11 @@ fn relax(
 /// publication gains most come first.
 fn needless(
     kernel: &mut Kernel<'_>,
-    counts: &[u64],
-    primary: &[bool],
+    task: Task<'_>,
     withheld: &[bool],
     rng: &mut impl Rng,
 ) -> Vec<Vec<usize>> {
+    let Task { counts, primary, absent, .. } = task;
     let (first, second) = (kernel.draw(withheld, rng), kernel.draw(withheld, rng));
     let mut classes: HashMap<Option<u64>, Vec<usize>> = HashMap::new();
     for cell in (0..counts.len()).filter(|&c| withheld[c]) {
@@ -130,6 +128,8 @@ fn needless(
     let mut needless: Vec<(f64, Vec<usize>)> = classes
         .into_values()
         .filter(|cells| !cells.iter().any(|&c| primary[c]))
+        .map(|cells| cells.into_iter().filter(|&c| !absent[c]).collect::<Vec<usize>>())
+        .filter(|cells| !cells.is_empty())
         .map(|cells| (cells.iter().map(|&c| cycle::loss(counts[c])).sum(), cells))
         .collect();
     // The order of the map is random; the keyed order decides between equals.
@@ -184,6 +184,11 @@ mod tests {
         counts.iter().map(|c| (1..5).contains(c)).collect()
     }
 
+    fn run(lattice: &Lattice, counts: &[u64], rng: &mut ChaCha20Rng) -> Vec<bool> {
+        let absent = vec![false; counts.len()];
+        suppress(Task { lattice, counts, primary: &small(counts), absent: &absent }, rng).unwrap()
+    }
+
     /// No primary cell can be computed, and publishing any one secondary cell exposes a primary one.
     fn check(lattice: &Lattice, counts: &[u64], withheld: &[bool]) {
         let primary = small(counts);
@@ -223,10 +228,10 @@ mod tests {
             let counts = filled(&lattice, |c| inner[c]);
             prop_assert!(lattice.is_additive(&counts));
             let mut rng = ChaCha20Rng::seed_from_u64(seed);
-            let withheld = suppress(&lattice, &counts, &small(&counts), &mut rng).unwrap();
+            let withheld = run(&lattice, &counts, &mut rng);
             check(&lattice, &counts, &withheld);
             let mut again = ChaCha20Rng::seed_from_u64(seed);
-            prop_assert_eq!(&withheld, &suppress(&lattice, &counts, &small(&counts), &mut again).unwrap());
+            prop_assert_eq!(&withheld, &run(&lattice, &counts, &mut again));
         }
     }
 
@@ -244,7 +249,7 @@ mod tests {
         let lattice = Lattice::new(vec![flat(3)]);
         let counts = [60, 2, 8, 50];
         let mut rng = ChaCha20Rng::seed_from_u64(1);
-        let withheld = suppress(&lattice, &counts, &small(&counts), &mut rng).unwrap();
+        let withheld = run(&lattice, &counts, &mut rng);
         assert_eq!(withheld, [false, true, true, false]);
     }
 }

@@ -69,6 +69,14 @@ pub struct Condition {
     pub any_of: Vec<String>,
 }
 
+impl Condition {
+    /// Whether every row that fulfils this fulfils `other` too.
+    #[must_use]
+    pub fn implies(&self, other: &Self) -> bool {
+        self.variable == other.variable && self.any_of.iter().all(|value| other.any_of.contains(value))
+    }
+}
+
 /// Whether a person had at least one event within so many days of the index date.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -89,15 +97,16 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Whether everyone who has this outcome has `other` too: the same events in a window that is no
-    /// longer.
+    /// Whether everyone who has this outcome is sure to have `other` too: events of the same dataset, in a
+    /// window that is no longer, under conditions that are no wider. It looks at sets of values, so no
+    /// other way of writing a condition makes another outcome of it.
     #[must_use]
     pub fn is_nested_in(&self, other: &Self) -> bool {
         self.register == other.register
             && self.dataset == other.dataset
-            && self.conditions == other.conditions
             && self.date == other.date
             && self.within_days <= other.within_days
+            && other.conditions.iter().all(|wide| self.conditions.iter().any(|narrow| narrow.implies(wide)))
     }
 }
 
@@ -109,4 +118,35 @@ pub struct By {
     pub variable: VariableId,
     /// The code list it is grouped by, with its hierarchy.
     pub code_list: CodeListId,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(name: &str, values: &[&str], within_days: u16) -> Outcome {
+        Outcome {
+            name: VariableId::new(name).unwrap(),
+            register: RegisterId::new("KPR").unwrap(),
+            dataset: DatasetId::new("kuhr_contact").unwrap(),
+            conditions: vec![Condition {
+                variable: VariableId::new("tjenestetype").unwrap(),
+                any_of: values.iter().map(|&v| v.to_owned()).collect(),
+            }],
+            date: VariableId::new("dato").unwrap(),
+            within_days,
+        }
+    }
+
+    #[test]
+    fn nesting_is_about_events_and_not_about_spelling() {
+        let (a, b) = (outcome("a", &["1", "2"], 30), outcome("b", &["2", "1", "1"], 30));
+        assert!(a.is_nested_in(&b) && b.is_nested_in(&a));
+        let narrower = outcome("c", &["1"], 30);
+        assert!(narrower.is_nested_in(&a) && !a.is_nested_in(&narrower));
+        assert!(!narrower.is_nested_in(&outcome("d", &["1", "2"], 29)));
+        let mut unconditional = a.clone();
+        unconditional.conditions.clear();
+        assert!(a.is_nested_in(&unconditional) && !unconditional.is_nested_in(&a));
+    }
 }

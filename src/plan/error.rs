@@ -91,6 +91,15 @@ pub enum PlanError {
     /// Two outcomes are the same but for their name.
     #[error("outcomes {0} and {1} are the same")]
     SameOutcome(VariableId, VariableId),
+    /// Two outcomes of which neither contains the other. Counts that overlap would give a third away.
+    #[error(
+        "outcomes {0} and {1} are not nested: the outcomes of one query must be the same events in longer \
+         windows or wider conditions, each containing the one before; ask for others in a query of their own"
+    )]
+    NotNested(VariableId, VariableId),
+    /// The dimensions stand in another order than the catalogue's.
+    #[error("the dimensions must stand in this order: {0}")]
+    DimensionOrder(String),
     /// Tables are not divided by this variable.
     #[error("{asked} is no dimension; the dimensions are {accepted}")]
     Dimension {
@@ -155,6 +164,8 @@ impl PlanError {
             Self::OutcomeRegister { .. } => "plan.outcome_register",
             Self::OutcomeName(_) => "plan.outcome_name",
             Self::SameOutcome(..) => "plan.same_outcome",
+            Self::NotNested(..) => "plan.outcomes_not_nested",
+            Self::DimensionOrder(_) => "plan.dimension_order",
             Self::Dimension { .. } => "plan.unknown_dimension",
             Self::DimensionTwice(_) => "plan.dimension_twice",
             Self::CodeList { .. } => "plan.unknown_code_list",

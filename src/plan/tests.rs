@@ -77,11 +77,32 @@ fn the_plan_orders_index_dates_only_under_the_signed_approval() {
 }
 
 #[test]
-fn outcomes_of_other_events_are_followed_apart() {
-    let parts = parts(|q| q.outcomes[1].conditions[0].any_of = vec!["2".to_owned()]).unwrap();
+fn outcomes_of_wider_conditions_are_followed_apart() {
+    let values = |values: &[&str]| values.iter().map(|&v| v.to_owned()).collect::<Vec<_>>();
+    let parts = parts(|q| q.outcomes[2].conditions[0].any_of = values(&["1", "2"])).unwrap();
     assert_eq!(parts.follows.len(), 2);
     let nested: Vec<_> = parts.shape.measures.iter().map(|m| m.nested_in.clone()).collect();
-    assert_eq!(nested, [vec![], vec![0, 3], vec![0], vec![0]]);
+    assert_eq!(nested, [vec![], vec![0, 2, 3], vec![0, 3], vec![0]]);
+}
+
+#[test]
+fn outcomes_that_overlap_without_nesting_are_refused() {
+    let refusal = refused(|q| q.outcomes[1].conditions[0].any_of = vec!["2".to_owned()]);
+    assert!(refusal.contains("not nested") && refusal.contains("gp_30"), "{refusal}");
+    // The same outcome in other words is the same outcome.
+    let refusal = refused(|q| {
+        let mut again = q.outcomes[0].clone();
+        again.name = variable("again");
+        let same = again.conditions[0].any_of.clone();
+        again.conditions[0].any_of.extend(same);
+        q.outcomes.push(again);
+    });
+    assert!(refusal.contains("are the same"), "{refusal}");
+}
+
+#[test]
+fn dimensions_stand_in_the_order_of_the_catalogue() {
+    assert!(refused(|q| q.by.reverse()).contains("sex, age, municipality"));
 }
 
 #[test]

@@ -46,14 +46,20 @@ pub(super) fn query(query: &Query, catalogue: &Catalogue) -> Result<(), PlanErro
 
 fn dimensions(by: &[By], catalogue: &Catalogue) -> Result<(), PlanError> {
     let mut seen = HashSet::new();
+    let mut last = None;
     for asked in by {
-        let known = catalogue.dimensions().iter().find(|d| d.variable == asked.variable);
-        let known = known.ok_or_else(|| PlanError::Dimension {
+        let known = catalogue.dimensions().iter().enumerate().find(|(_, d)| d.variable == asked.variable);
+        let (place, known) = known.ok_or_else(|| PlanError::Dimension {
             asked: asked.variable.clone(),
             accepted: listed(catalogue.dimensions().iter().map(|d| &d.variable)),
         })?;
         if !seen.insert(&asked.variable) {
             return Err(PlanError::DimensionTwice(asked.variable.clone()));
+        }
+        // One order, so that the same table asked for in another gets no pattern of its own.
+        if last.replace(place).is_some_and(|last| last > place) {
+            let order = catalogue.dimensions().iter().map(|d| d.variable.as_str());
+            return Err(PlanError::DimensionOrder(order.collect::<Vec<_>>().join(", ")));
         }
         if !known.code_lists.contains(&asked.code_list) {
             return Err(PlanError::CodeList {
@@ -99,10 +105,13 @@ fn outcomes(query: &Query, catalogue: &Catalogue) -> Result<(), PlanError> {
         let dataset = dataset(register, &outcome.dataset)?;
         date(dataset, &outcome.date, "the date of an outcome")?;
         outcome.conditions.iter().try_for_each(|c| condition(dataset, c))?;
-        // Two equal measures would each be nested in the other.
-        let twin = |o: &&_| outcome.is_nested_in(o) && o.is_nested_in(outcome);
-        if let Some(other) = query.outcomes.iter().take(index).find(twin) {
-            return Err(PlanError::SameOutcome(other.name.clone(), outcome.name.clone()));
+        for other in query.outcomes.iter().take(index) {
+            let names = || (other.name.clone(), outcome.name.clone());
+            match (outcome.is_nested_in(other), other.is_nested_in(outcome)) {
+                (true, true) => return Err(PlanError::SameOutcome(names().0, names().1)),
+                (false, false) => return Err(PlanError::NotNested(names().0, names().1)),
+                _ => {}
+            }
         }
     }
     Ok(())

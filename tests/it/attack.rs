@@ -4,7 +4,7 @@
 //! published beside one of its counts gives the other. What elimination leaves alone in a row is known,
 //! and so is the difference of two known counts of a cell.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use crate::oracle::Cells;
@@ -92,63 +92,101 @@ fn inverse(a: u64) -> u64 {
     result
 }
 
-/// What the attacker knows of one measure: a published cell, or one that elimination gives.
-fn known(released: &Released, withheld: &dyn Fn(&Vec<String>) -> bool) -> BTreeMap<Vec<String>, bool> {
-    let lists: Vec<HashMap<String, Vec<String>>> = released.dimensions.iter().map(|d| children(d)).collect();
-    let unknown: BTreeMap<&Vec<String>, usize> =
-        released.rows.keys().filter(|k| withheld(k)).enumerate().map(|(i, k)| (k, i)).collect();
-    let mut rows: Vec<BTreeMap<usize, u64>> = Vec::new();
-    for key in released.rows.keys() {
-        for (d, list) in lists.iter().enumerate() {
-            let Some(below) = list.get(&key[d]) else { continue };
-            let cells = below.iter().map(|code| {
-                let mut child = key.clone();
-                child[d].clone_from(code);
-                child
-            });
-            let mut row: BTreeMap<usize, u64> =
-                cells.filter_map(|child| unknown.get(&child).map(|&i| (i, 1))).collect();
-            if let Some(&i) = unknown.get(key) {
-                row.insert(i, Q - 1);
-            }
-            if !row.is_empty() {
-                rows.push(row);
-            }
+/// A sum of unknown cells with coefficients, by the number of the unknown.
+type Sum = BTreeMap<usize, u64>;
+
+/// `row` minus so many times `by` that nothing is left at `column`, where `by` has a one.
+fn eliminate(row: &mut Sum, column: usize, by: &Sum) {
+    let Some(factor) = row.get(&column).copied() else { return };
+    for (&c, &x) in by {
+        let entry = row.entry(c).or_insert(0);
+        *entry = (*entry + (Q - factor) * x) % Q;
+        if *entry == 0 {
+            row.remove(&c);
         }
     }
+}
 
-    // Gauss-Jordan on sparse rows.
-    let mut pivots: Vec<(usize, BTreeMap<usize, u64>)> = Vec::new();
-    let eliminate = |row: &mut BTreeMap<usize, u64>, column: usize, by: &BTreeMap<usize, u64>| {
-        if let Some(&factor) = row.get(&column) {
-            for (&c, &x) in by {
-                let entry = row.entry(c).or_insert(0);
-                *entry = (*entry + (Q - factor) * x) % Q;
-                if *entry == 0 {
-                    row.remove(&c);
+/// The row times a number that makes its first entry one.
+fn scaled(mut row: Sum) -> Sum {
+    if let Some(lead) = row.values().next().copied() {
+        let scale = inverse(lead);
+        row.values_mut().for_each(|x| *x = *x * scale % Q);
+    }
+    row
+}
+
+/// All equations between withheld cells of all measures, solved as far as they go.
+struct Attacker {
+    unknown: BTreeMap<(Vec<String>, usize), usize>,
+    pivots: Vec<(usize, Sum)>,
+}
+
+impl Attacker {
+    /// `empty` tells of a cell whether nobody is in it who is counted by a measure but not by the next
+    /// narrower one. The attacker is taken to know that.
+    fn new(released: &Released, empty: &dyn Fn(&Vec<String>, usize) -> bool) -> Self {
+        let lists: Vec<HashMap<String, Vec<String>>> =
+            released.dimensions.iter().map(|d| children(d)).collect();
+        let cells = released
+            .rows
+            .iter()
+            .flat_map(|(key, values)| (0..4).filter(|&m| values[m].is_none()).map(move |m| (key.clone(), m)));
+        let unknown = cells.enumerate().map(|(i, cell)| (cell, i)).collect();
+        let mut attacker = Self { unknown, pivots: Vec::new() };
+        for key in released.rows.keys() {
+            for m in 0..4 {
+                for (d, list) in lists.iter().enumerate() {
+                    let Some(below) = list.get(&key[d]) else { continue };
+                    let mut row: Sum = BTreeMap::new();
+                    for code in below {
+                        let mut child = key.clone();
+                        child[d].clone_from(code);
+                        attacker.put(&mut row, child, m, 1);
+                    }
+                    attacker.put(&mut row, key.clone(), m, Q - 1);
+                    attacker.learn(row);
+                }
+                if m > 0 && empty(key, m) {
+                    attacker.learn(attacker.difference(key, m - 1, m));
                 }
             }
         }
-    };
-    for mut row in rows {
-        for (column, pivot) in &pivots {
-            eliminate(&mut row, *column, pivot);
+        attacker
+    }
+
+    fn put(&self, row: &mut Sum, key: Vec<String>, measure: usize, factor: u64) {
+        if let Some(&i) = self.unknown.get(&(key, measure)) {
+            row.insert(i, factor);
         }
-        let Some((&column, &lead)) = row.iter().next() else { continue };
-        let scale = inverse(lead);
-        row.values_mut().for_each(|x| *x = *x * scale % Q);
-        for (_, pivot) in &mut pivots {
+    }
+
+    /// The unknown part of the count of `wider` less that of `narrower`; of one cell if they are the same.
+    fn difference(&self, key: &[String], wider: usize, narrower: usize) -> Sum {
+        let mut row = BTreeMap::new();
+        self.put(&mut row, key.to_vec(), wider, 1);
+        if wider != narrower {
+            self.put(&mut row, key.to_vec(), narrower, Q - 1);
+        }
+        row
+    }
+
+    fn learn(&mut self, row: Sum) {
+        let row = scaled(self.left(row));
+        let Some(&column) = row.keys().next() else { return };
+        for (_, pivot) in &mut self.pivots {
             eliminate(pivot, column, &row);
         }
-        pivots.push((column, row));
+        self.pivots.push((column, row));
     }
-    let mut alone = vec![false; unknown.len()];
-    for (_, row) in &pivots {
-        if let (1, Some((&c, _))) = (row.len(), row.iter().next()) {
-            alone[c] = true;
+
+    /// What is unknown of a sum once all equations are used. Nothing left: the attacker knows it.
+    fn left(&self, mut row: Sum) -> Sum {
+        for (column, pivot) in &self.pivots {
+            eliminate(&mut row, *column, pivot);
         }
+        row
     }
-    released.rows.keys().map(|k| (k.clone(), unknown.get(k).is_none_or(|&i| alone[i]))).collect()
 }
 
 /// What became of a table under attack.
@@ -164,9 +202,9 @@ pub struct Report {
     pub withheld: usize,
 }
 
-/// Compares every published cell with the oracle, attacks the withheld ones and asks of each whether
-/// it had to be withheld. `minimal` also tries every single withheld cell, which takes long.
-pub fn attack(released: &Released, truth: &Cells, minimal: bool) -> Report {
+/// Compares every published cell with the oracle, attacks the withheld ones and asks of each whether it
+/// had to be withheld.
+pub fn attack(released: &Released, truth: &Cells) -> Report {
     let true_of = |key: &Vec<String>, m: usize| {
         let key: [String; 3] = key.clone().try_into().unwrap();
         truth.get(&key).map_or(0, |counts| counts[ORACLE[m]])
@@ -190,29 +228,29 @@ pub fn attack(released: &Released, truth: &Cells, minimal: bool) -> Report {
             report.large_published += usize::from(count >= K && value.is_some());
         }
     }
-    let withheld = |m: usize| move |key: &Vec<String>| released.rows[key][m].is_none();
-    let base: Vec<_> = (0..4).map(|m| known(released, &withheld(m))).collect();
-    let leaks = |base: &[BTreeMap<Vec<String>, bool>]| {
-        released
-            .rows
-            .keys()
-            .flat_map(|key| (0..4).flat_map(move |m| (0..=m).map(move |wider| (key, m, wider))))
-            .filter(|(key, m, wider)| {
-                let learnt =
-                    if m == wider { true_of(key, *m) } else { true_of(key, *wider) - true_of(key, *m) };
-                (1..K).contains(&learnt) && base[*m][*key] && base[*wider][*key]
-            })
-            .count()
-    };
-    assert_eq!(leaks(&base), 0, "a count of 1 to {} can be computed", K - 1);
-    if minimal {
+    let attacker = Attacker::new(released, &|key, m| true_of(key, m - 1) == true_of(key, m));
+    // Everything small that must not be learnt: counts, and differences of two measures of a cell.
+    let mut secrets = BTreeSet::new();
+    for key in released.rows.keys() {
         for m in 0..4 {
-            for key in released.rows.keys().filter(|k| released.rows[*k][m].is_none()) {
-                let mut with = base.clone();
-                with[m] = known(released, &|k: &Vec<String>| released.rows[k][m].is_none() && k != key);
-                assert!(leaks(&with) > 0, "cell {key:?}, {} is withheld without need", MEASURES[m]);
+            for wider in 0..=m {
+                let count = if m == wider { true_of(key, m) } else { true_of(key, wider) - true_of(key, m) };
+                if (1..K).contains(&count) {
+                    let left = attacker.left(attacker.difference(key, wider, m));
+                    assert!(!left.is_empty(), "{key:?}: {} less {} is known", MEASURES[wider], MEASURES[m]);
+                    secrets.insert(scaled(left).into_iter().collect::<Vec<_>>());
+                }
             }
         }
+    }
+    // Publishing a cell gives away exactly what is proportional to it among the unknowns.
+    for (key, m) in attacker.unknown.keys() {
+        let left = scaled(attacker.left(attacker.difference(key, *m, *m)));
+        assert!(
+            secrets.contains(&left.into_iter().collect::<Vec<_>>()),
+            "cell {key:?}, {} is withheld without need",
+            MEASURES[*m]
+        );
     }
     report
 }
@@ -225,6 +263,6 @@ fn the_attacker_sees_through_a_lone_withheld_cell() {
                1,27,,5,,18.5,,5,,18.5,,5,,18.5,\n\
                2,,:,5,,,:,5,,,:,5,,,:\n";
     let table = read(csv.as_bytes());
-    let known = known(&table, &|key| table.rows[key][0].is_none());
-    assert!(known[&vec!["2".to_owned()]]);
+    let attacker = Attacker::new(&table, &|_, _| false);
+    assert!(attacker.left(attacker.difference(&["2".to_owned()], 0, 0)).is_empty());
 }

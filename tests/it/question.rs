@@ -2,6 +2,7 @@
 //! attacker, for several seeds, clean and messy, with SQLite and PostgreSQL on the partner's side.
 
 use kpr::app::stage::{StageOptions, example_query};
+use kpr::statistics::Format;
 use kpr::store::Phase;
 
 use crate::world::{Making, World};
@@ -13,14 +14,22 @@ async fn play(making: Making) {
     let (run, csv) = world.answer("request-1").await;
     let truth = oracle::answer(&world.stage.path("deliveries"), 2024).await;
     let released = attack::read(&csv);
-    let report = attack::attack(&released, &truth, true);
+    let report = attack::attack(&released, &truth);
     assert!(report.small > 0 && report.withheld >= report.small, "a table without small cells shows nothing");
+    assert!(report.large_published * 10 >= report.large * 6, "too little is published: {report:?}");
 
     // The same request id is the same run; the same question again is the same table.
     assert_eq!(world.submit("request-1", &example_query().unwrap()).await.unwrap(), run);
     let (again, same) = world.answer("request-2").await;
     assert_ne!(again, run);
     assert_eq!(same, csv);
+    // Nor does another title get another pattern.
+    let mut retitled = example_query().unwrap();
+    retitled.title = "The same in other words".to_owned();
+    let other = world.submit("request-3", &retitled).await.unwrap();
+    assert_eq!(world.end_of(&other).await.phase, Phase::Released);
+    let researcher = world.client("researcher").await;
+    assert_eq!(researcher.fetch(&other, Format::Csv).await.unwrap(), csv);
     assert_eq!(world.end_of(&again).await.phase, Phase::Released);
     world.end().await;
 }
