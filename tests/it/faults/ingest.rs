@@ -7,6 +7,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use kpr::app::stage::Process;
+use kpr::registers::Snapshot;
 use tokio::process::{Child, Command};
 
 use super::{database, eventually, files, kill, small, start};
@@ -75,16 +76,42 @@ impl Calm {
     }
 }
 
-/// Kills the command at moments spread over the time it takes, as long as the delivery is not taken in.
-async fn command_killed(world: &World, delivery: &str, took: Duration, before: &Option<String>) {
-    for moment in 0..MOMENTS {
+/// Kills the command later and later, until it has taken the delivery in. At every moment the current
+/// snapshot is whole, and the one before or the one after.
+async fn command_killed(world: &World, delivery: &str, took: Duration, allowed: [&Option<String>; 2]) {
+    let [before, after] = allowed;
+    for moment in 0..20 * MOMENTS {
         let mut child = take(world, delivery);
-        tokio::time::sleep(took * moment / MOMENTS).await;
+        tokio::time::sleep(took * moment / (4 * MOMENTS)).await;
         child.kill().await.unwrap();
-        if current(world) != *before {
+        let now = current(world);
+        assert!(now == *before || now == *after, "{delivery}: a third snapshot");
+        if now.is_some() {
+            let snapshot = Snapshot::open_current(&world.stage.register()).unwrap();
+            let whole =
+                snapshot.deliveries().count() > 0 && PARTS.iter().all(|dataset| whole(&snapshot, dataset));
+            assert!(whole, "{delivery}: a part is missing at moment {moment}");
+        }
+        if now != *before {
             return;
         }
     }
+    panic!("{delivery}: the ingest never comes to its end");
+}
+
+/// The datasets of the deliveries.
+const PARTS: [&str; 7] = [
+    "population",
+    "residence",
+    "kuhr_contact",
+    "kuhr_diagnosis",
+    "kuhr_takst",
+    "iplos_service",
+    "iplos_function",
+];
+
+fn whole(snapshot: &Snapshot, dataset: &str) -> bool {
+    snapshot.parts(dataset).iter().all(|part| part.is_file())
 }
 
 /// Kills the identity service instead. The command says whom it misses and leaves the register alone.
@@ -115,37 +142,47 @@ async fn identity_killed(world: &mut World, delivery: &str, took: Duration, befo
     failed
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_ingest_that_is_killed_leaves_no_trace() {
-    let making = small();
-    let mut calm = World::made(&making);
-    calm.identity = start(&calm, Process::Identity).await;
-    let undisturbed = Calm::of(&calm).await;
-
-    let mut world = World::made(&making);
+/// An installation without deliveries, its identity service running.
+async fn empty() -> World {
+    let mut world = World::made(&small());
     world.identity = start(&world, Process::Identity).await;
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_ingest_leaves_no_trace() {
+    let calm = Calm::of(&empty().await).await;
+
+    let world = empty().await;
     let mut before = None;
-    for (delivery, (took, snapshot)) in
-        DELIVERIES.into_iter().zip(undisturbed.took.iter().zip(&undisturbed.snapshots)).take(KPR)
+    for ((delivery, took), snapshot) in DELIVERIES.into_iter().zip(&calm.took).zip(&calm.snapshots).take(KPR)
     {
-        let failed = identity_killed(&mut world, delivery, *took, &before).await;
-        assert!(failed > 0, "{delivery}: no ingest missed the identity service");
-        command_killed(&world, delivery, *took, &before).await;
-        assert!(current(&world) == before || current(&world) == *snapshot, "{delivery}: a third snapshot");
-        // Taken in now, or taken in before and nothing changed: in either case well.
+        command_killed(&world, delivery, *took, [&before, snapshot]).await;
+        // Once more, and nothing changes but what the killed ones have left.
         assert!(end_of(take(&world, delivery)).await.success(), "{delivery}");
         assert_eq!(current(&world), *snapshot, "{delivery}");
-        before = current(&world);
+        before.clone_from(snapshot);
     }
-    assert_eq!(names(&world), undisturbed.names);
+    assert_eq!(names(&world), calm.names);
 
     let [.., npr] = DELIVERIES;
     for moment in 0..MOMENTS {
         let mut child = take(&world, npr);
-        tokio::time::sleep(undisturbed.took[KPR] * moment / MOMENTS).await;
+        tokio::time::sleep(calm.took[KPR] * moment / MOMENTS).await;
         child.kill().await.unwrap();
     }
     assert!(end_of(take(&world, npr)).await.success());
-    assert_eq!(episodes(&world).await, undisturbed.episodes);
-    assert_eq!(current(&world), before);
+    assert_eq!(episodes(&world).await, calm.episodes);
+
+    let mut world = empty().await;
+    let mut before = None;
+    for ((delivery, took), snapshot) in DELIVERIES.into_iter().zip(&calm.took).zip(&calm.snapshots).take(KPR)
+    {
+        let failed = identity_killed(&mut world, delivery, *took, &before).await;
+        assert!(failed > 0, "{delivery}: no ingest missed the identity service");
+        assert!(end_of(take(&world, delivery)).await.success(), "{delivery}");
+        assert_eq!(current(&world), *snapshot, "{delivery}");
+        before.clone_from(snapshot);
+    }
+    assert_eq!(names(&world), calm.names);
 }
