@@ -45,9 +45,15 @@ pub(super) fn loss(count: u64) -> f64 {
     1.0 + 0.5 * count.sqrt()
 }
 
-/// The cheapest cycle through a cell among those tried. There is always one: single leaves with
-/// somebody in them change only cells with somebody in them.
-pub(super) fn cheapest(ground: &Ground<'_>, cell: usize, rng: &mut impl Rng) -> Option<Cycle> {
+/// The cheapest cycle through a cell among those tried; if `fixed` is given, among those that leave that
+/// cell as it is. There is always one: single leaves with somebody in them change only cells with
+/// somebody in them, and a cell above that counts more has a leaf to balance with.
+pub(super) fn cheapest(
+    ground: &Ground<'_>,
+    cell: usize,
+    fixed: Option<usize>,
+    rng: &mut impl Rng,
+) -> Option<Cycle> {
     let mut ways: Vec<Vec<Changed>> = Vec::new();
     for (d, tree) in ground.lattice.trees().iter().enumerate() {
         ways.push(ways_through(ground, d, tree, cell, rng));
@@ -66,7 +72,7 @@ pub(super) fn cheapest(ground: &Ground<'_>, cell: usize, rng: &mut impl Rng) -> 
             number /= options.len();
         }
         let limit = best.as_ref().map_or(f64::INFINITY, |b| b.score);
-        if let Some(cycle) = weigh(ground, &ways, &choice, limit) {
+        if let Some(cycle) = weigh(ground, &ways, &choice, fixed, limit) {
             best = Some(cycle);
         }
     }
@@ -74,14 +80,21 @@ pub(super) fn cheapest(ground: &Ground<'_>, cell: usize, rng: &mut impl Rng) -> 
 }
 
 /// The cycle of this choice, if it can be made and beats `limit`.
-fn weigh(ground: &Ground<'_>, ways: &[Vec<Changed>], choice: &[usize], limit: f64) -> Option<Cycle> {
-    let (mut cells, mut cost, mut protected) = (vec![0], 0.0, 0.0);
+fn weigh(
+    ground: &Ground<'_>,
+    ways: &[Vec<Changed>],
+    choice: &[usize],
+    fixed: Option<usize>,
+    limit: f64,
+) -> Option<Cycle> {
+    // A difference is protected once, whatever else the cycle protects.
+    let (mut cells, mut cost, mut protected) = (vec![0], 0.0, if fixed.is_some() { 1.0 } else { 0.0 });
     for (d, (options, &pick)) in ways.iter().zip(choice).enumerate() {
         let stride = ground.lattice.stride(d);
         cells = cells.iter().flat_map(|c| options[pick].iter().map(move |node| c + node * stride)).collect();
     }
     for &cell in &cells {
-        if ground.counts[cell] == 0 {
+        if ground.counts[cell] == 0 || fixed == Some(cell) {
             return None;
         }
         if !ground.withheld[cell] {

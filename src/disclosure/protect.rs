@@ -114,7 +114,14 @@ fn protect_counts(
     let primary: Vec<bool> =
         all.iter().map(|count| (1..u64::from(rule.min_persons())).contains(count)).collect();
     let absent: Vec<bool> = (0..all.len()).map(|c| is_rest(c % nodes)).collect();
-    let task = Task { lattice: &lattice, counts: &all, primary: &primary, absent: &absent };
+    let differences = distant_differences(&all, nodes, rule);
+    let task = Task {
+        lattice: &lattice,
+        counts: &all,
+        primary: &primary,
+        absent: &absent,
+        differences: &differences,
+    };
     let withheld = suppress(task, &mut key.draws(&table_digest(shape, &all)?))?;
 
     let mut values = vec![CellValue::Withheld; counts.len()];
@@ -127,6 +134,26 @@ fn protect_counts(
         }
     }
     Ok(values)
+}
+
+/// Pairs of measures of one cell that differ by 1..k-1 persons and have others between them: their
+/// difference is a sum of rests, not a cell. The wider one is named first.
+fn distant_differences(all: &[u64], nodes: usize, rule: &Rule) -> Vec<(usize, usize)> {
+    let small = |count: u64| (1..u64::from(rule.min_persons())).contains(&count);
+    let measures: Vec<usize> = (0..nodes).filter(|&node| !is_rest(node)).collect();
+    let mut pairs = Vec::new();
+    for start in (0..all.len()).step_by(nodes) {
+        for (place, &wider) in measures.iter().enumerate() {
+            for &narrower in measures.iter().skip(place + 2) {
+                // With nobody in the narrower one, the difference is the wider count itself.
+                let (above, below) = (start + wider, start + narrower);
+                if all[below] > 0 && small(all[above] - all[below]) {
+                    pairs.push((above, below));
+                }
+            }
+        }
+    }
+    pairs
 }
 
 /// Whether a node of the outcome tree is a rest, which the released table does not have.

@@ -8,13 +8,13 @@
 //! secondary cell would expose the primary cells of its class: the pattern is minimal.
 #![allow(clippy::indexing_slicing, reason = "cells are indices of the lattice")]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rand::Rng;
 use rand::seq::SliceRandom;
 
 use super::cycle::{self, Ground, cheapest};
-use super::field::{inv, mul};
+use super::field::{add, inv, mul, neg};
 use super::kernel::Kernel;
 use super::lattice::Lattice;
 
@@ -33,6 +33,26 @@ pub(super) struct Task<'a> {
     pub(super) primary: &'a [bool],
     /// Cells that the table does not have, though its other cells may give them away.
     pub(super) absent: &'a [bool],
+    /// Pairs of cells, the first above the second, whose difference must not be computable either.
+    pub(super) differences: &'a [(usize, usize)],
+}
+
+impl Task<'_> {
+    /// Every sum that must not be computable: its cell, and the cell to take away from it.
+    fn targets(&self) -> impl Iterator<Item = (usize, Option<usize>)> + '_ {
+        let cells = (0..self.counts.len()).filter(|&c| self.primary[c]).map(|c| (c, None));
+        cells.chain(self.differences.iter().map(|&(above, below)| (above, Some(below))))
+    }
+
+    /// Whether any of them is zero on a kernel vector, and so can be computed.
+    fn is_exposed(&self, vector: &[u64]) -> bool {
+        self.targets().any(|target| change(vector, target) == 0)
+    }
+}
+
+/// By how much a kernel vector changes a sum.
+fn change(vector: &[u64], (cell, less): (usize, Option<usize>)) -> u64 {
+    less.map_or(vector[cell], |less| add(vector[cell], neg(vector[less])))
 }
 
 /// Chooses the cells to withhold: tells for each cell whether it is, absent ones with somebody in them
@@ -46,12 +66,8 @@ pub(super) fn suppress(task: Task<'_>, rng: &mut impl Rng) -> Result<Vec<bool>, 
     Ok(withheld)
 }
 
-/// Primary cells on which a kernel vector is zero: those that can be computed.
-fn exposed(vector: &[u64], primary: &[bool]) -> Vec<bool> {
-    vector.iter().zip(primary).map(|(&v, &p)| p && v == 0).collect()
-}
-
-/// Lays cycles until no primary cell can be computed.
+/// Lays cycles until nothing that must not be computable can be computed: through each primary cell,
+/// and through the lower cell of each difference, leaving its upper cell as it is.
 fn repair(
     kernel: &mut Kernel<'_>,
     task: Task<'_>,
@@ -59,15 +75,26 @@ fn repair(
     rng: &mut impl Rng,
 ) -> Result<(), Unprotectable> {
     let Task { lattice, counts, primary, .. } = task;
-    let mut open = exposed(&kernel.draw(withheld, rng), primary);
-    let mut order: Vec<usize> = (0..counts.len()).filter(|&c| open[c]).collect();
+    let vector = kernel.draw(withheld, rng);
+    let mut open: Vec<bool> = vector.iter().zip(primary).map(|(&v, &p)| p && v == 0).collect();
+    let mut order: Vec<(usize, Option<usize>)> =
+        (0..counts.len()).filter(|&c| open[c]).map(|c| (c, None)).collect();
     order.shuffle(rng);
-    for cell in order {
-        if !open[cell] {
+    let mut rest: Vec<(usize, Option<usize>)> =
+        task.differences.iter().map(|&(above, below)| (below, Some(above))).collect();
+    rest.shuffle(rng);
+    order.extend(rest);
+    for (cell, fixed) in order {
+        // A cycle laid for another may have protected it.
+        let done = match fixed {
+            None => !open[cell],
+            Some(above) => change(&kernel.draw(withheld, rng), (above, Some(cell))) != 0,
+        };
+        if done {
             continue;
         }
         let ground = Ground { lattice, counts, withheld, exposed: &open };
-        let found = cheapest(&ground, cell, rng).ok_or(Unprotectable)?;
+        let found = cheapest(&ground, cell, fixed, rng).ok_or(Unprotectable)?;
         for cell in found.cells {
             withheld[cell] = true;
             open[cell] = false;
@@ -75,8 +102,7 @@ fn repair(
         }
     }
     // The cycles prove it already; a draw costs little and shuts the door on a mistake.
-    let still_open = exposed(&kernel.draw(withheld, rng), primary);
-    if still_open.contains(&true) { Err(Unprotectable) } else { Ok(()) }
+    if task.is_exposed(&kernel.draw(withheld, rng)) { Err(Unprotectable) } else { Ok(()) }
 }
 
 /// Publishes again what is withheld without need.
@@ -96,7 +122,7 @@ fn relax(kernel: &mut Kernel<'_>, task: Task<'_>, withheld: &mut [bool], rng: &m
                 withheld[cell] = false;
                 kernel.touch(cell);
             }
-            if batch == 1 || !exposed(&kernel.draw(withheld, rng), task.primary).contains(&true) {
+            if batch == 1 || !task.is_exposed(&kernel.draw(withheld, rng)) {
                 batch *= 2;
                 break;
             }
@@ -109,7 +135,8 @@ fn relax(kernel: &mut Kernel<'_>, task: Task<'_>, withheld: &mut [bool], rng: &m
     }
 }
 
-/// The classes of withheld cells, proportional on the kernel, that hold no primary cell; those whose
+/// The classes of withheld cells, proportional on the kernel, to which nothing that must not be computable
+/// is proportional; those whose
 /// publication gains most come first.
 fn needless(
     kernel: &mut Kernel<'_>,
@@ -117,17 +144,22 @@ fn needless(
     withheld: &[bool],
     rng: &mut impl Rng,
 ) -> Vec<Vec<usize>> {
-    let Task { counts, primary, absent, .. } = task;
+    let Task { counts, absent, .. } = task;
     let (first, second) = (kernel.draw(withheld, rng), kernel.draw(withheld, rng));
+    // Zero on the kernel, a cell can be computed as it is: publishing it tells nothing.
+    let ratio = |target| {
+        let change = (change(&first, target), change(&second, target));
+        (change.0 != 0).then(|| mul(change.1, inv(change.0)))
+    };
+    let needed: HashSet<Option<u64>> = task.targets().map(ratio).collect();
     let mut classes: HashMap<Option<u64>, Vec<usize>> = HashMap::new();
     for cell in (0..counts.len()).filter(|&c| withheld[c]) {
-        // A cell on which the kernel is zero can be computed as it is: publishing it tells nothing.
-        let ratio = (first[cell] != 0).then(|| mul(second[cell], inv(first[cell])));
-        classes.entry(ratio).or_default().push(cell);
+        classes.entry(ratio((cell, None))).or_default().push(cell);
     }
     let mut needless: Vec<(f64, Vec<usize>)> = classes
-        .into_values()
-        .filter(|cells| !cells.iter().any(|&c| primary[c]))
+        .into_iter()
+        .filter(|(ratio, _)| !needed.contains(ratio))
+        .map(|(_, cells)| cells)
         .map(|cells| cells.into_iter().filter(|&c| !absent[c]).collect::<Vec<usize>>())
         .filter(|cells| !cells.is_empty())
         .map(|cells| (cells.iter().map(|&c| cycle::loss(counts[c])).sum(), cells))
@@ -186,7 +218,8 @@ mod tests {
 
     fn run(lattice: &Lattice, counts: &[u64], rng: &mut ChaCha20Rng) -> Vec<bool> {
         let absent = vec![false; counts.len()];
-        suppress(Task { lattice, counts, primary: &small(counts), absent: &absent }, rng).unwrap()
+        suppress(Task { lattice, counts, primary: &small(counts), absent: &absent, differences: &[] }, rng)
+            .unwrap()
     }
 
     /// No primary cell can be computed, and publishing any one secondary cell exposes a primary one.
