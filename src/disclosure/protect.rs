@@ -158,7 +158,7 @@ fn distant_differences(all: &[u64], nodes: usize, rule: &Rule) -> Vec<(usize, us
 
 /// Whether a node of the outcome tree is a rest, which the released table does not have.
 const fn is_rest(node: usize) -> bool {
-    node > 0 && node % 2 == 0
+    node > 0 && node.is_multiple_of(2)
 }
 
 /// The tree of so many nested measures: each splits into the next narrower one and the rest.

@@ -210,7 +210,7 @@ pub fn attack(released: &Released, truth: &Cells) -> Report {
         truth.get(&key).map_or(0, |counts| counts[ORACLE[m]])
     };
     for key in truth.keys() {
-        assert!(released.rows.contains_key(&key.to_vec()), "the table lacks a cell of the oracle");
+        assert!(released.rows.contains_key(key.as_slice()), "the table lacks a cell of the oracle");
     }
     let mut report = Report::default();
     for (key, values) in &released.rows {
@@ -232,12 +232,12 @@ pub fn attack(released: &Released, truth: &Cells) -> Report {
     // Everything small that must not be learnt: counts, and differences of two measures of a cell.
     let mut secrets = BTreeSet::new();
     for key in released.rows.keys() {
-        for m in 0..4 {
-            for wider in 0..=m {
+        for (m, narrow) in MEASURES.iter().enumerate() {
+            for (wider, wide) in MEASURES.iter().enumerate().take(m + 1) {
                 let count = if m == wider { true_of(key, m) } else { true_of(key, wider) - true_of(key, m) };
                 if (1..K).contains(&count) {
                     let left = attacker.left(attacker.difference(key, wider, m));
-                    assert!(!left.is_empty(), "{key:?}: {} less {} is known", MEASURES[wider], MEASURES[m]);
+                    assert!(!left.is_empty(), "{key:?}: {wide} less {narrow} is known");
                     secrets.insert(scaled(left).into_iter().collect::<Vec<_>>());
                 }
             }

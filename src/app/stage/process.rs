@@ -140,10 +140,10 @@ impl Running {
     pub async fn stop(mut self) -> bool {
         if let Some(id) = self.child.id() {
             let asked = Command::new("kill").arg("-TERM").arg(id.to_string()).status().await;
-            if asked.is_ok_and(|status| status.success()) {
-                if let Ok(Ok(status)) = tokio::time::timeout(END, self.child.wait()).await {
-                    return status.success();
-                }
+            if asked.is_ok_and(|status| status.success())
+                && let Ok(Ok(status)) = tokio::time::timeout(END, self.child.wait()).await
+            {
+                return status.success();
             }
         }
         self.kill().await;

@@ -67,7 +67,7 @@ async fn undisturbed(contacts: u64) -> (Place, std::collections::BTreeMap<std::p
 #[tokio::test]
 async fn a_death_at_any_step_leaves_the_register_as_it_was() {
     let (_, whole) = undisturbed(200).await;
-    for step in 0..STEPS.len() {
+    for (step, name) in STEPS.iter().enumerate() {
         let place = Place::new();
         deliveries(&place, 200);
         place.ingest(&place.delivery("first")).await.unwrap();
@@ -75,9 +75,9 @@ async fn a_death_at_any_step_leaves_the_register_as_it_was() {
         assert!(!start(&place, Some(step)).wait().unwrap().success());
         let mut after = tree(&place.register());
         after.retain(|path, _| !path.starts_with("staging"));
-        assert_eq!(after, before, "died at {}", STEPS[step]);
+        assert_eq!(after, before, "died at {name}");
         place.ingest_with(&place.delivery("second"), Arc::new(Silent)).await.unwrap();
-        assert_eq!(tree(&place.register()), whole, "died at {}", STEPS[step]);
+        assert_eq!(tree(&place.register()), whole, "died at {name}");
     }
 }
 
