@@ -209,3 +209,102 @@ fn linkage_quality(tally: &Tally, base: Option<CellValue>, rule: &Rule) -> Linka
         invalid_rows: value(tally.invalid_rows),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disclosure::attacker::computable;
+    use crate::domain::codelist::{Code, CodeList};
+    use crate::domain::ids::{CodeListId, RuleId, VariableId};
+    use crate::domain::period::Period;
+    use crate::domain::table::{Dimension, Measure};
+    use proptest::prelude::*;
+
+    /// A table over one flat dimension, its measures one chain from the widest to the narrowest.
+    fn shape(leaves: usize, measures: u32) -> TableShape {
+        let code = |n: usize| Code {
+            code: if n == 0 { "Total".to_owned() } else { n.to_string() },
+            label: n.to_string(),
+            parent: (n > 0).then_some(0),
+        };
+        let codes = CodeList::new(
+            CodeListId::new("list").unwrap(),
+            "List".to_owned(),
+            (0..=leaves).map(code).collect(),
+        );
+        let variable = |name: &str| VariableId::new(name).unwrap();
+        TableShape {
+            title: "A table".to_owned(),
+            dimensions: vec![Dimension {
+                variable: variable("place"),
+                label: "Place".to_owned(),
+                codes: codes.unwrap(),
+            }],
+            measures: (0..measures)
+                .map(|m| Measure {
+                    code: variable(&format!("m{m}")),
+                    label: m.to_string(),
+                    nested_in: (0..m).collect(),
+                })
+                .collect(),
+            period: Period::new("2024-01-01".parse().unwrap(), "2024-12-31".parse().unwrap()).unwrap(),
+        }
+    }
+
+    fn values(shape: &TableShape, counts: &[u64]) -> Vec<CellValue> {
+        let rule = Rule::new(RuleId::new("tables-5").unwrap(), 5).unwrap();
+        protect_counts(shape, counts, &rule, &PatternKey::new([7; 32].into())).unwrap()
+    }
+
+    /// Total first, then the leaves; one count a measure.
+    fn table(leaves: &[Vec<u64>]) -> Vec<u64> {
+        let measures = leaves[0].len();
+        let total = (0..measures).map(|m| leaves.iter().map(|leaf| leaf[m]).sum());
+        total.chain(leaves.iter().flatten().copied()).collect()
+    }
+
+    proptest! {
+        /// Two measures that are equal everywhere are one: what is published of either is known of both.
+        #[test]
+        fn equal_measures_do_not_give_each_other_away(
+            leaves in prop::collection::vec((0u64..30, 0u64..20), 2..7),
+        ) {
+            let leaves: Vec<Vec<u64>> = leaves.iter().map(|&(n, more)| vec![n + more, n, n]).collect();
+            let (shape, counts) = (shape(leaves.len(), 3), table(&leaves));
+            let values = values(&shape, &counts);
+            let lattice = Lattice::new(vec![Tree::of(&shape.dimensions[0].codes)]);
+            let both: Vec<bool> =
+                (0..=leaves.len()).map(|c| values[3 * c + 1].count().or(values[3 * c + 2].count()).is_none()).collect();
+            for (cell, known) in computable(&lattice, &both).into_iter().enumerate() {
+                prop_assert!(!(known && (1..5).contains(&counts[3 * cell + 1])), "{counts:?} {values:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_difference_across_a_measure_is_protected() {
+        // 20, of them 19 and 17: nobody's count is small, but 1, 2 and 3 persons are between them.
+        let counts = table(&[vec![20, 19, 17], vec![50, 30, 10], vec![40, 30, 20]]);
+        let values = values(&shape(3, 3), &counts);
+        let published: Vec<Option<u64>> = values[3..6].iter().map(|v| v.count()).collect();
+        assert!(published.iter().flatten().count() <= 1, "{values:?}");
+    }
+
+    #[test]
+    fn a_title_does_not_draw_another_pattern() {
+        let counts = table(&[vec![20, 3], vec![50, 30], vec![40, 20], vec![40, 20]]);
+        let (first, mut second) = (shape(4, 2), shape(4, 2));
+        second.title = "Another".to_owned();
+        second.measures[1].label = "Another".to_owned();
+        assert_eq!(values(&first, &counts), values(&second, &counts));
+    }
+
+    #[test]
+    fn counts_that_do_not_add_up_are_not_released() {
+        let rule = Rule::new(RuleId::new("tables-5").unwrap(), 5).unwrap();
+        let key = PatternKey::new([7; 32].into());
+        let mut counts = table(&[vec![20, 3], vec![50, 30]]);
+        counts[0] += 1;
+        assert_eq!(protect_counts(&shape(2, 2), &counts, &rule, &key), Err(DisclosureError::NotATable));
+    }
+}

@@ -18,13 +18,13 @@ pub enum ReleaseError {
 /// written out: the audit log alone takes its bytes, and gives the receipt that turns it into
 /// [`Released`].
 ///
-/// ```compile_fail
+/// ```compile_fail,E0599
 /// fn read(disclosed: kpr::disclosure::Disclosed<kpr::domain::table::ResultTable>) {
 ///     let _ = disclosed.table();
 /// }
 /// ```
 ///
-/// ```compile_fail
+/// ```compile_fail,E0277
 /// fn write(disclosed: kpr::disclosure::Disclosed<kpr::domain::table::ResultTable>) {
 ///     let _ = serde_json::to_vec(&disclosed);
 /// }

@@ -2,7 +2,7 @@
 
 /// Opens `execute::Protected`. Made only in `disclosure`, so that nothing else can look inside.
 ///
-/// ```compile_fail
+/// ```compile_fail,E0624
 /// let warrant = kpr::disclosure::Warrant::new();
 /// ```
 #[derive(Debug)]
