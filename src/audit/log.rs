@@ -138,7 +138,7 @@ impl AuditLog {
         Ok(leaves.into_iter().map(|(index, leaf)| LogEntry { index, leaf }).collect())
     }
 
-    /// Writes the log as it stands into an empty folder, for [`super::verify`] and other tools.
+    /// Writes the log as it stands into an empty folder, for [`super::verify()`] and other tools.
     ///
     /// # Errors
     /// [`AuditError::Export`], [`AuditError::Store`].

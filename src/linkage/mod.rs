@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A register node answers an order with Arrow batches that carry linkage codes. Each batch is checked
-//! against the order before it becomes a [`CodedBatch`]. [`link`] passes the distinct codes, and nothing
+//! against the order before it becomes a [`CodedBatch`]. [`link()`] passes the distinct codes, and nothing
 //! else, to the identity service and puts person numbers in their place; only then is there a
 //! [`Linked`], which is all the engine takes.
 

@@ -59,7 +59,7 @@ const PARTIES: [Party; 9] = [
 /// The stewards, each with a certificate and a signing key of this name.
 pub const STEWARDS: [&str; 2] = ["anna", "bjorn"];
 
-/// The TLS files that [`write`] has made for a party, by its file name: `identity`, `gateway`, `npr`,
+/// The TLS files that [`write()`] has made for a party, by its file name: `identity`, `gateway`, `npr`,
 /// `researcher`, `anna`, `bjorn`, `consumer`, `ingest` or `auditor`.
 #[must_use]
 pub fn files(folder: &Path, party: &str) -> TlsFiles {
