@@ -9,6 +9,7 @@ use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
@@ -107,24 +108,26 @@ pub enum TelemetryError {
         /// The system's word.
         source: std::io::Error,
     },
-    /// `KPR_LOG` is not a filter.
-    #[error("KPR_LOG must be a filter such as `info` or `info,kpr=debug`")]
-    Filter,
+    /// `KPR_LOG` is not a level.
+    #[error("KPR_LOG must be a level: off, error, warn, info, debug or trace")]
+    Level,
     /// It has been set up before.
     #[error("logging is already set up in this process")]
     Twice,
 }
 
 /// Sets up logging for this process: JSON lines to a file, appended, or to the standard error. The level
-/// is `info` for the gateway's own events and `warn` for libraries, unless `KPR_LOG` says otherwise.
+/// of the gateway's own events is `info`, unless `KPR_LOG` names another. Libraries log from `warn` on
+/// only, whatever it says: below that they write out plans, statements and rows.
 ///
 /// # Errors
 /// [`TelemetryError`].
 pub fn init(file: Option<&Path>) -> Result<(), TelemetryError> {
-    let filter = match std::env::var("KPR_LOG") {
-        Ok(text) => EnvFilter::try_new(text).map_err(|_| TelemetryError::Filter)?,
-        Err(_) => EnvFilter::new("warn,kpr=info"),
+    let level = match std::env::var("KPR_LOG") {
+        Ok(text) => text.parse().map_err(|_| TelemetryError::Level)?,
+        Err(_) => LevelFilter::INFO,
     };
+    let filter = EnvFilter::new(format!("warn,kpr={level}"));
     let writer = match file {
         None => BoxMakeWriter::new(std::io::stderr),
         Some(path) => {

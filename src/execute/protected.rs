@@ -73,7 +73,6 @@ impl<T> Protected<T> {
     }
 
     /// Breaks the seal.
-    #[allow(dead_code, reason = "disclosure control calls it")]
     pub(crate) fn open(self, _: Warrant) -> T {
         self.0
     }

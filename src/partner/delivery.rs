@@ -1,6 +1,7 @@
 //! A delivery of the partner's layout: `delivery.toml`, EPISODE.csv, NPR_IDE.csv.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -56,7 +57,7 @@ pub(super) struct Delivery {
 }
 
 /// One episode, checked. The number is kept as it was delivered: the source is the partner's own.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Episode {
     pub(super) serial: i64,
     pub(super) number: Option<String>,
@@ -64,6 +65,13 @@ pub(super) struct Episode {
     pub(super) codes: [Option<String>; 6],
     /// inndato, utdato.
     pub(super) dates: [Option<NaiveDate>; 2],
+}
+
+/// It holds an identity number and health data, so it shows neither.
+impl fmt::Debug for Episode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Episode(redacted)")
+    }
 }
 
 fn unreadable(file: &'static str) -> impl Fn(std::io::Error) -> LoadError {

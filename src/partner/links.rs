@@ -23,7 +23,7 @@ pub struct PeerFault {
 }
 
 /// A part of an order's rows.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub enum RowsPart {
     /// A batch: one Arrow IPC stream of one record batch.
     Batch {
@@ -41,6 +41,16 @@ pub enum RowsPart {
         /// Rows left out because their number is not an identity number.
         invalid_rows: u64,
     },
+}
+
+/// Rows of a register are not shown, only which part it is.
+impl std::fmt::Debug for RowsPart {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Batch { number, .. } => write!(f, "Batch({number})"),
+            Self::End { batches, .. } => write!(f, "End(after {batches})"),
+        }
+    }
 }
 
 /// Linkage orders as they come. An order that cannot be read is an error and the stream goes on; it ends

@@ -43,8 +43,8 @@ impl Follow {
 /// An approved query all of whose names exist, the table it makes and how. Made only by [`plan`]:
 ///
 /// ```compile_fail,E0451
-/// fn forge(approved: kpr::authorise::ApprovedQuery) -> kpr::plan::QueryPlan {
-///     kpr::plan::QueryPlan { approved, ..todo!() }
+/// fn forge(approved: kpr::authorise::ApprovedQuery, honest: kpr::plan::QueryPlan) -> kpr::plan::QueryPlan {
+///     kpr::plan::QueryPlan { approved, ..honest }
 /// }
 /// ```
 #[derive(Debug, Clone)]
