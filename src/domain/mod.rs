@@ -1,4 +1,5 @@
-//! Plain types without I/O: ids, digests, queries, approvals, orders, tables, code lists, the clock.
+//! Plain types without I/O: ids, digests, queries, approvals, orders, tables, microdata, code lists, the
+//! clock.
 //!
 //! Everything here is data that may be logged or stored, except where a type says otherwise.
 
@@ -8,6 +9,7 @@ pub mod canonical;
 pub mod clock;
 pub mod codelist;
 pub mod ids;
+pub mod microdata;
 pub mod order;
 pub mod period;
 pub mod query;
