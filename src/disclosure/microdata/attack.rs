@@ -281,7 +281,7 @@ fn a_quasi_identifier_of_an_earlier_release_is_known_later() {
     let persons: Vec<u32> = (0..10).collect();
     let exact = Values::Numbers((0..10).map(Some).collect());
     let as_known =
-        |name| prior(&before, &persons, &BTreeSet::new(), &[(super::fixtures::variable(name), &exact)], 3);
+        |name| prior(&before, &persons, &BTreeSet::new(), &[(fixtures::variable(name), &exact)], 3);
     assert_eq!(as_known("place").err(), Some(JointError::TooFewDiffer));
     assert!(as_known("income").is_ok());
 }

@@ -4,7 +4,7 @@
 //! left finer. If that was because some class was not diverse, the sensitive values of its rows are
 //! betrayed (minimality attack, Wong 2007). So the levels, and the rows to suppress, are chosen by the
 //! quasi-identifiers alone. Where the sensitive variables are not diverse there, larger classes are asked
-//! for, of four times the size, again by quasi-identifiers alone; and by a keyed coin sometimes also where
+//! for, of twice the size, again by quasi-identifiers alone; and by a keyed coin sometimes also where
 //! they are diverse. That the next step was taken is therefore at most twice as likely under one set of
 //! sensitive values as under another.
 
@@ -18,7 +18,7 @@ use super::rule::MicrodataRule;
 use super::search::{Choice, Search};
 
 /// By how much classes grow from one step to the next.
-const GROWTH: u32 = 4;
+const GROWTH: u32 = 2;
 
 /// What is released.
 pub(super) struct Chosen {

@@ -1,5 +1,5 @@
 //! Rows with the same quasi-identifiers, counted. A combination is packed into 64 bits, so that a million
-//! rows are sorted rather than hashed: no table grows with chance, and the result does not depend on the
+//! rows are sorted rather than hashed: that is as fast, and the result does not depend on chance or on the
 //! order of the rows.
 #![allow(clippy::indexing_slicing, reason = "variables, levels and codes are indices of the frame")]
 
@@ -114,6 +114,7 @@ pub(super) fn merged(mut classes: Vec<Class>) -> Vec<Class> {
         }
         same
     });
+    classes.shrink_to_fit();
     classes
 }
 

@@ -92,7 +92,7 @@ pub(super) fn random(seed: u64) -> (Extract, MicrodataRule) {
         // The lower of two draws: some codes are rare.
         let draw = |_| leaves[below(number).min(below(number)) as usize];
         let codes = (0..rows).map(draw).collect();
-        QuasiIdentifier { weight: 1 + below(3) as u32, ..self::quasi(&format!("q{v}"), list, codes) }
+        QuasiIdentifier { weight: 1 + below(3) as u32, ..quasi(&format!("q{v}"), list, codes) }
     });
     let quasi: Vec<_> = quasi.collect();
     let values = 2 + below(5);

@@ -35,11 +35,7 @@ fn shuffled(extract: &Extract, seed: u64) -> Extract {
     order.shuffle(&mut ChaCha20Rng::seed_from_u64(seed));
     let quasi = extract.quasi.iter().map(|q| QuasiIdentifier {
         weight: q.weight,
-        ..super::fixtures::quasi(
-            q.variable.as_str(),
-            q.list.clone(),
-            order.iter().map(|&row| q.codes[row]).collect(),
-        )
+        ..quasi(q.variable.as_str(), q.list.clone(), order.iter().map(|&row| q.codes[row]).collect())
     });
     let attributes = extract.attributes.iter().map(|a| Attribute {
         variable: a.variable.clone(),
@@ -153,6 +149,10 @@ proptest! {
             Err(other) => prop_assert!(false, "{other}"),
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// No node of the lattice loses less.
     #[test]
@@ -165,7 +165,6 @@ proptest! {
         let found = search.best(rule.min_persons(), limit, &vec![0; frame.trees.len()]);
         prop_assert_eq!(found.map(|c| c.loss), exhaustive(&extract, &rule));
     }
-
 }
 
 proptest! {
