@@ -1,4 +1,5 @@
-//! Statistical disclosure control: the only way from a protected table to one that may be released.
+//! Statistical disclosure control: the only way from a protected table, or from protected rows, to what may
+//! be released.
 
 #[cfg(test)]
 mod attacker;
@@ -6,6 +7,7 @@ mod cycle;
 mod field;
 mod kernel;
 mod lattice;
+pub mod microdata;
 mod pattern;
 mod protect;
 mod released;

@@ -248,7 +248,8 @@ pub struct RiskReport {
     pub suppressed: u64,
     /// The most rows that may be suppressed.
     pub suppressed_limit: u64,
-    /// How often larger classes were asked for, twice each, to come to the l asked for. What that tells raises the odds of a guess at a sensitive value by at most 2 to this power.
+    /// How often larger classes were asked for, of twice the size each time, to come to the l asked for.
+    /// What that tells raises the odds of a guess at a sensitive value by at most 4 to this power.
     pub steps: u32,
     /// Prosecutor risk: the chance to name the row of a person known to be among the rows, at worst, in
     /// millionths. Journalist risk, of one who does not know who is among the rows, is at most this.

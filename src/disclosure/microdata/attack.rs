@@ -119,7 +119,7 @@ fn the_neighbour_finds_rows_that_are_not_protected() {
 /// been in the small place, it would not be diverse, and the places would have been left out: a publisher
 /// who generalises only in need gives them away by doing it.
 #[test]
-fn that_the_data_were_generalised_tells_at_most_a_factor_of_two() {
+fn that_the_data_were_generalised_tells_at_most_a_factor_of_four() {
     let places = || quasi("place", even("place", &[2]), [vec![1; 3], vec![2; 6]].concat());
     let asked = || Diversity::new(2, [0].into()).unwrap();
     let pairs: Vec<(usize, usize)> = (0..9).flat_map(|a| (a + 1..9).map(move |b| (a, b))).collect();
@@ -155,9 +155,9 @@ fn that_the_data_were_generalised_tells_at_most_a_factor_of_two() {
     let naive = odds(&|n| in_need(&pairs[n]));
     let here = odds(&|n| chance[n]);
     assert!((before - 2.0 / 7.0).abs() < 1e-9 && naive > 6.9 * before, "{naive}");
-    // Generalised always where it is needed, else in half of all keys: 48 of 96, standard deviation 4.9.
+    // Generalised always where it is needed, else with a quarter of all keys: 24 of 96, standard deviation 4.2.
     let coin = chance.iter().copied().fold(1.0, f64::min);
-    assert!((0.34..0.66).contains(&coin), "{coin}");
+    assert!((0.1..0.4).contains(&coin), "{coin}");
     for (pair, chance) in pairs.iter().zip(&chance) {
         assert!((chance - if in_need(pair) > 0.0 { 1.0 } else { coin }).abs() < 1e-9);
     }

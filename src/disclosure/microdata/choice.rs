@@ -4,9 +4,9 @@
 //! left finer. If that was because some class was not diverse, the sensitive values of its rows are
 //! betrayed (minimality attack, Wong 2007). So the levels, and the rows to suppress, are chosen by the
 //! quasi-identifiers alone. Where the sensitive variables are not diverse there, larger classes are asked
-//! for, of twice the size, again by quasi-identifiers alone; and by a keyed coin sometimes also where
-//! they are diverse. That the next step was taken is therefore at most twice as likely under one set of
-//! sensitive values as under another.
+//! for, of twice the size, again by quasi-identifiers alone; and by a keyed draw in a quarter of cases also
+//! where they are diverse. That the next step was taken is therefore at most four times as likely under
+//! one set of sensitive values as under another.
 
 use rand::Rng;
 
@@ -49,7 +49,7 @@ pub(super) fn choose(
     let mut least = rule.min_persons();
     let mut steps = 0;
     loop {
-        let climbs = rng.next_u64() & 1 == 1;
+        let climbs = rng.next_u64() & 3 == 0;
         let members = members(frame, keys, &choice);
         let diverse = extract.diverse().all(|(values, asked)| diversity::holds(&members, values, asked));
         let last = choice.levels == frame.top();
