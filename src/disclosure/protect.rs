@@ -11,7 +11,8 @@
 use super::lattice::{Lattice, Tree};
 use super::pattern::PatternKey;
 use super::released::Disclosed;
-use super::suppress::{Task, Unprotectable, suppress};
+use super::suppress::{Unprotectable, suppress};
+use super::task::Task;
 use super::warrant::Warrant;
 use crate::domain::canonical::{CanonicalError, Digest};
 use crate::domain::ids::RunId;
@@ -115,12 +116,16 @@ fn protect_counts(
         all.iter().map(|count| (1..u64::from(rule.min_persons())).contains(count)).collect();
     let absent: Vec<bool> = (0..all.len()).map(|c| is_rest(c % nodes)).collect();
     let differences = distant_differences(&all, nodes, rule);
+    // A cell with nobody in it is published, or known as the difference of two measures that are equal.
+    let fixed: Vec<bool> = all.iter().map(|&count| count == 0).collect();
     let task = Task {
         lattice: &lattice,
         counts: &all,
         primary: &primary,
         absent: &absent,
+        fixed: &fixed,
         differences: &differences,
+        alone: &alone(&lattice, &all),
     };
     let withheld = suppress(task, &mut key.draws(&table_digest(shape, &all)?))?;
 
@@ -275,7 +280,7 @@ mod tests {
             let lattice = Lattice::new(vec![Tree::of(&shape.dimensions[0].codes)]);
             let both: Vec<bool> =
                 (0..=leaves.len()).map(|c| values[3 * c + 1].count().or(values[3 * c + 2].count()).is_none()).collect();
-            for (cell, known) in computable(&lattice, &both).into_iter().enumerate() {
+            for (cell, known) in computable(&lattice, &both, &[]).into_iter().enumerate() {
                 prop_assert!(!(known && (1..5).contains(&counts[3 * cell + 1])), "{counts:?} {values:?}");
             }
         }
