@@ -3,7 +3,8 @@
 //! `cargo bench --bench suppression -- --file cells.csv --count freq --region kommune --parent fylke
 //! --sizes 5,10,20,357` protects the table of the first regions of the file, and prints a line a size: cells
 //! withheld, persons in them, seconds on one core, peak memory of the process so far. Zeros are published and
-//! at least five persons are in a published cell. Without `--file` it prints only how the patterns of small
+//! at least five persons are in a published cell; a second line is also against persons who are alone in a
+//! cell and know it. Without `--file` it prints only how the patterns of small
 //! random tables compare with the best there are, found by search.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark stops at the first fault")]
@@ -58,21 +59,29 @@ fn main() {
     }
 }
 
-/// Protects the table of the first regions and prints what it cost.
+/// Protects the table of the first regions, against outsiders and against those who are alone in a cell too.
 fn measure(file: &Path, size: usize, args: &Args) {
     let cells = first_regions(file, size, &args.region);
     let columns = Columns { count: args.count.clone(), ..Columns::default() };
     let hierarchy = vec![(args.region.clone(), Hierarchy::Column(args.parent.clone()))];
     let table = FileTable::read(cells.as_slice(), &columns, hierarchy).unwrap();
-    let rules = Rules::persons(5);
-    let primary = table.primary(&rules).unwrap();
+    for singletons in [false, true] {
+        let rules = Rules { singletons, ..Rules::persons(5) };
+        protect(&table, &rules);
+    }
+}
+
+/// Protects a table and prints what it cost.
+fn protect(table: &FileTable, rules: &Rules) {
+    let primary = table.primary(rules).unwrap();
     let start = Instant::now();
-    let withheld = table.suppress(&rules, &[], &PatternKey::new([1; 32].into())).unwrap();
+    let withheld = table.suppress(rules, &[], &PatternKey::new([1; 32].into())).unwrap();
     let seconds = start.elapsed().as_secs_f64();
     let count = |cells: &[bool]| cells.iter().filter(|c| **c).count();
     println!(
-        "{} cells, {} small: {} withheld, {} persons in them, {seconds:.1} s, {} MB",
+        "{} cells, {}{} small: {} withheld, {} persons in them, {seconds:.1} s, {} MB",
         table.cells(),
+        if rules.singletons { "also against who is alone in a cell, " } else { "" },
         count(&primary),
         count(&withheld),
         table.mass(&withheld),

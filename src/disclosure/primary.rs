@@ -26,6 +26,8 @@ pub struct Rules {
     pub min_units: u64,
     /// What must hold of the contributions to a sum.
     pub sums: Vec<SumRule>,
+    /// Whether somebody who is alone in a cell, and so knows it, must not compute another one by that.
+    pub singletons: bool,
 }
 
 /// What is known of one cell.
@@ -40,10 +42,10 @@ pub struct Facts<'a> {
 }
 
 impl Rules {
-    /// The rules that ask for `min_persons` persons and publish zeros.
+    /// The rules that ask for `min_persons` persons, publish zeros and reckon with who is alone in a cell.
     #[must_use]
     pub const fn persons(min_persons: u64) -> Self {
-        Self { min_persons, zeros: Zeros::Published, min_units: 0, sums: Vec::new() }
+        Self { min_persons, zeros: Zeros::Published, min_units: 0, sums: Vec::new(), singletons: true }
     }
 
     /// Whether a count of persons must not be known.

@@ -36,7 +36,7 @@ pub(super) struct Unprotectable {
 
 /// How many exchanges of a cell for others are tried in all, and how often each cell is tried at least and at
 /// most.
-const EXCHANGES: usize = 80_000;
+const EXCHANGES: usize = 60_000;
 const FEWEST_PASSES: usize = 2;
 const MOST_PASSES: usize = 40;
 /// By how much an exchange may lose more, on average, when the search begins.
@@ -140,16 +140,25 @@ fn protected(draft: &Draft<'_>) -> Result<(), Unprotectable> {
     if exposed.is_empty() { Ok(()) } else { Err(Unprotectable { cells: exposed.len() }) }
 }
 
-/// Publishes again what is withheld without need, as far as cycles through it are found; the greatest
-/// loss first.
-fn relax(draft: &mut Draft<'_>, rng: &mut impl Rng) {
+/// Publishes again what is withheld without need, as far as changes through it are found; the greatest loss
+/// first. Returns the cells that would have to be published but for who is alone in another one.
+fn relax(draft: &mut Draft<'_>, rng: &mut impl Rng) -> Vec<usize> {
+    let mut kept = Vec::new();
     for cell in secondary(draft, rng) {
-        if draft.is_secondary(cell) && draft.needless(draft.class(cell)) {
-            if let Some(through) = draft.through(cell, rng) {
-                publish(draft, cell, &through);
-            }
+        if is_needless(draft, cell)
+            && let Some(through) = draft.through(cell, rng)
+            && publish(draft, cell, &through).is_empty()
+        {
+            kept.push(cell);
         }
     }
+    draft.accept();
+    kept
+}
+
+/// Whether nothing that must not be known is proportional to a secondary cell.
+fn is_needless(draft: &Draft<'_>, cell: usize) -> bool {
+    draft.is_secondary(cell) && draft.needless(draft.class(cell))
 }
 
 /// The secondary cells, the greatest loss first.
@@ -257,31 +266,30 @@ fn settle(
         // The draft's space lies in the kernel, so this cannot fail; it shuts the door on a mistake.
         let mut draft = drawn(kernel, task, withheld, rng);
         protected(&draft)?;
-        relax(&mut draft, rng);
+        // On less of the kernel they leak all the more: they stay needed.
+        for cell in relax(&mut draft, rng) {
+            kept[cell] = true;
+        }
         withheld = draft.withheld().to_vec();
-        let needless = |draft: &Draft<'_>, c: usize| draft.is_secondary(c) && draft.needless(draft.class(c));
         let cells: Vec<usize> =
-            secondary(&draft, rng).into_iter().filter(|&c| !kept[c] && needless(&draft, c)).collect();
+            secondary(&draft, rng).into_iter().filter(|&c| !kept[c] && is_needless(&draft, c)).collect();
         if cells.is_empty() {
             return Ok(withheld);
         }
         let pool = (POOL / withheld.len()).clamp(1, cells.len());
         let mut vectors: Vec<Vec<u64>> = (0..pool).map(|_| kernel.draw(&withheld, rng)).collect();
         for cell in cells {
-            if !needless(&draft, cell) {
+            let Some(vector) = vectors.pop_if(|_| is_needless(&draft, cell)) else { continue };
+            let through: Change = vector.iter().copied().enumerate().filter(|(_, by)| *by != 0).collect();
+            kept[cell] = publish(&mut draft, cell, &through).is_empty();
+            if kept[cell] {
+                vectors.push(vector);
                 continue;
             }
-            let Some(vector) = vectors.pop() else { break };
             let scale = neg(inv(vector[cell]));
             for other in &mut vectors {
                 let factor = mul(other[cell], scale);
                 add_scaled(other, &vector, factor);
-            }
-            let through: Change = vector.into_iter().enumerate().filter(|(_, by)| *by != 0).collect();
-            kept[cell] = publish(&mut draft, cell, &through).is_empty();
-            if kept[cell] {
-                // The other vectors have lost what this cell needs.
-                break;
             }
         }
         withheld = draft.withheld().to_vec();

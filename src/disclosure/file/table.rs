@@ -121,7 +121,7 @@ impl FileTable {
         let fixed: Vec<bool> =
             empty.iter().enumerate().map(|(c, empty)| *empty || published.get(c) == Some(&true)).collect();
         let mut draws = key.draws(&self.digest()?);
-        let alone = self.alone();
+        let alone = if rules.singletons { self.alone() } else { vec![None; self.cells()] };
         let task = Task {
             lattice: &self.lattice,
             counts: &self.persons,

@@ -53,11 +53,11 @@ impl Sample {
     fn random(seed: u64) -> Self {
         let rng = &mut ChaCha20Rng::seed_from_u64(seed);
         let mut trees = Vec::new();
-        let (dimensions, mut inner) = (1 + below(5, rng), 1);
+        let (dimensions, mut inner, mut cells) = (1 + below(5, rng), 1, 1);
         for _ in 0..dimensions {
             let tree = dimension(1 + below(4, rng), rng);
-            if inner * tree.leaves().len() <= 16 {
-                inner *= tree.leaves().len();
+            if inner * tree.leaves().len() <= 16 && cells * tree.len() <= 200 {
+                (inner, cells) = (inner * tree.leaves().len(), cells * tree.len());
                 trees.push(tree);
             }
         }
