@@ -126,8 +126,8 @@ impl<'a> Kernel<'a> {
 
     /// Marks what has to be worked out anew since the last draw.
     fn compare(&mut self, withheld: &[bool]) {
-        for cell in 0..withheld.len() {
-            if self.withheld.get(cell) == Some(&withheld[cell]) {
+        for (cell, now) in withheld.iter().enumerate() {
+            if self.withheld.get(cell) == Some(now) {
                 continue;
             }
             let mut member = Some(self.settled_at[self.lattice.node(cell, self.spine)]);

@@ -82,7 +82,7 @@ impl FileTable {
     /// # Errors
     /// [`FileError::NoContributors`] if a rule for sums lacks what it is about.
     pub fn primary(&self, rules: &Rules) -> Result<Vec<bool>, FileError> {
-        if !rules.sums.is_empty() && !(self.is_sum && self.contributors.is_some()) {
+        if !(rules.sums.is_empty() || self.is_sum && self.contributors.is_some()) {
             return Err(FileError::NoContributors);
         }
         let is_sensitive = |cell: usize| {
@@ -121,7 +121,7 @@ impl FileTable {
         let fixed: Vec<bool> =
             empty.iter().enumerate().map(|(c, empty)| *empty || published.get(c) == Some(&true)).collect();
         let mut draws = key.draws(&self.digest()?);
-        let alone = if rules.singletons { self.alone() } else { vec![None; self.cells()] };
+        let alone = if rules.singletons { self.alone(&empty) } else { vec![None; self.cells()] };
         let task = Task {
             lattice: &self.lattice,
             counts: &self.persons,
@@ -157,16 +157,25 @@ impl FileTable {
         all
     }
 
-    /// The contributor who is alone in each cell.
-    fn alone(&self) -> Vec<Option<u32>> {
-        if self.contributors.is_none() {
-            return alone(&self.lattice, &self.persons);
-        }
-        let only = |cell: usize| match self.contributors_of(cell) {
-            [one] => u32::try_from(one.by).ok(),
-            _ => None,
+    /// The contributor who is alone in each cell, as far as the contributor can tell: not in a sum of cells of
+    /// which another one, for all that is known, may hold somebody too.
+    fn alone(&self, known_empty: &[bool]) -> Vec<Option<u32>> {
+        let mut all = if self.contributors.is_some() {
+            let only = |cell: usize| match self.contributors_of(cell) {
+                [one] => u32::try_from(one.by).ok(),
+                _ => None,
+            };
+            (0..self.cells()).map(only).collect()
+        } else {
+            alone(&self.lattice, &self.persons)
         };
-        (0..self.cells()).map(only).collect()
+        for (cell, alone) in all.iter_mut().enumerate().filter(|(_, alone)| alone.is_some()) {
+            let unknown = |c: &usize| self.persons[*c] == 0 && !known_empty[*c];
+            if self.lattice.inner_below(cell).iter().any(unknown) {
+                *alone = None;
+            }
+        }
+        all
     }
 
     /// A digest of what the table counts and how it divides it.
