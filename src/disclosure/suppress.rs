@@ -38,7 +38,10 @@ pub(super) struct Unprotectable {
 /// most.
 const EXCHANGES: usize = 60_000;
 const FEWEST_PASSES: usize = 2;
-const MOST_PASSES: usize = 40;
+const MOST_PASSES: usize = 20;
+/// In a small table the search begins anew this often at most, and how many secondary cells are sought in all.
+const MOST_BEGINNINGS: usize = 4;
+const CELLS_SOUGHT: usize = 2400;
 /// By how much an exchange may lose more, on average, when the search begins.
 const HEAT: f64 = 0.5;
 /// How many numbers the vectors may hold with which the last needless classes are published.
@@ -63,14 +66,24 @@ pub(super) fn suppress(task: Task<'_>, rng: &mut impl Rng) -> Result<Vec<bool>, 
 
 /// The pattern against who is alone in no more than one cell.
 fn pattern(kernel: &mut Kernel<'_>, task: Task<'_>, rng: &mut impl Rng) -> Result<Vec<bool>, Unprotectable> {
-    let withheld: Vec<bool> = (0..task.counts.len()).map(|c| task.is_hidden(c)).collect();
-    let mut draft = drawn(kernel, task, withheld, rng);
-    if !repair(&mut draft, rng) {
-        draft = everything(kernel, task, rng)?;
+    let hidden: Vec<bool> = (0..task.counts.len()).map(|c| task.is_hidden(c)).collect();
+    let (mut best, mut least, mut left) = (None, f64::INFINITY, 1);
+    while left > 0 {
+        left -= 1;
+        let mut draft = drawn(kernel, task, hidden.clone(), rng);
+        if !repair(&mut draft, rng) {
+            draft = everything(kernel, task, rng)?;
+        }
+        relax(&mut draft, rng);
+        if best.is_none() {
+            left = (CELLS_SOUGHT / (1 + secondary(&draft, rng).len())).clamp(1, MOST_BEGINNINGS) - 1;
+        }
+        let (withheld, loss) = improve(kernel, draft, rng);
+        if loss < least || best.is_none() {
+            (best, least) = (Some(withheld), loss);
+        }
     }
-    relax(&mut draft, rng);
-    let withheld = improve(kernel, draft, rng);
-    settle(kernel, task, withheld, rng)
+    settle(kernel, task, best.unwrap_or(hidden), rng)
 }
 
 /// A draft with two fresh vectors of the whole kernel.
@@ -184,8 +197,8 @@ fn publish(draft: &mut Draft<'_>, cell: usize, through: &Change) -> Vec<u64> {
 
 /// Goes through the secondary cells again and again, publishes each in turn with all that is proportional to
 /// it, and protects anew what that exposes (simulated annealing: what loses more is kept now and then, ever less
-/// of it). Returns the best pattern seen.
-fn improve(kernel: &mut Kernel<'_>, mut draft: Draft<'_>, rng: &mut impl Rng) -> Vec<bool> {
+/// of it). Returns the best pattern seen, and its loss.
+fn improve(kernel: &mut Kernel<'_>, mut draft: Draft<'_>, rng: &mut impl Rng) -> (Vec<bool>, f64) {
     let (mut best, mut least) = (draft.withheld().to_vec(), draft.loss());
     let passes = (EXCHANGES / (1 + secondary(&draft, rng).len())).clamp(FEWEST_PASSES, MOST_PASSES);
     for pass in 0..passes {
@@ -194,7 +207,7 @@ fn improve(kernel: &mut Kernel<'_>, mut draft: Draft<'_>, rng: &mut impl Rng) ->
         relax(&mut draft, rng);
         let cells = secondary(&draft, rng);
         if cells.is_empty() {
-            return draft.withheld().to_vec();
+            return (draft.withheld().to_vec(), draft.loss());
         }
         for cell in cells {
             draft.accept();
@@ -208,7 +221,7 @@ fn improve(kernel: &mut Kernel<'_>, mut draft: Draft<'_>, rng: &mut impl Rng) ->
             (best, least) = (draft.withheld().to_vec(), draft.loss());
         }
     }
-    best
+    (best, least)
 }
 
 /// A uniform random number above 0, up to 1.

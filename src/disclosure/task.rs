@@ -61,7 +61,7 @@ impl Task<'_> {
 }
 
 /// The count of a cell that is as much a loss for its persons as for being a cell.
-const EVEN_COUNT: f64 = 20.0;
+const EVEN_COUNT: f64 = 14.0;
 
 /// Who is alone in each cell of persons that add up: the one person of an inner cell that counts one, in it and
 /// in all cells that count nobody else. Numbered by that inner cell.

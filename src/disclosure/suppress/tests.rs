@@ -141,7 +141,7 @@ impl Sample {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 30, ..ProptestConfig::default() })]
     #[test]
     fn nobody_learns_a_hidden_count_and_nothing_is_withheld_without_need(seed in any::<u64>()) {
         let sample = Sample::random(seed);
