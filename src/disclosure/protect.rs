@@ -12,7 +12,7 @@ use super::lattice::{Lattice, Tree};
 use super::pattern::PatternKey;
 use super::released::Disclosed;
 use super::suppress::{Unprotectable, suppress};
-use super::task::Task;
+use super::task::{Task, alone};
 use super::warrant::Warrant;
 use crate::domain::canonical::{CanonicalError, Digest};
 use crate::domain::ids::RunId;
