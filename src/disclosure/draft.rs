@@ -146,8 +146,7 @@ impl<'a> Draft<'a> {
     }
 
     /// The targets of a class that somebody can compute: all, if the class is that of computable sums;
-    /// otherwise those proportional to a cell in which another contributor is alone. Each comes with that
-    /// cell.
+    /// otherwise the cells proportional to one in which another contributor is alone. Each comes with that one.
     pub(super) fn leaks(&self, class: u64) -> Vec<(Target, Option<usize>)> {
         if class == COMPUTABLE {
             return self.targets(class).map(|target| (target, None)).collect();
@@ -162,7 +161,9 @@ impl<'a> Draft<'a> {
                 continue;
             }
             seen.push(contributor);
-            let others = self.targets(class).filter(|other| alone(other) != Some(contributor));
+            let others = self
+                .targets(class)
+                .filter(|other| other.without.is_none() && alone(other) != Some(contributor));
             leaks.extend(others.map(|other| (other, Some(one.cell))));
         }
         leaks

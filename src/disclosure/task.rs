@@ -19,8 +19,8 @@ pub(super) struct Task<'a> {
     pub(super) fixed: &'a [bool],
     /// Pairs of cells, the first above the second, whose difference must not be computable either.
     pub(super) differences: &'a [(usize, usize)],
-    /// The contributor who is alone in a cell, and so knows it. Nobody of them may compute a primary cell
-    /// that holds others.
+    /// The contributor who is alone in a cell, and so knows it. None of them may compute a primary cell that
+    /// holds others; differences are protected against outsiders only.
     pub(super) alone: &'a [Option<u32>],
 }
 

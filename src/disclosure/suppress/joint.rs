@@ -48,16 +48,13 @@ pub(super) fn closing(
             continue;
         }
         for (target, values) in &targets {
-            let others = target.without.is_some() || task.alone.get(target.cell) != Some(&Some(contributor));
+            let others = target.without.is_none() && task.alone.get(target.cell) != Some(&Some(contributor));
             let mut rest = values.clone();
             known.reduce(&mut rest);
             if !others || rest.iter().any(|&x| x != 0) {
                 continue;
             }
-            let mut unchanged = cells.clone();
-            unchanged.extend(target.without.map(|_| target.cell));
-            let cell = target.without.unwrap_or(target.cell);
-            let cycle = draft.cycle(cell, &unchanged, f64::MAX, rng).ok_or(Unprotectable { cells: 1 })?;
+            let cycle = draft.cycle(target.cell, &cells, f64::MAX, rng).ok_or(Unprotectable { cells: 1 })?;
             closing.extend(cycle.into_iter().map(|(cell, _)| cell));
         }
     }
