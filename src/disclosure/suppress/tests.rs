@@ -249,3 +249,14 @@ fn tables_linked_by_a_dimension_are_protected_together() {
         sample.check(&withheld);
     }
 }
+
+#[test]
+fn who_is_alone_in_two_cells_does_not_learn_a_third_by_both() {
+    let mut sample = Sample::counted(vec![flat(4)], &[60, 2, 3, 4, 51]);
+    (sample.alone[1], sample.alone[2]) = (Some(7), Some(7));
+    let without = [false, true, true, true, false];
+    assert!(sample.leaks(&without) > 0);
+    let withheld = sample.suppress(1).unwrap();
+    assert_ne!(withheld, without);
+    assert_eq!(sample.leaks(&withheld), 0);
+}
