@@ -156,9 +156,8 @@ fn ways_through(
     let mut downs: Vec<(f64, usize)> = tree
         .leaves()
         .iter()
-        .filter(|&&down| !tree.covers(node, down))
         .map(|&down| (price(down), down))
-        .filter(|(price, _)| affordable(*price))
+        .filter(|&(price, down)| affordable(price) && !tree.covers(node, down))
         .collect();
     ups.shuffle(rng);
     ups.sort_by(|a, b| a.0.total_cmp(&b.0));

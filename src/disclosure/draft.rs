@@ -9,18 +9,38 @@
 #![allow(clippy::indexing_slicing, reason = "cells, sums and places are indices this module has made itself")]
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use rand::Rng;
 
 use super::changes::{Before, Changes};
 use super::cycle::{Change, Ground, cheapest};
-use super::field::{add, inv, mul, neg, random};
+use super::field::{add, inv, invert, mul, neg, random};
 use super::task::{Target, Task};
 
 /// The class of sums that are zero on the space.
 pub(super) const COMPUTABLE: u64 = u64::MAX;
 /// In place of a class: a cell that is published, and nobody's target.
 const NONE: u64 = u64::MAX - 1;
+
+/// Hashes a class by itself: ratios of random elements are spread evenly already.
+#[derive(Default)]
+struct Element(u64);
+
+impl Hasher for Element {
+    fn finish(&self) -> u64 {
+        // The map looks at the highest bits too.
+        self.0 << 3 ^ self.0 >> 20
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u64(self.0 << 8 | u64::from(byte)));
+    }
+
+    fn write_u64(&mut self, element: u64) {
+        self.0 = element;
+    }
+}
 
 /// A pattern in the making. Sums are numbered: the cells first, then the differences.
 pub(super) struct Draft<'a> {
@@ -31,7 +51,7 @@ pub(super) struct Draft<'a> {
     /// For each sum its class and its place in it.
     class: Vec<u64>,
     place: Vec<usize>,
-    classes: HashMap<u64, Vec<usize>>,
+    classes: HashMap<u64, Vec<usize>, BuildHasherDefault<Element>>,
     /// For each cell that is part of one: the differences.
     differences: HashMap<usize, Vec<usize>>,
     loss: f64,
@@ -83,7 +103,7 @@ impl<'a> Draft<'a> {
             change: (0..cells).map(|c| [vectors[0][c], vectors[1][c]]).collect(),
             class: vec![NONE; sums],
             place: vec![0; sums],
-            classes: HashMap::new(),
+            classes: HashMap::default(),
             differences,
             loss: (0..cells).filter(|&c| withheld[c] && !task.is_hidden(c)).map(|c| task.loss(c)).sum(),
             changes,
@@ -92,8 +112,14 @@ impl<'a> Draft<'a> {
             task,
             withheld,
         };
-        for sum in 0..sums {
-            draft.sort(sum);
+        let changes: Vec<Option<[u64; 2]>> = (0..sums).map(|sum| draft.changes_of(sum)).collect();
+        let mut ratios: Vec<u64> = changes.iter().flatten().map(|[first, _]| *first).collect();
+        invert(&mut ratios);
+        let mut ratios = ratios.into_iter();
+        for (sum, change) in changes.into_iter().enumerate() {
+            let Some([first, second]) = change else { continue };
+            let inverse = ratios.next().unwrap_or_default();
+            draft.put(sum, if first == 0 && second == 0 { COMPUTABLE } else { mul(second, inverse) });
         }
         draft.touched.clear();
         draft
@@ -181,6 +207,14 @@ impl<'a> Draft<'a> {
     /// Whether nothing in a class is a target: its secondary cells can be published.
     pub(super) fn needless(&self, class: u64) -> bool {
         self.targets(class).next().is_none()
+    }
+
+    /// The secondary cells of a class, ascending.
+    pub(super) fn secondary_of(&self, class: u64) -> Vec<usize> {
+        let members = self.classes.get(&class).into_iter().flatten().copied();
+        let mut cells: Vec<usize> = members.filter(|&sum| self.is_secondary(sum)).collect();
+        cells.sort_unstable();
+        cells
     }
 
     /// A secondary cell of a class.
@@ -318,15 +352,23 @@ impl<'a> Draft<'a> {
 
     /// Puts a sum into its class.
     fn sort(&mut self, sum: usize) {
-        let target = self.target(sum);
-        let class = if target.is_none() && !self.is_secondary(sum) {
-            NONE
-        } else {
-            let target = target.unwrap_or(Target { cell: sum, without: None });
-            let [first, second] = [0, 1].map(|v| target.of(|c| self.change[c][v]));
+        let class = match self.changes_of(sum) {
+            None => NONE,
+            Some([0, 0]) => COMPUTABLE,
             // A vector that is zero where the other is not has a chance of 2^-61.
-            if first == 0 && second == 0 { COMPUTABLE } else { mul(second, inv(first)) }
+            Some([first, second]) => mul(second, inv(first)),
         };
+        self.put(sum, class);
+    }
+
+    /// By how much the two vectors change a sum, if it is a target or a secondary cell.
+    fn changes_of(&self, sum: usize) -> Option<[u64; 2]> {
+        let target = self.target(sum);
+        let target = target.or_else(|| self.is_secondary(sum).then_some(Target { cell: sum, without: None }))?;
+        Some([0, 1].map(|v| target.of(|c| self.change[c][v])))
+    }
+
+    fn put(&mut self, sum: usize, class: u64) {
         let before = self.class[sum];
         if before == class {
             return;

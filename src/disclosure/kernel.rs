@@ -15,6 +15,8 @@
     reason = "nodes, cells and basis vectors are indices this module has made itself"
 )]
 
+use std::collections::BTreeSet;
+
 use rand::Rng;
 
 use super::field::{add, add_scaled, neg, random};
@@ -101,6 +103,17 @@ impl<'a> Kernel<'a> {
             stale: vec![true; members],
             withheld: Vec::new(),
         }
+    }
+
+    /// The node of the spine at which a cell lies.
+    pub(super) fn node(&self, cell: usize) -> usize {
+        self.lattice.node(cell, self.spine)
+    }
+
+    /// Whether one of these nodes of the spine lies above or below `node`, or is it.
+    pub(super) fn is_near(&self, nodes: &BTreeSet<usize>, node: usize) -> bool {
+        let tree = &self.lattice.trees()[self.spine];
+        nodes.iter().any(|&n| tree.covers(n, node) || tree.covers(node, n))
     }
 
     /// A random kernel vector: for each cell by how much it changes. `withheld` tells for each cell

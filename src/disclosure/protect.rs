@@ -11,7 +11,7 @@
 use super::lattice::{Lattice, Tree};
 use super::pattern::PatternKey;
 use super::released::Disclosed;
-use super::suppress::{Unprotectable, suppress};
+use super::suppress::{Effort, Unprotectable, suppress};
 use super::task::{Task, alone};
 use super::warrant::Warrant;
 use crate::domain::canonical::{CanonicalError, Digest};
@@ -22,6 +22,10 @@ use crate::domain::table::{CellValue, LinkageQuality, RecipientReport, ResultTab
 use crate::execute::{Counted, Protected};
 use crate::linkage::Tally;
 use crate::plan::QueryPlan;
+
+/// The most cells, rests included, of a table that is protected also against persons who are alone in a
+/// cell and know it.
+const MOST_CELLS_ALONE: usize = 5000;
 
 /// Why a table is not released.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -125,9 +129,10 @@ fn protect_counts(
         absent: &absent,
         fixed: &fixed,
         differences: &differences,
-        alone: &alone(&lattice, &all),
+        alone: &if all.len() > MOST_CELLS_ALONE { vec![None; all.len()] } else { alone(&lattice, &all) },
     };
-    let withheld = suppress(task, &mut key.draws(&table_digest(shape, &all)?))?;
+    // Somebody waits for the answer.
+    let withheld = suppress(task, Effort::Quick, &mut key.draws(&table_digest(shape, &all)?))?;
 
     let mut values = vec![CellValue::Withheld; counts.len()];
     for cell in 0..shape.cells() {
@@ -150,9 +155,10 @@ fn distant_differences(all: &[u64], nodes: usize, rule: &Rule) -> Vec<(usize, us
     for start in (0..all.len()).step_by(nodes) {
         for (place, &wider) in measures.iter().enumerate() {
             for &narrower in measures.iter().skip(place + 2) {
-                // With nobody in the narrower one, the difference is the wider count itself.
                 let (above, below) = (start + wider, start + narrower);
-                if all[below] > 0 && small(all[above] - all[below]) {
+                // With nobody in the narrower one, or in all rests between but one, it is a cell.
+                let rests = (wider + 2..=narrower + 1).filter(|&node| is_rest(node) && all[start + node] > 0);
+                if all[below] > 0 && rests.count() > 1 && small(all[above] - all[below]) {
                     pairs.push((above, below));
                 }
             }

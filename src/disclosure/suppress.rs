@@ -10,13 +10,15 @@
 //! minimal.
 #![allow(clippy::indexing_slicing, reason = "cells are indices of the lattice")]
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use rand::Rng;
 use rand::seq::SliceRandom;
 
 use super::changes::Changes;
 use super::cycle::Change;
 use super::draft::Draft;
-use super::field::{add_scaled, inv, mul, neg};
+use super::field::mul;
 use super::kernel::Kernel;
 use super::task::{Target, Task};
 
@@ -44,16 +46,29 @@ const MOST_BEGINNINGS: usize = 4;
 const CELLS_SOUGHT: usize = 2400;
 /// By how much an exchange may lose more, on average, when the search begins.
 const HEAT: f64 = 0.5;
-/// How many numbers the vectors may hold with which the last needless classes are published.
-const POOL: usize = 1 << 23;
+/// How many needless classes are published at once at a node of the spine.
+const AT_ONCE: usize = 2;
+
+/// How long to look for a pattern that loses less. Each pattern is minimal: no cell of it can be published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effort {
+    /// The first pattern found: for a large table that somebody waits for.
+    Quick,
+    /// A local search over patterns.
+    Thorough,
+}
 
 /// Chooses the cells to withhold: tells for each cell whether it is, absent ones that are not fixed included.
-pub(super) fn suppress(task: Task<'_>, rng: &mut impl Rng) -> Result<Vec<bool>, Unprotectable> {
+pub(super) fn suppress(
+    task: Task<'_>,
+    effort: Effort,
+    rng: &mut impl Rng,
+) -> Result<Vec<bool>, Unprotectable> {
     let mut kernel = Kernel::new(task.lattice);
     let mut primary = task.primary.to_vec();
     loop {
         let task = Task { primary: &primary, ..task };
-        let withheld = pattern(&mut kernel, task, rng)?;
+        let withheld = pattern(&mut kernel, task, effort, rng)?;
         let closing = joint::closing(&mut kernel, task, &withheld, rng)?;
         if closing.is_empty() {
             return Ok(withheld);
@@ -65,7 +80,12 @@ pub(super) fn suppress(task: Task<'_>, rng: &mut impl Rng) -> Result<Vec<bool>, 
 }
 
 /// The pattern against who is alone in no more than one cell.
-fn pattern(kernel: &mut Kernel<'_>, task: Task<'_>, rng: &mut impl Rng) -> Result<Vec<bool>, Unprotectable> {
+fn pattern(
+    kernel: &mut Kernel<'_>,
+    task: Task<'_>,
+    effort: Effort,
+    rng: &mut impl Rng,
+) -> Result<Vec<bool>, Unprotectable> {
     let hidden: Vec<bool> = (0..task.counts.len()).map(|c| task.is_hidden(c)).collect();
     let (mut best, mut least, mut left) = (None, f64::INFINITY, 1);
     while left > 0 {
@@ -75,6 +95,9 @@ fn pattern(kernel: &mut Kernel<'_>, task: Task<'_>, rng: &mut impl Rng) -> Resul
             draft = everything(kernel, task, rng)?;
         }
         relax(&mut draft, rng);
+        if effort == Effort::Quick {
+            return settle(kernel, task, draft.into_parts().0, rng);
+        }
         if best.is_none() {
             left = (CELLS_SOUGHT / (1 + secondary(&draft, rng).len())).clamp(1, MOST_BEGINNINGS) - 1;
         }
@@ -267,7 +290,10 @@ fn close_all(draft: &mut Draft<'_>, changed: &mut Vec<u64>, rng: &mut impl Rng) 
     }
 }
 
-/// Publishes the last needless classes, by the whole kernel: what is left then is needed.
+/// Publishes what is withheld without need, by the whole kernel: what is left then is needed.
+///
+/// In each round a few needless classes are published at every node of the spine. One alone leaks nothing (but to
+/// who is alone in a cell); where several together do, some of those near the leak are withheld again.
 fn settle(
     kernel: &mut Kernel<'_>,
     task: Task<'_>,
@@ -277,34 +303,73 @@ fn settle(
     let mut kept: Vec<bool> = vec![false; withheld.len()];
     loop {
         // The draft's space lies in the kernel, so this cannot fail; it shuts the door on a mistake.
-        let mut draft = drawn(kernel, task, withheld, rng);
+        let draft = drawn(kernel, task, withheld, rng);
         protected(&draft)?;
-        // On less of the kernel they leak all the more: they stay needed.
-        for cell in relax(&mut draft, rng) {
-            kept[cell] = true;
-        }
+        let mut chosen = needless_classes(kernel, &draft, &kept, rng);
         withheld = draft.withheld().to_vec();
-        let cells: Vec<usize> =
-            secondary(&draft, rng).into_iter().filter(|&c| !kept[c] && is_needless(&draft, c)).collect();
-        if cells.is_empty() {
-            return Ok(withheld);
-        }
-        let pool = (POOL / withheld.len()).clamp(1, cells.len());
-        let mut vectors: Vec<Vec<u64>> = (0..pool).map(|_| kernel.draw(&withheld, rng)).collect();
-        for cell in cells {
-            let Some(vector) = vectors.pop_if(|_| is_needless(&draft, cell)) else { continue };
-            let through: Change = vector.iter().copied().enumerate().filter(|(_, by)| *by != 0).collect();
-            kept[cell] = publish(&mut draft, cell, &through).is_empty();
-            if kept[cell] {
-                vectors.push(vector);
-                continue;
+        let Some(first) = chosen.first().cloned() else { return Ok(withheld) };
+        loop {
+            let leaks = drawn(kernel, task, without(&withheld, &chosen), rng).all_leaks();
+            if leaks.is_empty() {
+                break;
             }
-            let scale = neg(inv(vector[cell]));
-            for other in &mut vectors {
-                let factor = mul(other[cell], scale);
-                add_scaled(other, &vector, factor);
+            if chosen.len() == 1 {
+                // On less of the kernel it leaks all the more: it stays needed.
+                for cell in chosen.drain(..).flatten() {
+                    kept[cell] = true;
+                }
+                break;
+            }
+            thin(kernel, &mut chosen, &leaks, rng);
+            if chosen.is_empty() {
+                chosen.push(first.clone());
             }
         }
-        withheld = draft.withheld().to_vec();
+        withheld = without(&withheld, &chosen);
     }
+}
+
+/// Leaves out about half of the classes near a leak; of all classes, if none is near.
+fn thin(
+    kernel: &Kernel<'_>,
+    chosen: &mut Vec<Vec<usize>>,
+    leaks: &[(Target, Option<usize>)],
+    rng: &mut impl Rng,
+) {
+    let nodes: BTreeSet<usize> = leaks.iter().map(|(target, _)| kernel.node(target.cell)).collect();
+    let is_near = |cells: &Vec<usize>| cells.first().is_some_and(|&c| kernel.is_near(&nodes, kernel.node(c)));
+    let anywhere = !chosen.iter().any(is_near);
+    chosen.retain(|cells| !(anywhere || is_near(cells)) || rng.next_u64() & 1 == 0);
+}
+
+/// The pattern with the cells of these classes published.
+fn without(withheld: &[bool], classes: &[Vec<usize>]) -> Vec<bool> {
+    let mut less = withheld.to_vec();
+    for &cell in classes.iter().flatten() {
+        less[cell] = false;
+    }
+    less
+}
+
+/// For each node of the spine the secondary cells of the needless classes that lose most, a few at most.
+fn needless_classes(
+    kernel: &Kernel<'_>,
+    draft: &Draft<'_>,
+    kept: &[bool],
+    rng: &mut impl Rng,
+) -> Vec<Vec<usize>> {
+    let mut at_node: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    let mut classes = Vec::new();
+    for cell in secondary(draft, rng) {
+        if !kept[cell]
+            && is_needless(draft, cell)
+            && at_node.get(&kernel.node(cell)).is_none_or(|&n| n < AT_ONCE)
+            && seen.insert(draft.class(cell))
+        {
+            *at_node.entry(kernel.node(cell)).or_default() += 1;
+            classes.push(draft.secondary_of(draft.class(cell)));
+        }
+    }
+    classes
 }

@@ -10,7 +10,7 @@ use super::read::Columns;
 use crate::disclosure::lattice::Lattice;
 use crate::disclosure::pattern::PatternKey;
 use crate::disclosure::primary::{Facts, Rules, Zeros};
-use crate::disclosure::suppress::suppress;
+use crate::disclosure::suppress::{Effort, suppress};
 use crate::disclosure::task::{Task, alone};
 use crate::domain::canonical::{CanonicalError, Digest};
 
@@ -132,10 +132,10 @@ impl FileTable {
             alone: &alone,
         };
         let withheld = if self.is_sum || self.lattice.is_additive(&self.persons) {
-            suppress(task, &mut draws)
+            suppress(task, Effort::Thorough, &mut draws)
         } else {
             let atoms = Atoms::of(&self.lattice, self.memberships().values(), &empty);
-            suppress(atoms.task(&atoms.told(&task)), &mut draws)
+            suppress(atoms.task(&atoms.told(&task)), Effort::Thorough, &mut draws)
         };
         let mut withheld = withheld.map_err(|e| FileError::Unprotectable(e.cells))?;
         withheld.truncate(self.cells());

@@ -103,7 +103,7 @@ impl Sample {
     }
 
     fn suppress(&self, seed: u64) -> Result<Vec<bool>, Unprotectable> {
-        suppress(self.task(&[]), &mut ChaCha20Rng::seed_from_u64(seed))
+        suppress(self.task(&[]), Effort::Thorough, &mut ChaCha20Rng::seed_from_u64(seed))
     }
 
     /// How many cells somebody learns who must not.
@@ -217,7 +217,7 @@ fn a_difference_is_protected_where_its_cells_need_not_be() {
     without.primary[4] = false;
     without.absent[4] = true;
     let task = without.task(&[(1, 3)]);
-    let withheld = suppress(task, &mut ChaCha20Rng::seed_from_u64(1)).unwrap();
+    let withheld = suppress(task, Effort::Thorough, &mut ChaCha20Rng::seed_from_u64(1)).unwrap();
     assert!(withheld[1] || withheld[3]);
     // Also where the difference is one person, who is alone in what the table does not have.
     let mut one = Sample::counted(without.lattice.trees().to_vec(), &[98, 31, 67, 30, 1, 40, 27]);
