@@ -33,6 +33,8 @@ enum Command {
     Project(cli::project::Args),
     /// Check, submit, watch and fetch queries
     Query(cli::query::Args),
+    /// Protect a table in a file
+    Protect(cli::protect::Args),
     /// Publish a released table, list and fetch published ones
     Statistics(cli::statistics::Args),
     /// Export and verify the audit log
@@ -51,6 +53,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Serve(args) => cli::serve::run(args).await,
         Command::Project(args) => cli::project::run(args).await,
         Command::Query(args) => cli::query::run(args).await,
+        Command::Protect(args) => cli::protect::run(args),
         Command::Statistics(args) => cli::statistics::run(args).await,
         Command::Audit(args) => cli::audit::run(args).await,
     }
