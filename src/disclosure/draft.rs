@@ -364,7 +364,8 @@ impl<'a> Draft<'a> {
     /// By how much the two vectors change a sum, if it is a target or a secondary cell.
     fn changes_of(&self, sum: usize) -> Option<[u64; 2]> {
         let target = self.target(sum);
-        let target = target.or_else(|| self.is_secondary(sum).then_some(Target { cell: sum, without: None }))?;
+        let target =
+            target.or_else(|| self.is_secondary(sum).then_some(Target { cell: sum, without: None }))?;
         Some([0, 1].map(|v| target.of(|c| self.change[c][v])))
     }
 

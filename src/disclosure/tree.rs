@@ -79,11 +79,6 @@ impl Tree {
         self.children.len()
     }
 
-    /// The nodes right below, of every hierarchy.
-    pub(super) fn children(&self, node: usize) -> &[usize] {
-        &self.children[node]
-    }
-
     /// Whether nothing is below.
     pub(super) fn is_leaf(&self, node: usize) -> bool {
         self.children[node].is_empty()
