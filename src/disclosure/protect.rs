@@ -12,7 +12,7 @@ use super::lattice::{Lattice, Tree};
 use super::pattern::PatternKey;
 use super::released::Disclosed;
 use super::suppress::{Effort, Unprotectable, suppress};
-use super::task::{Task, alone};
+use super::task::Task;
 use super::warrant::Warrant;
 use crate::domain::canonical::{CanonicalError, Digest};
 use crate::domain::ids::RunId;
@@ -22,10 +22,6 @@ use crate::domain::table::{CellValue, LinkageQuality, RecipientReport, ResultTab
 use crate::execute::{Counted, Protected};
 use crate::linkage::Tally;
 use crate::plan::QueryPlan;
-
-/// The most cells, rests included, of a table that is protected also against persons who are alone in a
-/// cell and know it.
-const MOST_CELLS_ALONE: usize = 5000;
 
 /// Why a table is not released.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -129,7 +125,8 @@ fn protect_counts(
         absent: &absent,
         fixed: &fixed,
         differences: &differences,
-        alone: &if all.len() > MOST_CELLS_ALONE { vec![None; all.len()] } else { alone(&lattice, &all) },
+        // The attacker is an outsider: a cell withheld for the sake of insiders would be one without need to him.
+        alone: &vec![None; all.len()],
     };
     // Somebody waits for the answer.
     let withheld = suppress(task, Effort::Quick, &mut key.draws(&table_digest(shape, &all)?))?;
