@@ -2,6 +2,8 @@
 
 mod cli;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 /// A query gateway over health registers: distributed linkage without identity numbers, and results
@@ -42,8 +44,19 @@ enum Command {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    match Kpr::parse().command {
+async fn main() -> ExitCode {
+    match run(Kpr::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The causes on one line, and never a backtrace: whoever reads this has run a command.
+            eprintln!("Error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Demo(args) => cli::demo::run(args).await,
         Command::Synth(args) => cli::synth::run(args).await,
         Command::Ingest(args) => cli::ingest::run(args).await,

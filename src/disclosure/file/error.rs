@@ -6,6 +6,9 @@ pub enum FileError {
     /// The file is not readable CSV.
     #[error("{0}: {1}")]
     Csv(&'static str, csv::Error),
+    /// There is nothing in the file.
+    #[error("the file is empty: a header and a line for each inner cell are expected")]
+    NoHeader,
     /// A column is not in the file.
     #[error("there is no column {column}; the columns are {columns}")]
     NoColumn {

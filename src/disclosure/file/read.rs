@@ -74,6 +74,9 @@ impl FileTable {
         let csv = |e| FileError::Csv("the cells", e);
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(cells);
         let header: Vec<String> = reader.headers().map_err(csv)?.iter().map(ToOwned::to_owned).collect();
+        if header.is_empty() {
+            return Err(FileError::NoHeader);
+        }
         let find = |name: &str| {
             header
                 .iter()

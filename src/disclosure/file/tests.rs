@@ -136,6 +136,7 @@ fn faults_are_named() {
     };
     let other = Columns { count: "m".to_owned(), ..counted() };
     is(CELLS, &other, "no column m; the columns are place, sex, n");
+    is("", &counted(), "the file is empty");
     is("place,n\n", &counted(), "no cells");
     is("n\n3\n", &counted(), "at least one dimension");
     is("place,place,n\na,a,3\n", &counted(), "stands twice in the header");

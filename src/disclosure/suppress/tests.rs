@@ -30,11 +30,8 @@ fn dimension(leaves: usize, rng: &mut ChaCha20Rng) -> Tree {
         parents.push(above);
     }
     // A group without leaves would be a leaf: give it one.
-    for group in 1..=hierarchies * groups {
-        if !used[group] {
-            parents.push(vec![group]);
-        }
-    }
+    let without = used.iter().enumerate().skip(1).filter(|(_, used)| !**used);
+    parents.extend(without.map(|(group, _)| vec![group]));
     Tree::new(parents)
 }
 
