@@ -2,6 +2,8 @@
 
 mod cli;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 /// A query gateway over health registers: distributed linkage without identity numbers, and results
@@ -33,6 +35,8 @@ enum Command {
     Project(cli::project::Args),
     /// Check, submit, watch and fetch queries
     Query(cli::query::Args),
+    /// Protect a table in a file
+    Protect(cli::protect::Args),
     /// Publish a released table, list and fetch published ones
     Statistics(cli::statistics::Args),
     /// Export and verify the audit log
@@ -40,8 +44,19 @@ enum Command {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    match Kpr::parse().command {
+async fn main() -> ExitCode {
+    match run(Kpr::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The causes on one line, and never a backtrace: whoever reads this has run a command.
+            eprintln!("Error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Demo(args) => cli::demo::run(args).await,
         Command::Synth(args) => cli::synth::run(args).await,
         Command::Ingest(args) => cli::ingest::run(args).await,
@@ -51,6 +66,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Serve(args) => cli::serve::run(args).await,
         Command::Project(args) => cli::project::run(args).await,
         Command::Query(args) => cli::query::run(args).await,
+        Command::Protect(args) => cli::protect::run(args),
         Command::Statistics(args) => cli::statistics::run(args).await,
         Command::Audit(args) => cli::audit::run(args).await,
     }

@@ -12,10 +12,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use chrono::TimeDelta;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-pub use runs::RunState;
+pub use runs::{MOST_RUNS, RunState};
 
 use crate::audit::{Actor, AuditIntent, AuditLog, Entry, Event, OrderGiven, QueryOpened, QueryRefused};
 use crate::authorise::{ApprovedQuery, Caller, Policies, authorise};
@@ -64,6 +64,8 @@ pub struct Gateway {
     pub entropy: Arc<dyn Entropy>,
     /// Tells watchers that some run has come to another phase.
     pub ticks: watch::Sender<u64>,
+    /// Lets so many runs read data at the same time.
+    pub slots: Semaphore,
     /// The runs in progress.
     pub running: Mutex<JoinSet<()>>,
 }

@@ -57,19 +57,20 @@ async fn main() -> Fallible<()> {
     let researcher = GatewayClient::connect(&stage.gateway(), &stage.tls("researcher")).await?;
     let mut rows = Vec::new();
     for number in 0..=args.runs {
-        let (run, linking, question) = ask(&researcher, &query, number).await?;
+        let Asked { run, linking, counting, question } = ask(&researcher, &query, number).await?;
         let duckdb = peer.ask()?;
         let ratio = question.as_secs_f64() / duckdb.as_secs_f64();
         let name = if number == 0 { "warm-up".to_owned() } else { format!("run {number}") };
         println!(
-            "{name:<8} linking {:>7.2} s   question {:>7.3} s   DuckDB {:>7.3} s   ratio {ratio:.2}",
+            "{name:<8} linking {:>7.2} s   counting {:>7.3} s   question {:>7.3} s   DuckDB {:>7.3} s   ratio {ratio:.2}",
             linking.as_secs_f64(),
+            counting.as_secs_f64(),
             question.as_secs_f64(),
             duckdb.as_secs_f64(),
         );
+        let compared = peer.compare(&researcher.fetch(&run, Format::Csv).await?)?;
         if number == 0 {
-            let table = researcher.fetch(&run, Format::Csv).await?;
-            println!("{}", peer.compare(&table)?);
+            println!("{compared}");
         } else {
             rows.push((ratio, linking));
         }
@@ -96,21 +97,41 @@ async fn approve(stage: &Stage) -> Fallible<()> {
     Ok(())
 }
 
-/// Asks once. How long linking took, and how long the protected question once linked.
-async fn ask(client: &GatewayClient, query: &Query, number: usize) -> Fallible<(RunId, Duration, Duration)> {
+/// How long the parts of a run took.
+struct Asked {
+    run: RunId,
+    /// From the order to mapped rows.
+    linking: Duration,
+    /// From mapped rows to counted cells.
+    counting: Duration,
+    /// From mapped rows to the released table.
+    question: Duration,
+}
+
+/// Asks once.
+async fn ask(client: &GatewayClient, query: &Query, number: usize) -> Fallible<Asked> {
     let run = client.submit(&RequestId::new(format!("bench-{number}"))?, query).await?.run;
     let mut phases = client.watch(&run).await?;
-    let (mut linking, mut executing) = (Instant::now(), Instant::now());
+    let start = Instant::now();
+    let (mut linking, mut executing, mut protecting) = (start, start, start);
     while let Some(progress) = phases.next().await {
         let progress = progress?;
         match progress.phase {
             Phase::Linking => linking = Instant::now(),
             Phase::Executing => executing = Instant::now(),
-            Phase::Released => return Ok((run, executing - linking, executing.elapsed())),
+            Phase::Protecting => protecting = Instant::now(),
+            Phase::Released => {
+                return Ok(Asked {
+                    run,
+                    linking: executing - linking,
+                    counting: protecting - executing,
+                    question: executing.elapsed(),
+                });
+            }
             Phase::Refused | Phase::Failed => {
                 return Err(format!("{}: {}", progress.code, progress.hint).into());
             }
-            Phase::Authorised | Phase::Protecting => {}
+            Phase::Authorised => {}
         }
     }
     Err("the run has no end".into())

@@ -198,7 +198,10 @@ impl Peer {
                 match field(measure) {
                     Some("") => withheld += 1,
                     Some(count) if count == theirs => same += 1,
-                    _ => return Err(format!("{measure} of {codes:?} differs from the peer's").into()),
+                    ours => {
+                        let ours = ours.unwrap_or("none");
+                        return Err(format!("{measure} of {codes:?}: {ours}, the peer says {theirs}").into());
+                    }
                 }
             }
         }

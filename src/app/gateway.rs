@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use chrono::TimeDelta;
 use ed25519_dalek::SigningKey;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +19,7 @@ use crate::disclosure::PatternKey;
 use crate::domain::clock::{Clock, Entropy};
 use crate::execute::{Engine, ExecuteError};
 use crate::linkage::{DeskLimits, OrderDesk};
-use crate::pipeline::Gateway;
+use crate::pipeline::{Gateway, MOST_RUNS};
 use crate::plan::{Catalogue, CatalogueError};
 use crate::store::{Store, StoreError};
 use crate::wire::client::ConnectError;
@@ -171,6 +171,7 @@ async fn build(
         clock,
         entropy,
         ticks: watch::Sender::new(0),
+        slots: Semaphore::new(MOST_RUNS),
         running: Mutex::new(JoinSet::new()),
     })
 }

@@ -7,6 +7,7 @@ pub mod identity;
 pub mod ingest;
 pub mod pki;
 pub mod project;
+pub mod protect;
 pub mod query;
 pub mod register;
 pub mod serve;

@@ -1,6 +1,6 @@
 //! Plays the attacker who holds one release: all published cells, the dimensions, and the fact that
-//! cells add up. Shares no code with the engine: withheld cells are unknowns, every sum over children
-//! is an equation, and a cell is known if elimination leaves it alone in a row.
+//! every cell is a sum of inner cells. Shares no code with the engine: each published cell is a row over
+//! the inner cells, and a withheld one is known if it lies in the span of these rows.
 
 use super::lattice::Lattice;
 
@@ -19,56 +19,52 @@ fn power(mut base: u64, mut exponent: u64) -> u64 {
     result
 }
 
-/// For each cell whether the attacker can compute it: published, or a combination of published ones.
-pub(super) fn computable(lattice: &Lattice, withheld: &[bool]) -> Vec<bool> {
-    let unknown: Vec<usize> = (0..lattice.cells()).filter(|&c| withheld[c]).collect();
-    let column = |cell: usize| unknown.binary_search(&cell).ok();
-    let mut rows: Vec<Vec<u64>> = Vec::new();
-    for cell in 0..lattice.cells() {
-        for (d, tree) in lattice.trees().iter().enumerate() {
-            let node = lattice.node(cell, d);
-            if tree.is_leaf(node) {
-                continue;
-            }
-            let mut row = vec![0; unknown.len()];
-            if let Some(c) = column(cell) {
-                row[c] = Q - 1;
-            }
-            for &child in tree.children(node) {
-                if let Some(c) = column(cell - node * lattice.stride(d) + child * lattice.stride(d)) {
-                    row[c] = 1;
-                }
-            }
-            if row.iter().any(|&x| x != 0) {
-                rows.push(row);
-            }
-        }
-    }
-    // Gauss-Jordan: what is left in a row of its own is known.
-    let mut done = 0;
-    for c in 0..unknown.len() {
-        let Some(found) = (done..rows.len()).find(|&r| rows[r][c] != 0) else { continue };
-        rows.swap(done, found);
-        let scale = power(rows[done][c], Q - 2);
-        let pivot: Vec<u64> = rows[done].iter().map(|x| x * scale % Q).collect();
-        for (r, row) in rows.iter_mut().enumerate() {
-            let factor = row[c];
-            if r == done {
-                row.clone_from(&pivot);
-            } else if factor != 0 {
-                for (x, &p) in row.iter_mut().zip(&pivot) {
-                    *x = (*x + (Q - factor) * p) % Q;
+/// Rows in echelon form, each with its pivot.
+struct Echelon(Vec<(usize, Vec<u64>)>);
+
+impl Echelon {
+    fn reduce(&self, mut row: Vec<u64>) -> Vec<u64> {
+        for (pivot, earlier) in &self.0 {
+            let factor = row[*pivot];
+            if factor != 0 {
+                for (x, &e) in row.iter_mut().zip(earlier) {
+                    *x = (*x + (Q - factor) * e) % Q;
                 }
             }
         }
-        done += 1;
+        row
     }
-    let mut known: Vec<bool> = withheld.iter().map(|w| !w).collect();
-    for row in rows.iter().take(done) {
-        let mut entries = row.iter().enumerate().filter(|(_, x)| **x != 0);
-        if let (Some((c, _)), None) = (entries.next(), entries.next()) {
-            known[unknown[c]] = true;
+
+    fn insert(&mut self, row: Vec<u64>) {
+        let mut row = self.reduce(row);
+        if let Some(pivot) = row.iter().position(|&x| x != 0) {
+            let scale = power(row[pivot], Q - 2);
+            row.iter_mut().for_each(|x| *x = *x * scale % Q);
+            self.0.push((pivot, row));
         }
     }
-    known
+}
+
+/// For each cell whether the attacker can compute it: a combination of cells that are neither withheld nor
+/// absent, and of inner cells that are known beforehand (those that are impossible, for example, or the
+/// attacker's own).
+pub(super) fn computable(lattice: &Lattice, withheld: &[bool], beforehand: &[usize]) -> Vec<bool> {
+    let inner: Vec<usize> = (0..lattice.cells())
+        .filter(|&c| lattice.trees().iter().enumerate().all(|(d, t)| t.is_leaf(lattice.node(c, d))))
+        .collect();
+    let row = |cell: usize| -> Vec<u64> {
+        let lies_in = |&i: &usize| {
+            lattice
+                .trees()
+                .iter()
+                .enumerate()
+                .all(|(d, tree)| tree.leaves_below(lattice.node(cell, d)).contains(&lattice.node(i, d)))
+        };
+        inner.iter().map(|i| u64::from(lies_in(i))).collect()
+    };
+    let mut known = Echelon(Vec::new());
+    for cell in (0..lattice.cells()).filter(|&c| !withheld[c]).chain(beforehand.iter().copied()) {
+        known.insert(row(cell));
+    }
+    (0..lattice.cells()).map(|c| !withheld[c] || known.reduce(row(c)).iter().all(|&x| x == 0)).collect()
 }

@@ -2,141 +2,186 @@
 //! cells they name. Withholding all cells of a cycle makes each of them one that cannot be computed.
 //!
 //! A cycle is a product: in each dimension either a pair of leaves, one up and one down, or a single
-//! leaf. A pair changes the nodes above one of its leaves but not the other, a single leaf all nodes
-//! above it.
+//! leaf. A pair changes the nodes around one of its leaves but not the other, a single leaf all nodes
+//! around it.
 #![allow(clippy::indexing_slicing, reason = "nodes and cells are indices of the lattice")]
 
 use rand::Rng;
 use rand::seq::SliceRandom;
 
+use super::field::neg;
 use super::lattice::{Lattice, Tree};
 
-/// In one dimension: the nodes that change.
-type Changed = Vec<usize>;
-
+/// The most leaves of a node that are tried as the one that goes up.
+const MOST_UPS: usize = 12;
 /// The most ways to change one node that are tried in one dimension.
 const MOST_WAYS: usize = 48;
-/// The most cycles that are tried for one cell.
-const MOST_CYCLES: usize = 6000;
+/// The most cycles that are weighed for one cell.
+const MOST_CYCLES: usize = 4000;
+/// What every cell of a cycle costs even if it is withheld already: of equals, the shorter one.
+const PER_CELL: f64 = 1e-3;
+/// How many more exposed cells a cycle may turn out to cover while its first dimensions are chosen.
+const HOPED: f64 = 2.0;
 
-/// What a cycle would cost and give.
-#[derive(Debug)]
-pub(super) struct Cycle {
-    /// All its cells.
-    pub(super) cells: Vec<usize>,
-    /// The loss by withholding those that are still published, for each exposed cell it protects.
-    score: f64,
-}
+/// A change that leaves all published cells as they are: cells, ascending, and by how much they change.
+pub(super) type Change = Vec<(usize, u64)>;
 
 /// What the search knows of the table.
 pub(super) struct Ground<'a> {
     pub(super) lattice: &'a Lattice,
-    /// The counts: a cell with nobody in it stays published and so cannot change.
-    pub(super) counts: &'a [u64],
-    pub(super) withheld: &'a [bool],
+    /// What it costs to change each cell; infinite if it must stay as it is.
+    pub(super) price: &'a [f64],
     /// Cells that must not be computable but still are.
-    pub(super) exposed: &'a [bool],
+    pub(super) exposed: &'a dyn Fn(usize) -> bool,
 }
 
-/// The loss by withholding a cell: one for the cell, and more the more persons it counts.
-pub(super) fn loss(count: u64) -> f64 {
-    #[allow(clippy::cast_precision_loss, reason = "an order of magnitude is enough")]
-    let count = count as f64;
-    1.0 + 0.5 * count.sqrt()
+/// One way to change a cell's node in a dimension: what it changes beside that node, as distances between
+/// cells, and whether down; and the price of these cells for the cell itself.
+struct Way {
+    steps: Vec<(isize, bool)>,
+    price: f64,
 }
 
-/// The cheapest cycle through a cell among those tried; if `fixed` is given, among those that leave that
-/// cell as it is. There is always one: single leaves with somebody in them change only cells with
-/// somebody in them, and a cell above that counts more has a leaf to balance with.
-pub(super) fn cheapest(
-    ground: &Ground<'_>,
-    cell: usize,
-    fixed: Option<usize>,
-    rng: &mut impl Rng,
-) -> Option<Cycle> {
-    let mut ways: Vec<Vec<Changed>> = Vec::new();
-    for (d, tree) in ground.lattice.trees().iter().enumerate() {
-        ways.push(ways_through(ground, d, tree, cell, rng));
-    }
-    let total = ways.iter().map(Vec::len).product::<usize>();
-    let mut best: Option<Cycle> = None;
-    let mut choice = vec![0; ways.len()];
-    for index in 0..total.min(MOST_CYCLES) {
-        let mut number = if total > MOST_CYCLES {
-            usize::try_from(rng.next_u64() % (total as u64)).unwrap_or(index)
-        } else {
-            index
-        };
-        for (pick, options) in choice.iter_mut().zip(&ways) {
-            *pick = number % options.len();
-            number /= options.len();
-        }
-        let limit = best.as_ref().map_or(f64::INFINITY, |b| b.score);
-        if let Some(cycle) = weigh(ground, &ways, &choice, fixed, limit) {
-            best = Some(cycle);
-        }
-    }
-    best
+/// The search for the cheapest cycle through a cell.
+struct Search<'a> {
+    ground: &'a Ground<'a>,
+    ways: Vec<Vec<Way>>,
+    /// For each dimension the price of the cheapest ways from it on.
+    least: Vec<f64>,
+    cells: Vec<(usize, bool)>,
+    budget: f64,
+    best: f64,
+    found: Vec<(usize, bool)>,
+    weighed: usize,
 }
 
-/// The cycle of this choice, if it can be made and beats `limit`.
-fn weigh(
-    ground: &Ground<'_>,
-    ways: &[Vec<Changed>],
-    choice: &[usize],
-    fixed: Option<usize>,
-    limit: f64,
-) -> Option<Cycle> {
-    // A difference is protected once, whatever else the cycle protects.
-    let (mut cells, mut cost, mut protected) = (vec![0], 0.0, if fixed.is_some() { 1.0 } else { 0.0 });
-    for (d, (options, &pick)) in ways.iter().zip(choice).enumerate() {
-        let stride = ground.lattice.stride(d);
-        cells = cells.iter().flat_map(|c| options[pick].iter().map(move |node| c + node * stride)).collect();
-    }
-    for &cell in &cells {
-        if ground.counts[cell] == 0 || fixed == Some(cell) {
+/// The cycle through a cell with the least loss for each exposed cell it covers, among those tried; none
+/// costs more than the budget. It changes the cell itself by one.
+pub(super) fn cheapest(ground: &Ground<'_>, cell: usize, budget: f64, rng: &mut impl Rng) -> Option<Change> {
+    let lattice = ground.lattice;
+    let mut ways = Vec::with_capacity(lattice.trees().len());
+    for (d, tree) in lattice.trees().iter().enumerate() {
+        let ways_here = ways_through(ground, d, tree, cell, budget, rng);
+        if ways_here.is_empty() {
             return None;
         }
-        if !ground.withheld[cell] {
-            cost += loss(ground.counts[cell]);
-        } else if ground.exposed[cell] {
-            protected += 1.0;
-        }
+        ways.push(ways_here);
     }
-    let score = cost / protected;
-    (score < limit).then_some(Cycle { cells, score })
+    ways.sort_by_key(Vec::len);
+    let mut least = vec![0.0; ways.len() + 1];
+    for d in (0..ways.len()).rev() {
+        least[d] = least[d + 1] + ways[d].first().map_or(0.0, |way| way.price);
+    }
+    let own = ground.price[cell];
+    let mut search = Search {
+        ground,
+        ways,
+        least,
+        cells: vec![(cell, false)],
+        budget,
+        best: f64::INFINITY,
+        found: Vec::new(),
+        weighed: 0,
+    };
+    search.extend(0, own, f64::from((ground.exposed)(cell)));
+    let sign = |down: bool| if down { neg(1) } else { 1 };
+    let mut cells = search.found;
+    cells.sort_unstable();
+    (!cells.is_empty()).then(|| cells.into_iter().map(|(c, down)| (c, sign(down))).collect())
 }
 
-/// The ways to change a cell's node in one dimension, the likely cheap ones first, cut to a number.
+impl Search<'_> {
+    /// Tries every way in the dimensions from `depth` on; so far the cycle costs `price` and covers so many.
+    fn extend(&mut self, depth: usize, price: f64, covered: f64) {
+        if depth == self.ways.len() {
+            self.weighed += 1;
+            let score = (price + PER_CELL * self.cells.len() as f64) / covered.max(1.0);
+            if score < self.best {
+                self.best = score;
+                self.found.clone_from(&self.cells);
+            }
+            return;
+        }
+        let length = self.cells.len();
+        for w in 0..self.ways[depth].len() {
+            let bound = price + self.ways[depth][w].price + self.least[depth + 1];
+            if bound > self.budget || bound >= self.best * (covered + HOPED) || self.weighed > MOST_CYCLES {
+                break;
+            }
+            let (mut price, mut covered) = (price, covered);
+            for s in 0..self.ways[depth][w].steps.len() {
+                let (step, flips) = self.ways[depth][w].steps[s];
+                for c in 0..length {
+                    let (cell, down) = self.cells[c];
+                    let cell = cell.wrapping_add_signed(step);
+                    price += self.ground.price[cell];
+                    covered += f64::from((self.ground.exposed)(cell));
+                    self.cells.push((cell, down != flips));
+                }
+                if price > self.budget {
+                    break;
+                }
+            }
+            if price <= self.budget && price < f64::INFINITY {
+                self.extend(depth + 1, price, covered);
+            }
+            self.cells.truncate(length);
+        }
+    }
+}
+
+/// The ways to change a cell's node in one dimension, the cheapest first, cut to a number.
 fn ways_through(
     ground: &Ground<'_>,
     dimension: usize,
     tree: &Tree,
     cell: usize,
+    budget: f64,
     rng: &mut impl Rng,
-) -> Vec<Changed> {
-    let node = ground.lattice.node(cell, dimension);
-    let line =
-        |n: usize| cell - node * ground.lattice.stride(dimension) + n * ground.lattice.stride(dimension);
-    let alive = |n: &usize| ground.counts[line(*n)] > 0;
-    let mut below: Vec<usize> = tree.leaves_below(node).into_iter().filter(alive).collect();
-    below.shuffle(rng);
-    below.sort_by_key(|&n| !ground.withheld[line(n)]);
-    below.truncate(MOST_WAYS / 4 + 1);
-    let mut outside: Vec<usize> =
-        tree.leaves_below(0).into_iter().filter(|&n| !tree.covers(node, n) && alive(&n)).collect();
-    outside.shuffle(rng);
-    let parent = tree.parent(node);
-    outside.sort_by_key(|&n| (tree.parent(n) != parent, !ground.withheld[line(n)]));
-    outside.truncate(MOST_WAYS);
-    let mut ways: Vec<Changed> = Vec::new();
-    for &up in &below {
-        ways.push(tree.ancestry(up).collect());
-        let most = if below.len() == 1 { MOST_WAYS } else { 4 };
-        for &down in outside.iter().take(most) {
-            let only = |n: usize, other: usize| tree.ancestry(n).filter(move |&a| !tree.covers(a, other));
-            ways.push(only(up, down).chain(only(down, up)).collect());
+) -> Vec<Way> {
+    let (node, stride) = (ground.lattice.node(cell, dimension), ground.lattice.stride(dimension));
+    let base = cell - node * stride;
+    let price = |n: usize| ground.price[base + n * stride];
+    let affordable = |price: f64| price < f64::INFINITY && price <= budget;
+    let total = |nodes: &mut dyn Iterator<Item = usize>| nodes.filter(|&n| n != node).map(price).sum::<f64>();
+    let only = |n: usize, other: usize| {
+        tree.above(n).iter().copied().filter(move |&a| other == n || !tree.covers(a, other))
+    };
+    let mut ups: Vec<(f64, usize)> = tree
+        .leaves_below(node)
+        .iter()
+        .map(|&up| (if up == node { 0.0 } else { price(up) }, up))
+        .filter(|(price, _)| affordable(*price))
+        .collect();
+    let mut downs: Vec<(f64, usize)> = tree
+        .leaves()
+        .iter()
+        .map(|&down| (price(down), down))
+        .filter(|&(price, down)| affordable(price) && !tree.covers(node, down))
+        .collect();
+    ups.shuffle(rng);
+    ups.sort_by(|a, b| a.0.total_cmp(&b.0));
+    ups.truncate(MOST_UPS);
+    downs.shuffle(rng);
+    // Which of the two leaves, or none, and at what price.
+    let mut options: Vec<(f64, usize, Option<usize>)> = Vec::new();
+    for &(_, up) in &ups {
+        options.push((total(&mut only(up, up)), up, None));
+        for &(_, down) in &downs {
+            options.push((total(&mut only(up, down).chain(only(down, up))), up, Some(down)));
         }
     }
-    ways
+    options.retain(|(price, ..)| affordable(*price));
+    options.sort_by(|a, b| a.0.total_cmp(&b.0));
+    options.truncate(MOST_WAYS);
+    let step = |n: usize| (n as isize - node as isize) * stride as isize;
+    options
+        .into_iter()
+        .map(|(price, up, down)| {
+            let raised = only(up, down.unwrap_or(up)).map(|n| (n, false));
+            let lowered = down.into_iter().flat_map(|down| only(down, up)).map(|n| (n, true));
+            let steps = raised.chain(lowered).filter(|(n, _)| *n != node).map(|(n, down)| (step(n), down));
+            Way { steps: steps.collect(), price }
+        })
+        .collect()
 }

@@ -36,6 +36,22 @@ pub(super) const fn inv(a: u64) -> u64 {
     result
 }
 
+/// Puts 1 / a in the place of each a; 0 stays 0. One inversion serves all (Montgomery).
+pub(super) fn invert(elements: &mut [u64]) {
+    let mut product = 1;
+    let mut before = Vec::with_capacity(elements.len());
+    for &a in elements.iter() {
+        before.push(product);
+        product = mul(product, if a == 0 { 1 } else { a });
+    }
+    let mut inverse = inv(product);
+    for (a, before) in elements.iter_mut().zip(before).rev() {
+        if *a != 0 {
+            (*a, inverse) = (mul(inverse, before), mul(inverse, *a));
+        }
+    }
+}
+
 /// `to += factor * from`, element by element.
 pub(super) fn add_scaled(to: &mut [u64], from: &[u64], factor: u64) {
     if factor != 0 {
@@ -69,6 +85,15 @@ mod tests {
             prop_assert_eq!(u128::from(add(a, b)), (u128::from(a) + u128::from(b)) % u128::from(P));
             prop_assert_eq!(add(a, neg(a)), 0);
             if a != 0 { prop_assert_eq!(mul(a, inv(a)), 1); }
+        }
+
+        #[test]
+        fn all_are_inverted_at_once(elements in prop::collection::vec(prop_oneof![Just(0), 0..P], 0..9)) {
+            let mut inverses = elements.clone();
+            invert(&mut inverses);
+            for (&a, &inverse) in elements.iter().zip(&inverses) {
+                prop_assert_eq!(inverse, if a == 0 { 0 } else { inv(a) });
+            }
         }
     }
 }

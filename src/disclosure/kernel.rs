@@ -6,17 +6,21 @@
 //! every cell that can be computed.
 //!
 //! The kernel is worked out along one dimension, the spine (the one with most leaves, the regions): for
-//! each node of it, the space of changes to the other dimensions' inner cells that everything
-//! published at and below the node allows. A parent's space is the sum of its children's, cut by what
-//! is published at the parent. From the top a random change is then dealt out to the children.
+//! each member of its family of nodes ([`super::junction`]), the space of changes to the other dimensions'
+//! inner cells that everything published at and below it allows. A space is the sum of those right
+//! below, cut by what is published here. From the top a random change is then dealt out to the members
+//! below.
 #![allow(
     clippy::indexing_slicing,
     reason = "nodes, cells and basis vectors are indices this module has made itself"
 )]
 
+use std::collections::BTreeSet;
+
 use rand::Rng;
 
 use super::field::{add, add_scaled, neg, random};
+use super::junction::{Join, joins};
 use super::lattice::Lattice;
 use super::subspace::{Span, null_space};
 
@@ -25,11 +29,16 @@ use super::subspace::{Span, null_space};
 pub(super) struct Kernel<'a> {
     lattice: &'a Lattice,
     spine: usize,
+    joins: Vec<Join>,
+    /// The member at which each node of the spine is settled.
+    settled_at: Vec<usize>,
     /// For each combination of nodes of the other dimensions: its offset, and its inner cells.
     rest: Vec<Rest>,
     inner: usize,
     spaces: Vec<Space>,
     stale: Vec<bool>,
+    /// What was withheld at the last draw.
+    withheld: Vec<bool>,
 }
 
 #[derive(Debug)]
@@ -38,12 +47,12 @@ struct Rest {
     inner: Vec<usize>,
 }
 
-/// What one node of the spine allows.
+/// What one member allows.
 #[derive(Debug, Clone, Default)]
 struct Space {
-    /// A basis of the changes allowed.
+    /// A basis of the changes allowed, part by part.
     basis: Vec<Vec<u64>>,
-    /// The children's basis vectors that span the sum of their spaces, and that span.
+    /// The basis vectors of the members below that span the sum of their spaces, and that span.
     generators: Vec<(usize, usize)>,
     sum: Span,
 }
@@ -51,111 +60,159 @@ struct Space {
 impl<'a> Kernel<'a> {
     /// Prepares for the cells of `lattice`.
     pub(super) fn new(lattice: &'a Lattice) -> Self {
-        let leaves = |d: &usize| {
-            let tree = &lattice.trees()[*d];
-            (0..tree.len()).filter(|&n| tree.is_leaf(n)).count()
-        };
-        let dimensions = 0..lattice.trees().len();
-        let spine = dimensions.clone().max_by_key(leaves).unwrap_or(0);
-        let others: Vec<usize> = dimensions.filter(|&d| d != spine).collect();
-        // Every combination of nodes of the other dimensions, and of leaves among them.
-        let mut combinations: Vec<Vec<usize>> = vec![Vec::new()];
-        for &d in &others {
-            combinations = combinations
-                .into_iter()
-                .flat_map(|nodes| {
-                    (0..lattice.trees()[d].len()).map(move |n| [nodes.as_slice(), &[n]].concat())
-                })
-                .collect();
+        let trees = lattice.trees();
+        let spine = (0..trees.len()).max_by_key(|&d| trees[d].leaves().len()).unwrap_or(0);
+        let joins = joins(&trees[spine]);
+        let mut settled_at = vec![0; trees[spine].len()];
+        for (member, join) in joins.iter().enumerate() {
+            for (node, _) in &join.settled {
+                settled_at[*node] = member;
+            }
         }
-        let tree = |k: usize| &lattice.trees()[others[k]];
-        let inner: Vec<&Vec<usize>> = combinations
-            .iter()
-            .filter(|nodes| nodes.iter().enumerate().all(|(k, &n)| tree(k).is_leaf(n)))
-            .collect();
-        let covers = |above: &[usize], leaf: &[usize]| {
-            above.iter().zip(leaf).enumerate().all(|(k, (&a, &l))| tree(k).covers(a, l))
-        };
-        let rest = combinations
-            .iter()
-            .map(|nodes| Rest {
-                offset: nodes.iter().zip(&others).map(|(&n, &d)| n * lattice.stride(d)).sum(),
-                inner: (0..inner.len()).filter(|&i| covers(nodes, inner[i])).collect(),
-            })
-            .collect();
-        let nodes = lattice.trees()[spine].len();
+        let others: Vec<usize> = (0..trees.len()).filter(|&d| d != spine).collect();
+        // Every combination of nodes of the other dimensions, each with the leaves in it.
+        let mut rest = vec![Rest { offset: 0, inner: vec![0] }];
+        let mut inner = 1;
+        for &d in &others {
+            let leaves = trees[d].leaves();
+            let place = |leaf: &usize| leaves.binary_search(leaf).unwrap_or_default();
+            let extended = |before: &Rest, node: usize| Rest {
+                offset: before.offset + node * lattice.stride(d),
+                inner: before
+                    .inner
+                    .iter()
+                    .flat_map(|i| {
+                        trees[d].leaves_below(node).iter().map(move |leaf| i * leaves.len() + place(leaf))
+                    })
+                    .collect(),
+            };
+            rest = rest.iter().flat_map(|r| (0..trees[d].len()).map(move |n| extended(r, n))).collect();
+            inner *= leaves.len();
+        }
+        // Short sums first: elimination stays sparse longer.
+        rest.sort_by_key(|r| r.inner.len());
+        let members = joins.len();
         Self {
             lattice,
             spine,
+            joins,
+            settled_at,
             rest,
-            inner: inner.len(),
-            spaces: vec![Space::default(); nodes],
-            stale: vec![true; nodes],
+            inner,
+            spaces: vec![Space::default(); members],
+            stale: vec![true; members],
+            withheld: Vec::new(),
         }
     }
 
-    /// Tells that a cell has been withheld or published since the last draw.
-    pub(super) fn touch(&mut self, cell: usize) {
-        let node = self.lattice.node(cell, self.spine);
-        for above in self.lattice.trees()[self.spine].ancestry(node) {
-            self.stale[above] = true;
-        }
+    /// The node of the spine at which a cell lies.
+    pub(super) fn node(&self, cell: usize) -> usize {
+        self.lattice.node(cell, self.spine)
+    }
+
+    /// Whether one of these nodes of the spine lies above or below `node`, or is it.
+    pub(super) fn is_near(&self, nodes: &BTreeSet<usize>, node: usize) -> bool {
+        let tree = &self.lattice.trees()[self.spine];
+        nodes.iter().any(|&n| tree.covers(n, node) || tree.covers(node, n))
     }
 
     /// A random kernel vector: for each cell by how much it changes. `withheld` tells for each cell
     /// whether it is withheld; all others are published.
     pub(super) fn draw(&mut self, withheld: &[bool], rng: &mut impl Rng) -> Vec<u64> {
+        self.compare(withheld);
         self.refresh(withheld);
-        let tree = &self.lattice.trees()[self.spine];
-        let mut change: Vec<Vec<u64>> = vec![Vec::new(); tree.len()];
-        change[0] = self.combination(0, rng);
+        let mut change: Vec<Vec<u64>> = vec![Vec::new(); self.joins.len()];
+        change[0] = combination(&self.spaces[0].basis, self.joins[0].parts * self.inner, rng);
         let mut values = vec![0; self.lattice.cells()];
-        for node in 0..tree.len() {
-            let mine = std::mem::take(&mut change[node]);
-            let base = node * self.lattice.stride(self.spine);
-            for rest in &self.rest {
-                values[base + rest.offset] = rest.inner.iter().fold(0, |sum, &i| add(sum, mine[i]));
+        for (member, join) in self.joins.iter().enumerate() {
+            let mine = std::mem::take(&mut change[member]);
+            for (node, parts) in &join.settled {
+                let base = node * self.lattice.stride(self.spine);
+                for rest in &self.rest {
+                    values[base + rest.offset] = self.sum(&mine, parts, rest);
+                }
             }
-            self.deal(node, mine, &mut change, rng);
+            self.deal(member, mine, &mut change, rng);
         }
         values
     }
 
-    /// Splits a node's change among its children: each gets a random change of its own space, and what
-    /// then remains is made up from the generators.
-    fn deal(&self, node: usize, mut left: Vec<u64>, change: &mut [Vec<u64>], rng: &mut impl Rng) {
-        for &child in self.lattice.trees()[self.spine].children(node) {
-            change[child] = self.combination(child, rng);
-            for (l, &c) in left.iter_mut().zip(&change[child]) {
-                *l = add(*l, neg(c));
+    /// Marks what has to be worked out anew since the last draw.
+    fn compare(&mut self, withheld: &[bool]) {
+        for (cell, now) in withheld.iter().enumerate() {
+            if self.withheld.get(cell) == Some(now) {
+                continue;
+            }
+            let mut member = Some(self.settled_at[self.lattice.node(cell, self.spine)]);
+            while let Some(m) = member.filter(|&m| !self.stale[m]) {
+                self.stale[m] = true;
+                member = self.joins[m].parent;
             }
         }
-        let space = &self.spaces[node];
+        self.withheld = withheld.to_vec();
+    }
+
+    /// The sum of a change over parts and inner cells.
+    fn sum(&self, change: &[u64], parts: &[usize], rest: &Rest) -> u64 {
+        parts.iter().fold(0, |sum, part| {
+            rest.inner.iter().fold(sum, |sum, &i| add(sum, change[part * self.inner + i]))
+        })
+    }
+
+    /// Splits a member's change among those right in it: each gets a random change of its own space, and
+    /// what then remains is made up from the generators.
+    fn deal(&self, member: usize, mut left: Vec<u64>, change: &mut [Vec<u64>], rng: &mut impl Rng) {
+        let join = &self.joins[member];
+        if join.children.is_empty() {
+            return;
+        }
+        let minus_one = neg(1);
+        for (child, map) in &join.children {
+            change[*child] = self.random_change(*child, rng);
+            let given = self.seen(*child, &change[*child]);
+            self.add_mapped(&mut left, &given, map, minus_one);
+        }
+        let space = &self.spaces[member];
         let coefficients = space.sum.reduce(&mut left);
-        for (&(child, vector), &coefficient) in space.generators.iter().zip(&coefficients) {
+        for (&(place, vector), &coefficient) in space.generators.iter().zip(&coefficients) {
+            let (child, _) = join.children[place];
             add_scaled(&mut change[child], &self.spaces[child].basis[vector], coefficient);
         }
     }
 
-    /// A random vector of a node's space.
-    fn combination(&self, node: usize, rng: &mut impl Rng) -> Vec<u64> {
-        let mut vector = vec![0; self.inner];
-        for basis in &self.spaces[node].basis {
-            add_scaled(&mut vector, basis, random(rng));
-        }
-        vector
+    fn random_change(&self, member: usize, rng: &mut impl Rng) -> Vec<u64> {
+        combination(&self.spaces[member].basis, self.joins[member].parts * self.inner, rng)
     }
 
-    /// Works out anew the spaces of the nodes at or above a touched cell, children before parents.
+    /// A change as the member around sees it.
+    fn seen(&self, member: usize, change: &[u64]) -> Vec<u64> {
+        let join = &self.joins[member];
+        if join.parts == join.outer_parts {
+            return change.to_vec();
+        }
+        let mut outer = vec![0; join.outer_parts * self.inner];
+        self.add_mapped(&mut outer, change, &join.outer, 1);
+        outer
+    }
+
+    /// `to += factor * from`, the parts of `from` mapped.
+    fn add_mapped(&self, to: &mut [u64], from: &[u64], map: &[usize], factor: u64) {
+        for (from, &part) in from.chunks_exact(self.inner).zip(map) {
+            add_scaled(&mut to[part * self.inner..(part + 1) * self.inner], from, factor);
+        }
+    }
+
+    /// Works out anew the spaces of the members at or around a touched cell, inner ones first.
     fn refresh(&mut self, withheld: &[bool]) {
-        let tree = &self.lattice.trees()[self.spine];
-        for node in (0..tree.len()).rev() {
-            if !std::mem::replace(&mut self.stale[node], false) {
+        for member in (0..self.joins.len()).rev() {
+            if !std::mem::replace(&mut self.stale[member], false) {
                 continue;
             }
-            let base = node * self.lattice.stride(self.spine);
+            self.spaces[member] = Space::default();
             let mut space = Space::default();
-            if tree.is_leaf(node) {
+            let join = &self.joins[member];
+            if let Some(leaf) = join.leaf {
+                let base = leaf * self.lattice.stride(self.spine);
                 for rest in self.rest.iter().filter(|rest| withheld[base + rest.offset]) {
                     if let [inner] = rest.inner[..] {
                         let mut unit = vec![0; self.inner];
@@ -163,34 +220,34 @@ impl<'a> Kernel<'a> {
                         space.sum.insert(unit);
                     }
                 }
-            } else {
-                'children: for &child in tree.children(node) {
-                    for (index, vector) in self.spaces[child].basis.iter().enumerate() {
-                        if space.sum.dimension() == self.inner {
-                            break 'children;
-                        }
-                        if space.sum.insert(vector.clone()) {
-                            space.generators.push((child, index));
-                        }
+            }
+            for (place, (child, map)) in join.children.iter().enumerate() {
+                for (index, vector) in self.spaces[*child].basis.iter().enumerate() {
+                    let mut mapped = vec![0; join.parts * self.inner];
+                    self.add_mapped(&mut mapped, &self.seen(*child, vector), map, 1);
+                    if space.sum.insert(mapped) {
+                        space.generators.push((place, index));
                     }
                 }
             }
-            space.basis = self.cut(&space.sum, base, withheld);
-            self.spaces[node] = space;
+            space.basis = self.cut(&space.sum, join, withheld);
+            self.spaces[member] = space;
         }
     }
 
-    /// The part of a span on which every published cell of the node is zero.
-    fn cut(&self, sum: &Span, base: usize, withheld: &[bool]) -> Vec<Vec<u64>> {
+    /// The part of a span on which every published cell that is settled here is zero.
+    fn cut(&self, sum: &Span, join: &Join, withheld: &[bool]) -> Vec<Vec<u64>> {
         let rows: Vec<&[u64]> = sum.basis().collect();
-        let published = self.rest.iter().filter(|rest| !withheld[base + rest.offset]);
-        let constraints = published.map(|rest| {
-            rows.iter().map(|row| rest.inner.iter().fold(0, |s, &i| add(s, row[i]))).collect::<Vec<u64>>()
+        let published = join.settled.iter().flat_map(|(node, parts)| {
+            let base = node * self.lattice.stride(self.spine);
+            self.rest.iter().filter(move |rest| !withheld[base + rest.offset]).map(move |rest| (parts, rest))
         });
+        let constraints = published
+            .map(|(parts, rest)| rows.iter().map(|row| self.sum(row, parts, rest)).collect::<Vec<u64>>());
         null_space(constraints, rows.len())
             .into_iter()
             .map(|coefficients| {
-                let mut vector = vec![0; self.inner];
+                let mut vector = vec![0; join.parts * self.inner];
                 for (row, &c) in rows.iter().zip(&coefficients) {
                     add_scaled(&mut vector, row, c);
                 }
@@ -198,4 +255,13 @@ impl<'a> Kernel<'a> {
             })
             .collect()
     }
+}
+
+/// A random vector of the space with this basis.
+fn combination(basis: &[Vec<u64>], length: usize, rng: &mut impl Rng) -> Vec<u64> {
+    let mut vector = vec![0; length];
+    for basis in basis {
+        add_scaled(&mut vector, basis, random(rng));
+    }
+    vector
 }

@@ -3,16 +3,23 @@
 
 #[cfg(test)]
 mod attacker;
+mod changes;
 mod cycle;
+mod draft;
 mod field;
+pub mod file;
+mod junction;
 mod kernel;
 mod lattice;
 pub mod microdata;
 mod pattern;
+pub mod primary;
 mod protect;
 mod released;
 mod subspace;
 mod suppress;
+mod task;
+mod tree;
 mod warrant;
 
 pub use pattern::PatternKey;

@@ -11,7 +11,8 @@
 use super::lattice::{Lattice, Tree};
 use super::pattern::PatternKey;
 use super::released::Disclosed;
-use super::suppress::{Task, Unprotectable, suppress};
+use super::suppress::{Effort, Unprotectable, suppress};
+use super::task::Task;
 use super::warrant::Warrant;
 use crate::domain::canonical::{CanonicalError, Digest};
 use crate::domain::ids::RunId;
@@ -115,14 +116,20 @@ fn protect_counts(
         all.iter().map(|count| (1..u64::from(rule.min_persons())).contains(count)).collect();
     let absent: Vec<bool> = (0..all.len()).map(|c| is_rest(c % nodes)).collect();
     let differences = distant_differences(&all, nodes, rule);
+    // A cell with nobody in it is published, or known as the difference of two measures that are equal.
+    let fixed: Vec<bool> = all.iter().map(|&count| count == 0).collect();
     let task = Task {
         lattice: &lattice,
         counts: &all,
         primary: &primary,
         absent: &absent,
+        fixed: &fixed,
         differences: &differences,
+        // The attacker is an outsider: a cell withheld for the sake of insiders would be one without need to him.
+        alone: &vec![None; all.len()],
     };
-    let withheld = suppress(task, &mut key.draws(&table_digest(shape, &all)?))?;
+    // Somebody waits for the answer.
+    let withheld = suppress(task, Effort::Quick, &mut key.draws(&table_digest(shape, &all)?))?;
 
     let mut values = vec![CellValue::Withheld; counts.len()];
     for cell in 0..shape.cells() {
@@ -145,9 +152,10 @@ fn distant_differences(all: &[u64], nodes: usize, rule: &Rule) -> Vec<(usize, us
     for start in (0..all.len()).step_by(nodes) {
         for (place, &wider) in measures.iter().enumerate() {
             for &narrower in measures.iter().skip(place + 2) {
-                // With nobody in the narrower one, the difference is the wider count itself.
                 let (above, below) = (start + wider, start + narrower);
-                if all[below] > 0 && small(all[above] - all[below]) {
+                // With nobody in the narrower one, or in all rests between but one, it is a cell.
+                let rests = (wider + 2..=narrower + 1).filter(|&node| is_rest(node) && all[start + node] > 0);
+                if all[below] > 0 && rests.count() > 1 && small(all[above] - all[below]) {
                     pairs.push((above, below));
                 }
             }
@@ -275,7 +283,7 @@ mod tests {
             let lattice = Lattice::new(vec![Tree::of(&shape.dimensions[0].codes)]);
             let both: Vec<bool> =
                 (0..=leaves.len()).map(|c| values[3 * c + 1].count().or(values[3 * c + 2].count()).is_none()).collect();
-            for (cell, known) in computable(&lattice, &both).into_iter().enumerate() {
+            for (cell, known) in computable(&lattice, &both, &[]).into_iter().enumerate() {
                 prop_assert!(!(known && (1..5).contains(&counts[3 * cell + 1])), "{counts:?} {values:?}");
             }
         }

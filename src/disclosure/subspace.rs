@@ -18,14 +18,25 @@ struct Row {
     made_of: Vec<u64>,
 }
 
+impl Row {
+    /// Clears the pivot of `vector` by taking away this row; tells how often.
+    fn take_from(&self, vector: &mut [u64]) -> u64 {
+        let factor = vector[self.pivot];
+        add_scaled(vector, &self.vector, neg(factor));
+        factor
+    }
+}
+
 impl Span {
     /// Inserts a vector; true if it was independent of those before, and so was kept.
     pub(super) fn insert(&mut self, mut vector: Vec<u64>) -> bool {
-        let mut made_of = self.reduce(&mut vector);
+        // Most vectors turn out to depend on those before: how they are made is worked out for the others.
+        let factors: Vec<u64> = self.rows.iter().map(|row| row.take_from(&mut vector)).collect();
         let Some(pivot) = vector.iter().position(|&x| x != 0) else { return false };
         // The remainder is the new vector minus what was taken away from it.
-        for entry in &mut made_of {
-            *entry = neg(*entry);
+        let mut made_of = vec![0; self.kept];
+        for (row, factor) in self.rows.iter().zip(factors) {
+            add_scaled(&mut made_of, &row.made_of, neg(factor));
         }
         made_of.push(1);
         self.kept += 1;
@@ -42,11 +53,7 @@ impl Span {
     pub(super) fn reduce(&self, vector: &mut [u64]) -> Vec<u64> {
         let mut coefficients = vec![0; self.kept];
         for row in &self.rows {
-            let factor = vector[row.pivot];
-            if factor != 0 {
-                add_scaled(vector, &row.vector, neg(factor));
-                add_scaled(&mut coefficients, &row.made_of, factor);
-            }
+            add_scaled(&mut coefficients, &row.made_of, row.take_from(vector));
         }
         coefficients
     }

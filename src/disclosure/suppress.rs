@@ -4,285 +4,372 @@
 //! First cycles are laid through every primary cell that can still be computed ([`super::cycle`]), then
 //! what was withheld too much is published again: two cells stand or fall together exactly if they are
 //! proportional on the kernel, so a class of proportional cells without a primary one is not needed
-//! (Langsrud 2024 decides the same by elimination). When no such class is left, publishing any one
-//! secondary cell would expose the primary cells of its class: the pattern is minimal.
+//! (Langsrud 2024 decides the same by elimination). Then single classes are published in spite of being
+//! needed, what that exposes is protected anew, and the better of the two patterns is kept. In the end
+//! the kernel is worked out once more, and no class without a primary cell is left: the pattern is
+//! minimal.
 #![allow(clippy::indexing_slicing, reason = "cells are indices of the lattice")]
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand::Rng;
 use rand::seq::SliceRandom;
 
-use super::cycle::{self, Ground, cheapest};
-use super::field::{add, inv, mul, neg};
+use super::changes::Changes;
+use super::cycle::Change;
+use super::draft::Draft;
+use super::field::mul;
 use super::kernel::Kernel;
-use super::lattice::Lattice;
+use super::task::{Target, Task};
 
-/// No pattern was found that protects every primary cell.
+mod joint;
+#[cfg(test)]
+mod tests;
+
+/// No pattern protects every primary cell: what stays published gives some away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no pattern was found that protects every small cell")]
-pub(super) struct Unprotectable;
-
-/// A table to protect. Every slice has an entry for each cell of the lattice.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Task<'a> {
-    pub(super) lattice: &'a Lattice,
-    /// The counts, additive over the lattice. A cell with nobody in it is taken to be known.
-    pub(super) counts: &'a [u64],
-    /// Cells that must not be computable, all with somebody in them.
-    pub(super) primary: &'a [bool],
-    /// Cells that the table does not have, though its other cells may give them away.
-    pub(super) absent: &'a [bool],
-    /// Pairs of cells, the first above the second, whose difference must not be computable either.
-    pub(super) differences: &'a [(usize, usize)],
+#[error(
+    "no pattern protects every cell: {cells} that must not be known follow from cells that stay published"
+)]
+pub(super) struct Unprotectable {
+    /// How many cells, and differences of cells, can be computed whatever is withheld.
+    pub(super) cells: usize,
 }
 
-impl Task<'_> {
-    /// Every sum that must not be computable: its cell, and the cell to take away from it.
-    fn targets(&self) -> impl Iterator<Item = (usize, Option<usize>)> + '_ {
-        let cells = (0..self.counts.len()).filter(|&c| self.primary[c]).map(|c| (c, None));
-        cells.chain(self.differences.iter().map(|&(above, below)| (above, Some(below))))
-    }
+/// How many exchanges of a cell for others are tried in all, and how often each cell is tried at least and at
+/// most.
+const EXCHANGES: usize = 60_000;
+const FEWEST_PASSES: usize = 2;
+const MOST_PASSES: usize = 20;
+/// In a small table the search begins anew this often at most, and how many secondary cells are sought in all.
+const MOST_BEGINNINGS: usize = 4;
+const CELLS_SOUGHT: usize = 2400;
+/// By how much an exchange may lose more, on average, when the search begins.
+const HEAT: f64 = 0.5;
+/// How many needless classes are published at once at a node of the spine.
+const AT_ONCE: usize = 2;
 
-    /// Whether any of them is zero on a kernel vector, and so can be computed.
-    fn is_exposed(&self, vector: &[u64]) -> bool {
-        self.targets().any(|target| change(vector, target) == 0)
-    }
+/// How long to look for a pattern that loses less. Each pattern is minimal: no cell of it can be published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effort {
+    /// The first pattern found: for a large table that somebody waits for.
+    Quick,
+    /// A local search over patterns.
+    Thorough,
 }
 
-/// By how much a kernel vector changes a sum.
-fn change(vector: &[u64], (cell, less): (usize, Option<usize>)) -> u64 {
-    less.map_or(vector[cell], |less| add(vector[cell], neg(vector[less])))
-}
-
-/// Chooses the cells to withhold: tells for each cell whether it is, absent ones with somebody in them
-/// included.
-pub(super) fn suppress(task: Task<'_>, rng: &mut impl Rng) -> Result<Vec<bool>, Unprotectable> {
+/// Chooses the cells to withhold: tells for each cell whether it is, absent ones that are not fixed included.
+pub(super) fn suppress(
+    task: Task<'_>,
+    effort: Effort,
+    rng: &mut impl Rng,
+) -> Result<Vec<bool>, Unprotectable> {
     let mut kernel = Kernel::new(task.lattice);
-    let hidden = |c: usize| task.primary[c] || task.absent[c] && task.counts[c] > 0;
-    let mut withheld: Vec<bool> = (0..task.counts.len()).map(hidden).collect();
-    repair(&mut kernel, task, &mut withheld, rng)?;
-    relax(&mut kernel, task, &mut withheld, rng);
-    Ok(withheld)
+    let mut primary = task.primary.to_vec();
+    loop {
+        let task = Task { primary: &primary, ..task };
+        let withheld = pattern(&mut kernel, task, effort, rng)?;
+        let closing = joint::closing(&mut kernel, task, &withheld, rng)?;
+        if closing.is_empty() {
+            return Ok(withheld);
+        }
+        for cell in closing {
+            primary[cell] = true;
+        }
+    }
 }
 
-/// Lays cycles until nothing that must not be computable can be computed: through each primary cell,
-/// and through the lower cell of each difference, leaving its upper cell as it is.
-fn repair(
+/// The pattern against who is alone in no more than one cell.
+fn pattern(
     kernel: &mut Kernel<'_>,
     task: Task<'_>,
-    withheld: &mut [bool],
+    effort: Effort,
     rng: &mut impl Rng,
-) -> Result<(), Unprotectable> {
-    let Task { lattice, counts, primary, .. } = task;
-    let vector = kernel.draw(withheld, rng);
-    let mut open: Vec<bool> = vector.iter().zip(primary).map(|(&v, &p)| p && v == 0).collect();
-    let mut order: Vec<(usize, Option<usize>)> =
-        (0..counts.len()).filter(|&c| open[c]).map(|c| (c, None)).collect();
-    order.shuffle(rng);
-    let mut rest: Vec<(usize, Option<usize>)> =
-        task.differences.iter().map(|&(above, below)| (below, Some(above))).collect();
-    rest.shuffle(rng);
-    order.extend(rest);
-    for (cell, fixed) in order {
-        // A cycle laid for another may have protected it.
-        let done = match fixed {
-            None => !open[cell],
-            Some(above) => change(&kernel.draw(withheld, rng), (above, Some(cell))) != 0,
-        };
-        if done {
-            continue;
+) -> Result<Vec<bool>, Unprotectable> {
+    let hidden: Vec<bool> = (0..task.counts.len()).map(|c| task.is_hidden(c)).collect();
+    let (mut best, mut least, mut left) = (None, f64::INFINITY, 1);
+    while left > 0 {
+        left -= 1;
+        let mut draft = drawn(kernel, task, hidden.clone(), rng);
+        if !repair(&mut draft, rng) {
+            draft = everything(kernel, task, rng)?;
         }
-        let ground = Ground { lattice, counts, withheld, exposed: &open };
-        let found = cheapest(&ground, cell, fixed, rng).ok_or(Unprotectable)?;
-        for cell in found.cells {
-            withheld[cell] = true;
-            open[cell] = false;
-            kernel.touch(cell);
+        relax(&mut draft, rng);
+        if effort == Effort::Quick {
+            return settle(kernel, task, draft.into_parts().0, rng);
+        }
+        if best.is_none() {
+            left = (CELLS_SOUGHT / (1 + secondary(&draft, rng).len())).clamp(1, MOST_BEGINNINGS) - 1;
+        }
+        let (withheld, loss) = improve(kernel, draft, rng);
+        if loss < least || best.is_none() {
+            (best, least) = (Some(withheld), loss);
         }
     }
-    // The cycles prove it already; a draw costs little and shuts the door on a mistake.
-    if task.is_exposed(&kernel.draw(withheld, rng)) { Err(Unprotectable) } else { Ok(()) }
+    settle(kernel, task, best.unwrap_or(hidden), rng)
 }
 
-/// Publishes again what is withheld without need.
-fn relax(kernel: &mut Kernel<'_>, task: Task<'_>, withheld: &mut [bool], rng: &mut impl Rng) {
-    let mut batch = usize::MAX;
-    loop {
-        let classes = needless(kernel, task, withheld, rng);
-        if classes.is_empty() {
-            return;
+/// A draft with two fresh vectors of the whole kernel.
+fn drawn<'a>(kernel: &mut Kernel<'_>, task: Task<'a>, withheld: Vec<bool>, rng: &mut impl Rng) -> Draft<'a> {
+    let changes = Changes::new(withheld.len());
+    redrawn(kernel, task, (withheld, changes), rng)
+}
+
+/// A draft with two fresh vectors of the whole kernel, and changes that lie in it.
+fn redrawn<'a>(
+    kernel: &mut Kernel<'_>,
+    task: Task<'a>,
+    (mut withheld, changes): (Vec<bool>, Changes),
+    rng: &mut impl Rng,
+) -> Draft<'a> {
+    let vectors = [kernel.draw(&withheld, rng), kernel.draw(&withheld, rng)];
+    for cell in 0..withheld.len() {
+        // What can be computed anyway is published.
+        withheld[cell] &= task.is_hidden(cell) || vectors.iter().any(|vector| vector[cell] != 0);
+    }
+    Draft::new(task, withheld, [&vectors[0], &vectors[1]], changes)
+}
+
+/// Lays cycles until nobody can compute what must not be computable. False if a leak is left that no cycle
+/// closes.
+fn repair(draft: &mut Draft<'_>, rng: &mut impl Rng) -> bool {
+    let mut leaks = draft.all_leaks();
+    leaks.shuffle(rng);
+    // Cells on the same cycle are proportional at first, which may be a leak to who is alone in one of them.
+    leaks.into_iter().all(|leak| close(draft, leak, rng)) && close_all(draft, &mut Vec::new(), rng)
+}
+
+/// Closes one leak, unless that has happened already.
+fn close(draft: &mut Draft<'_>, (target, from): (Target, Option<usize>), rng: &mut impl Rng) -> bool {
+    let sum = |v: usize| target.of(|c| draft.change(c)[v]);
+    let open = match from {
+        None => sum(0) == 0 && sum(1) == 0,
+        // Proportional still.
+        Some(cell) => mul(sum(0), draft.change(cell)[1]) == mul(sum(1), draft.change(cell)[0]),
+    };
+    if !open {
+        return true;
+    }
+    // A change of the lower cell that leaves the upper one as it is changes their difference.
+    let (cell, unchanged) = target.without.map_or((target.cell, from), |part| (part, Some(target.cell)));
+    let Some(cycle) = draft.cycle(cell, unchanged.as_slice(), f64::MAX, rng) else { return false };
+    draft.lay(cycle, rng);
+    true
+}
+
+/// The pattern that withholds whatever may be withheld: if that protects all, less of it will be found.
+fn everything<'a>(
+    kernel: &mut Kernel<'_>,
+    task: Task<'a>,
+    rng: &mut impl Rng,
+) -> Result<Draft<'a>, Unprotectable> {
+    let withheld: Vec<bool> = task.fixed.iter().map(|fixed| !fixed).collect();
+    let draft = drawn(kernel, task, withheld, rng);
+    protected(&draft)?;
+    Ok(draft)
+}
+
+/// Refuses a pattern under which anything leaks.
+fn protected(draft: &Draft<'_>) -> Result<(), Unprotectable> {
+    let mut exposed: Vec<Target> = draft.all_leaks().into_iter().map(|(target, _)| target).collect();
+    exposed.dedup();
+    if exposed.is_empty() { Ok(()) } else { Err(Unprotectable { cells: exposed.len() }) }
+}
+
+/// Publishes again what is withheld without need, as far as changes through it are found; the greatest loss
+/// first. Returns the cells that would have to be published but for who is alone in another one.
+fn relax(draft: &mut Draft<'_>, rng: &mut impl Rng) -> Vec<usize> {
+    let mut kept = Vec::new();
+    for cell in secondary(draft, rng) {
+        if is_needless(draft, cell)
+            && let Some(through) = draft.through(cell, rng)
+            && publish(draft, cell, &through).is_empty()
+        {
+            kept.push(cell);
         }
-        // One class is always safe. Several may each be needless but not together, so they are tried
-        // together and fewer at a time when that goes wrong.
-        loop {
-            batch = batch.clamp(1, classes.len());
-            let cells = || classes[..batch].iter().flatten().copied();
-            for cell in cells() {
-                withheld[cell] = false;
-                kernel.touch(cell);
+    }
+    draft.accept();
+    kept
+}
+
+/// Whether nothing that must not be known is proportional to a secondary cell.
+fn is_needless(draft: &Draft<'_>, cell: usize) -> bool {
+    draft.is_secondary(cell) && draft.needless(draft.class(cell))
+}
+
+/// The secondary cells, the greatest loss first.
+fn secondary(draft: &Draft<'_>, rng: &mut impl Rng) -> Vec<usize> {
+    let mut cells: Vec<usize> = (0..draft.withheld().len()).filter(|&c| draft.is_secondary(c)).collect();
+    cells.shuffle(rng);
+    cells.sort_by(|&a, &b| draft.task.loss(b).total_cmp(&draft.task.loss(a)));
+    cells
+}
+
+/// Publishes a cell, unless something leaks then. Returns the classes that this has changed.
+fn publish(draft: &mut Draft<'_>, cell: usize, through: &Change) -> Vec<u64> {
+    draft.take_touched();
+    let mark = draft.mark();
+    draft.publish(cell, through);
+    let touched = draft.take_touched();
+    if touched.iter().any(|&class| !draft.leaks(class).is_empty()) {
+        draft.back_to(&mark);
+        return Vec::new();
+    }
+    touched
+}
+
+/// Goes through the secondary cells again and again, publishes each in turn with all that is proportional to
+/// it, and protects anew what that exposes (simulated annealing: what loses more is kept now and then, ever less
+/// of it). Returns the best pattern seen, and its loss.
+fn improve(kernel: &mut Kernel<'_>, mut draft: Draft<'_>, rng: &mut impl Rng) -> (Vec<bool>, f64) {
+    let (mut best, mut least) = (draft.withheld().to_vec(), draft.loss());
+    let passes = (EXCHANGES / (1 + secondary(&draft, rng).len())).clamp(FEWEST_PASSES, MOST_PASSES);
+    for pass in 0..passes {
+        let heat = HEAT * (1.0 - (pass + 1) as f64 / passes as f64);
+        draft = redrawn(kernel, draft.task, draft.into_parts(), rng);
+        relax(&mut draft, rng);
+        let cells = secondary(&draft, rng);
+        if cells.is_empty() {
+            return (draft.withheld().to_vec(), draft.loss());
+        }
+        for cell in cells {
+            draft.accept();
+            let mark = draft.mark();
+            let allowed = mark.loss() - heat * uniform(rng).ln();
+            if draft.is_secondary(cell) && !(exchange(&mut draft, cell, rng) && draft.loss() <= allowed) {
+                draft.back_to(&mark);
             }
-            if batch == 1 || !task.is_exposed(&kernel.draw(withheld, rng)) {
-                batch *= 2;
+        }
+        if draft.loss() < least {
+            (best, least) = (draft.withheld().to_vec(), draft.loss());
+        }
+    }
+    (best, least)
+}
+
+/// A uniform random number above 0, up to 1.
+fn uniform(rng: &mut impl Rng) -> f64 {
+    ((rng.next_u64() >> 11) + 1) as f64 / (1u64 << 53) as f64
+}
+
+/// Does without a cell; false if that cannot be.
+fn exchange(draft: &mut Draft<'_>, cell: usize, rng: &mut impl Rng) -> bool {
+    let Some(through) = draft.through(cell, rng) else { return false };
+    draft.publish(cell, &through);
+    let mut changed = Vec::new();
+    draft.forbid(cell, true);
+    let closed = close_all(draft, &mut changed, rng);
+    draft.forbid(cell, false);
+    if !closed {
+        return false;
+    }
+    while let Some(class) = changed.pop() {
+        if draft.needless(class) {
+            let Some(cell) = draft.first_secondary(class) else { continue };
+            if let Some(through) = draft.through(cell, rng) {
+                changed.extend(publish(draft, cell, &through));
+            }
+        }
+    }
+    true
+}
+
+/// Closes the leaks among the classes touched since the last mark.
+fn close_all(draft: &mut Draft<'_>, changed: &mut Vec<u64>, rng: &mut impl Rng) -> bool {
+    loop {
+        let touched = draft.take_touched();
+        let mut leaks: Vec<_> = touched.iter().flat_map(|&class| draft.leaks(class)).collect();
+        changed.extend(touched);
+        if leaks.is_empty() {
+            return true;
+        }
+        leaks.shuffle(rng);
+        if !leaks.into_iter().all(|leak| close(draft, leak, rng)) {
+            return false;
+        }
+    }
+}
+
+/// Publishes what is withheld without need, by the whole kernel: what is left then is needed.
+///
+/// In each round a few needless classes are published at every node of the spine. One alone leaks nothing (but to
+/// who is alone in a cell); where several together do, some of those near the leak are withheld again.
+fn settle(
+    kernel: &mut Kernel<'_>,
+    task: Task<'_>,
+    mut withheld: Vec<bool>,
+    rng: &mut impl Rng,
+) -> Result<Vec<bool>, Unprotectable> {
+    let mut kept: Vec<bool> = vec![false; withheld.len()];
+    loop {
+        // The draft's space lies in the kernel, so this cannot fail; it shuts the door on a mistake.
+        let draft = drawn(kernel, task, withheld, rng);
+        protected(&draft)?;
+        let mut chosen = needless_classes(kernel, &draft, &kept, rng);
+        withheld = draft.withheld().to_vec();
+        let Some(first) = chosen.first().cloned() else { return Ok(withheld) };
+        loop {
+            let leaks = drawn(kernel, task, without(&withheld, &chosen), rng).all_leaks();
+            if leaks.is_empty() {
                 break;
             }
-            for cell in cells() {
-                withheld[cell] = true;
-                kernel.touch(cell);
+            if chosen.len() == 1 {
+                // On less of the kernel it leaks all the more: it stays needed.
+                for cell in chosen.drain(..).flatten() {
+                    kept[cell] = true;
+                }
+                break;
             }
-            batch /= 2;
+            thin(kernel, &mut chosen, &leaks, rng);
+            if chosen.is_empty() {
+                chosen.push(first.clone());
+            }
         }
+        withheld = without(&withheld, &chosen);
     }
 }
 
-/// The classes of withheld cells, proportional on the kernel, to which nothing that must not be computable
-/// is proportional; those whose
-/// publication gains most come first.
-fn needless(
-    kernel: &mut Kernel<'_>,
-    task: Task<'_>,
-    withheld: &[bool],
+/// Leaves out about half of the classes near a leak; of all classes, if none is near.
+fn thin(
+    kernel: &Kernel<'_>,
+    chosen: &mut Vec<Vec<usize>>,
+    leaks: &[(Target, Option<usize>)],
+    rng: &mut impl Rng,
+) {
+    let nodes: BTreeSet<usize> = leaks.iter().map(|(target, _)| kernel.node(target.cell)).collect();
+    let is_near = |cells: &Vec<usize>| cells.first().is_some_and(|&c| kernel.is_near(&nodes, kernel.node(c)));
+    let anywhere = !chosen.iter().any(is_near);
+    chosen.retain(|cells| !(anywhere || is_near(cells)) || rng.next_u64() & 1 == 0);
+}
+
+/// The pattern with the cells of these classes published.
+fn without(withheld: &[bool], classes: &[Vec<usize>]) -> Vec<bool> {
+    let mut less = withheld.to_vec();
+    for &cell in classes.iter().flatten() {
+        less[cell] = false;
+    }
+    less
+}
+
+/// For each node of the spine the secondary cells of the needless classes that lose most, a few at most.
+fn needless_classes(
+    kernel: &Kernel<'_>,
+    draft: &Draft<'_>,
+    kept: &[bool],
     rng: &mut impl Rng,
 ) -> Vec<Vec<usize>> {
-    let Task { counts, absent, .. } = task;
-    let (first, second) = (kernel.draw(withheld, rng), kernel.draw(withheld, rng));
-    // Zero on the kernel, a cell can be computed as it is: publishing it tells nothing.
-    let ratio = |target| {
-        let change = (change(&first, target), change(&second, target));
-        (change.0 != 0).then(|| mul(change.1, inv(change.0)))
-    };
-    let needed: HashSet<Option<u64>> = task.targets().map(ratio).collect();
-    let mut classes: HashMap<Option<u64>, Vec<usize>> = HashMap::new();
-    for cell in (0..counts.len()).filter(|&c| withheld[c]) {
-        classes.entry(ratio((cell, None))).or_default().push(cell);
-    }
-    let mut needless: Vec<(f64, Vec<usize>)> = classes
-        .into_iter()
-        .filter(|(ratio, _)| !needed.contains(ratio))
-        .map(|(_, cells)| cells)
-        .map(|cells| cells.into_iter().filter(|&c| !absent[c]).collect::<Vec<usize>>())
-        .filter(|cells| !cells.is_empty())
-        .map(|cells| (cells.iter().map(|&c| cycle::loss(counts[c])).sum(), cells))
-        .collect();
-    // The order of the map is random; the keyed order decides between equals.
-    needless.sort_by(|a, b| a.1.cmp(&b.1));
-    needless.shuffle(rng);
-    needless.sort_by(|a, b| b.0.total_cmp(&a.0));
-    needless.into_iter().map(|(_, cells)| cells).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::disclosure::attacker::computable;
-    use crate::disclosure::lattice::Tree;
-    use proptest::prelude::*;
-    use rand::SeedableRng;
-    use rand_chacha::ChaCha20Rng;
-
-    /// A tree: the total, groups below it, leaves below those; groups of one leaf included.
-    fn tree(groups: &[usize]) -> Tree {
-        let mut parents = vec![None];
-        for &leaves in groups {
-            parents.push(Some(0));
-            let group = parents.len() - 1;
-            parents.extend(std::iter::repeat_n(Some(group), leaves));
-        }
-        Tree::from_parents(parents)
-    }
-
-    fn flat(leaves: usize) -> Tree {
-        Tree::from_parents(std::iter::once(None).chain(std::iter::repeat_n(Some(0), leaves)).collect())
-    }
-
-    /// All margins of inner counts, computed cell by cell.
-    fn filled(lattice: &Lattice, inner: impl Fn(usize) -> u64) -> Vec<u64> {
-        let is_inner =
-            |c: usize| lattice.trees().iter().enumerate().all(|(d, t)| t.is_leaf(lattice.node(c, d)));
-        let covers = |above: usize, c: usize| {
-            lattice
-                .trees()
-                .iter()
-                .enumerate()
-                .all(|(d, t)| t.covers(lattice.node(above, d), lattice.node(c, d)))
-        };
-        let leaves: Vec<usize> = (0..lattice.cells()).filter(|&c| is_inner(c)).collect();
-        (0..lattice.cells())
-            .map(|a| leaves.iter().filter(|&&c| covers(a, c)).map(|&c| inner(c)).sum())
-            .collect()
-    }
-
-    fn small(counts: &[u64]) -> Vec<bool> {
-        counts.iter().map(|c| (1..5).contains(c)).collect()
-    }
-
-    fn run(lattice: &Lattice, counts: &[u64], rng: &mut ChaCha20Rng) -> Vec<bool> {
-        let absent = vec![false; counts.len()];
-        suppress(Task { lattice, counts, primary: &small(counts), absent: &absent, differences: &[] }, rng)
-            .unwrap()
-    }
-
-    /// No primary cell can be computed, and publishing any one secondary cell exposes a primary one.
-    fn check(lattice: &Lattice, counts: &[u64], withheld: &[bool]) {
-        let primary = small(counts);
-        let known = computable(lattice, withheld);
-        for cell in 0..counts.len() {
-            assert!(!(primary[cell] && known[cell]), "a small cell can be computed");
-            assert!(counts[cell] > 0 || !withheld[cell], "an empty cell is withheld");
-        }
-        for cell in (0..counts.len()).filter(|&c| withheld[c] && !primary[c]) {
-            let mut less = withheld.to_vec();
-            less[cell] = false;
-            let known = computable(lattice, &less);
-            assert!((0..counts.len()).any(|c| primary[c] && known[c]), "a cell is withheld without need");
+    let mut at_node: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    let mut classes = Vec::new();
+    for cell in secondary(draft, rng) {
+        if !kept[cell]
+            && is_needless(draft, cell)
+            && at_node.get(&kernel.node(cell)).is_none_or(|&n| n < AT_ONCE)
+            && seen.insert(draft.class(cell))
+        {
+            *at_node.entry(kernel.node(cell)).or_default() += 1;
+            classes.push(draft.secondary_of(draft.class(cell)));
         }
     }
-
-    fn counts_strategy() -> impl Strategy<Value = (Vec<usize>, usize, usize, Vec<u64>)> {
-        (prop::collection::vec(1usize..5, 1..4), 1usize..4, 1usize..4).prop_flat_map(|(groups, a, b)| {
-            let inner = groups.iter().sum::<usize>() * a * b;
-            let count = prop_oneof![2 => Just(0u64), 3 => 1u64..5, 5 => 5u64..60];
-            (Just(groups), Just(a), Just(b), prop::collection::vec(count, inner))
-        })
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
-        #[test]
-        fn the_attacker_learns_no_small_count_and_nothing_is_withheld_without_need(
-            (groups, a, b, values) in counts_strategy(), seed in any::<u64>(),
-        ) {
-            let lattice = Lattice::new(vec![flat(a), flat(b), tree(&groups)]);
-            let values = std::cell::RefCell::new(values.into_iter());
-            let inner: Vec<u64> = {
-                let leaf = |c: usize| lattice.trees().iter().enumerate().all(|(d, t)| t.is_leaf(lattice.node(c, d)));
-                (0..lattice.cells()).map(|c| if leaf(c) { values.borrow_mut().next().unwrap() } else { 0 }).collect()
-            };
-            let counts = filled(&lattice, |c| inner[c]);
-            prop_assert!(lattice.is_additive(&counts));
-            let mut rng = ChaCha20Rng::seed_from_u64(seed);
-            let withheld = run(&lattice, &counts, &mut rng);
-            check(&lattice, &counts, &withheld);
-            let mut again = ChaCha20Rng::seed_from_u64(seed);
-            prop_assert_eq!(&withheld, &run(&lattice, &counts, &mut again));
-        }
-    }
-
-    #[test]
-    fn the_attacker_does_compute_a_cell_whose_complement_is_published() {
-        let lattice = Lattice::new(vec![flat(3)]);
-        let known = computable(&lattice, &[false, true, false, false]);
-        assert!(known[1]);
-        let known = computable(&lattice, &[false, true, true, false]);
-        assert!(!known[1] && !known[2]);
-    }
-
-    #[test]
-    fn a_lone_small_cell_takes_the_smallest_partner_along() {
-        let lattice = Lattice::new(vec![flat(3)]);
-        let counts = [60, 2, 8, 50];
-        let mut rng = ChaCha20Rng::seed_from_u64(1);
-        let withheld = run(&lattice, &counts, &mut rng);
-        assert_eq!(withheld, [false, true, true, false]);
-    }
+    classes
 }

@@ -27,6 +27,9 @@ pub struct RunState {
 
 /// How long a watcher waits for a tick before it looks at the database anyway.
 const LOOK: Duration = Duration::from_secs(2);
+/// How many runs may read data at the same time, each with its linked rows in memory; others wait their
+/// turn before their intent is opened.
+pub const MOST_RUNS: usize = 4;
 /// The most time a run may take.
 const MOST_TIME: Duration = Duration::from_secs(3600);
 
@@ -35,6 +38,7 @@ impl Gateway {
     pub(super) fn start(self: &Arc<Self>, plan: QueryPlan, snapshot: Snapshot, run: RunId) {
         let gateway = Arc::clone(self);
         let task = async move {
+            let Ok(_slot) = gateway.slots.acquire().await else { return };
             match ended(MOST_TIME, gateway.run(plan, snapshot, &run)).await {
                 Ok(released) => {
                     tracing::info!(run = %logged(&run), digest = %logged(&released.digest()), "run released");

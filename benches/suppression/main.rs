@@ -1,0 +1,114 @@
+//! Cell suppression: what is withheld at which size and cost, and how far that is from the optimum.
+//!
+//! `cargo bench --bench suppression -- --file cells.csv --count freq --region kommune --parent fylke
+//! --sizes 5,10,20,357` protects the table of the first regions of the file, and prints a line a size: cells
+//! withheld, persons in them, seconds on one core, peak memory of the process so far. Zeros are published and
+//! at least five persons are in a published cell; a second line is also against persons who are alone in a
+//! cell and know it. Without `--file` it prints only how the patterns of small
+//! random tables compare with the best there are, found by search.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark stops at the first fault")]
+
+mod optimum;
+mod utility;
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::Parser;
+use kpr::disclosure::PatternKey;
+use kpr::disclosure::file::{Columns, FileTable, Hierarchy};
+use kpr::disclosure::primary::Rules;
+
+#[derive(Debug, Parser)]
+struct Args {
+    /// Inner cells as CSV
+    #[arg(long)]
+    file: Option<PathBuf>,
+    /// The column that counts
+    #[arg(long, default_value = "freq")]
+    count: String,
+    /// The column of regions
+    #[arg(long, default_value = "kommune")]
+    region: String,
+    /// The column of what lies right above them
+    #[arg(long, default_value = "fylke")]
+    parent: String,
+    /// How many regions; everything if left out
+    #[arg(long, value_delimiter = ',')]
+    sizes: Vec<usize>,
+    /// How many random tables of each shape are compared with the optimum
+    #[arg(long, default_value_t = 40)]
+    tables: u64,
+    /// What `cargo bench` adds
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() {
+    let args = Args::parse();
+    if let Some(file) = &args.file {
+        let sizes = if args.sizes.is_empty() { vec![usize::MAX] } else { args.sizes.clone() };
+        for size in sizes {
+            measure(file, size, &args);
+        }
+    }
+    if args.tables > 0 {
+        println!("{}", utility::study(args.tables));
+    }
+}
+
+/// Protects the table of the first regions, against outsiders and against those who are alone in a cell too.
+fn measure(file: &Path, size: usize, args: &Args) {
+    let cells = first_regions(file, size, &args.region);
+    let columns = Columns { count: args.count.clone(), ..Columns::default() };
+    let hierarchy = vec![(args.region.clone(), Hierarchy::Column(args.parent.clone()))];
+    let table = FileTable::read(cells.as_slice(), &columns, hierarchy).unwrap();
+    for singletons in [false, true] {
+        let rules = Rules { singletons, ..Rules::persons(5) };
+        protect(&table, &rules);
+    }
+}
+
+/// Protects a table and prints what it cost.
+fn protect(table: &FileTable, rules: &Rules) {
+    let primary = table.primary(rules).unwrap();
+    let start = Instant::now();
+    let withheld = table.suppress(rules, &[], &PatternKey::new([1; 32].into())).unwrap();
+    let seconds = start.elapsed().as_secs_f64();
+    let count = |cells: &[bool]| cells.iter().filter(|c| **c).count();
+    println!(
+        "{} cells, {}{} small: {} withheld, {} persons in them, {seconds:.1} s, {} MB",
+        table.cells(),
+        if rules.singletons { "also against who is alone in a cell, " } else { "" },
+        count(&primary),
+        count(&withheld),
+        table.mass(&withheld),
+        peak_memory() / 1024,
+    );
+}
+
+/// The lines of the file's first regions.
+fn first_regions(file: &Path, size: usize, region: &str) -> Vec<u8> {
+    let mut reader = csv::Reader::from_path(file).unwrap();
+    let header = reader.headers().unwrap().clone();
+    let column = header.iter().position(|name| name == region).unwrap();
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(&header).unwrap();
+    let mut regions = HashSet::new();
+    for record in reader.records().map(Result::unwrap) {
+        if regions.contains(&record[column]) || regions.len() < size {
+            regions.insert(record[column].to_owned());
+            writer.write_record(&record).unwrap();
+        }
+    }
+    writer.into_inner().unwrap()
+}
+
+/// The peak resident memory of this process in kB, as Linux tells it.
+fn peak_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0");
+    line.trim().trim_end_matches(" kB").trim().parse().unwrap_or(0)
+}

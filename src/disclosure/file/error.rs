@@ -1,0 +1,134 @@
+//! What can be wrong with the files of a steward. No text carries a value of a cell.
+
+/// Why a file is not protected.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The file is not readable CSV.
+    #[error("{0}: {1}")]
+    Csv(&'static str, csv::Error),
+    /// There is nothing in the file.
+    #[error("the file is empty: a header and a line for each inner cell are expected")]
+    NoHeader,
+    /// A column is not in the file.
+    #[error("there is no column {column}; the columns are {columns}")]
+    NoColumn {
+        /// The column asked for.
+        column: String,
+        /// Those there are.
+        columns: String,
+    },
+    /// A column stands twice in the header.
+    #[error("the column {0} stands twice in the header")]
+    ColumnTwice(String),
+    /// Nothing is left to divide the counts by.
+    #[error("there is no column beside the counts: a table needs at least one dimension")]
+    NoDimension,
+    /// There are no lines.
+    #[error("the file has no cells")]
+    Empty,
+    /// A code is empty.
+    #[error("line {line}: the column {column} is empty")]
+    NoCode {
+        /// The line.
+        line: u64,
+        /// The column.
+        column: String,
+    },
+    /// A count or sum is not a whole number from 0 to 2^53.
+    #[error(
+        "line {line}: {column} must be a whole number from 0 to 2^53, or . for an impossible combination"
+    )]
+    NotACount {
+        /// The line.
+        line: u64,
+        /// The column.
+        column: String,
+    },
+    /// The total is too great.
+    #[error("line {line}: the total so far is greater than 2^53")]
+    TooMany {
+        /// The line.
+        line: u64,
+    },
+    /// With contributors, a line is about one of them.
+    #[error("line {line}: with contributors, a line counts one of them: 0 or 1")]
+    NotOne {
+        /// The line.
+        line: u64,
+    },
+    /// A cell, or a contributor in a cell, stands twice.
+    #[error("line {line}: this cell stands in the file already{hint}")]
+    Twice {
+        /// The second line.
+        line: u64,
+        /// What may help.
+        hint: &'static str,
+    },
+    /// A margin is not the sum of its inner cells.
+    #[error(
+        "line {line}: this margin is not the sum of its cells; where one person can be in several cells, give a \
+         line a person and cell, and name the column with --contributors"
+    )]
+    NotAdditive {
+        /// The line.
+        line: u64,
+    },
+    /// With contributors, margins are worked out.
+    #[error("line {line}: with contributors, only inner cells are read, not margins")]
+    Margin {
+        /// The line.
+        line: u64,
+    },
+    /// A hierarchy is given for something that is not a dimension.
+    #[error("there is no dimension {0} for this hierarchy")]
+    NoHierarchyDimension(String),
+    /// A line of a hierarchy is not a child and its parent.
+    #[error("hierarchy of {dimension}, line {line}: a line is a child and its parent")]
+    NotAHierarchy {
+        /// The dimension.
+        dimension: String,
+        /// The line.
+        line: u64,
+    },
+    /// A child is not in the data.
+    #[error("hierarchy of {dimension}, line {line}: the child is neither a code of the data nor a parent")]
+    NoSuchChild {
+        /// The dimension.
+        dimension: String,
+        /// The line.
+        line: u64,
+    },
+    /// A hierarchy goes in a circle.
+    #[error("hierarchy of {0}: a code lies below itself")]
+    Circle(String),
+    /// There are more cells than can be protected at once.
+    #[error("the table has more than {0} cells with its margins; ask for fewer or coarser dimensions")]
+    TooLarge(usize),
+    /// A dominance rule is about contributors.
+    #[error("a rule for sums needs --sum and --contributors")]
+    NoContributors,
+    /// The earlier table does not have the columns of this one.
+    #[error("the earlier table must have the columns {0}")]
+    OtherColumns(String),
+    /// A line of the earlier table is not a cell of this one.
+    #[error("the earlier table, line {line}: this is not a cell of the table")]
+    NoSuchCell {
+        /// The line.
+        line: u64,
+    },
+    /// Data have changed since the earlier table.
+    #[error("the earlier table, line {line}: the cell was published with another value")]
+    Changed {
+        /// The line.
+        line: u64,
+    },
+    /// Nothing protects every cell.
+    #[error("{0} cells that must not be known follow from cells that stay published; no pattern hides them")]
+    Unprotectable(usize),
+    /// The output cannot be written.
+    #[error("the protected table cannot be written: {0}")]
+    Write(csv::Error),
+    /// The table has no canonical encoding.
+    #[error(transparent)]
+    Canonical(#[from] crate::domain::canonical::CanonicalError),
+}

@@ -1,0 +1,212 @@
+//! A table read from a file, and its protection by suppression.
+#![allow(clippy::indexing_slicing, reason = "cells are indices of the lattice")]
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::atoms::Atoms;
+use super::dimension::Dimension;
+use super::error::FileError;
+use super::read::Columns;
+use crate::disclosure::lattice::Lattice;
+use crate::disclosure::pattern::PatternKey;
+use crate::disclosure::primary::{Facts, Rules, Zeros};
+use crate::disclosure::suppress::{Effort, suppress};
+use crate::disclosure::task::{Task, alone};
+use crate::domain::canonical::{CanonicalError, Digest};
+
+/// What a contributor adds to a cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Contribution {
+    pub(super) by: usize,
+    pub(super) amount: u64,
+}
+
+/// A table read from a file: every cell of every margin.
+#[derive(Debug)]
+pub struct FileTable {
+    pub(super) dimensions: Vec<Dimension>,
+    pub(super) lattice: Lattice,
+    pub(super) persons: Vec<u64>,
+    /// What is published: the persons, or a sum.
+    pub(super) values: Vec<u64>,
+    pub(super) impossible: Vec<bool>,
+    is_sum: bool,
+    /// Who is in each cell that is not empty, if the file tells; each contributor once.
+    contributors: Option<HashMap<usize, Vec<Contribution>>>,
+}
+
+impl FileTable {
+    pub(super) fn new(
+        dimensions: Vec<Dimension>,
+        lattice: Lattice,
+        columns: &Columns,
+        mut persons: Vec<u64>,
+        sums: Vec<u64>,
+        mut impossible: Vec<bool>,
+        inner: HashMap<usize, Vec<Contribution>>,
+    ) -> Self {
+        for cell in 0..lattice.cells() {
+            impossible[cell] = lattice.inner_below(cell).into_iter().all(|c| impossible[c]);
+        }
+        let contributors = columns.contributors.is_some().then(|| gathered(&lattice, inner));
+        if let Some(contributors) = &contributors {
+            for (cell, persons) in persons.iter_mut().enumerate() {
+                *persons = contributors.get(&cell).map_or(0, |list| list.len() as u64);
+            }
+        }
+        let is_sum = columns.sum.is_some();
+        let values = if is_sum { sums } else { persons.clone() };
+        Self { dimensions, lattice, persons, values, impossible, is_sum, contributors }
+    }
+
+    /// How many cells there are, margins included.
+    #[must_use]
+    pub const fn cells(&self) -> usize {
+        self.lattice.cells()
+    }
+
+    /// How many persons are in these cells altogether.
+    #[must_use]
+    pub fn mass(&self, cells: &[bool]) -> u64 {
+        self.persons.iter().zip(cells).filter(|(_, chosen)| **chosen).map(|(persons, _)| persons).sum()
+    }
+
+    /// The inner cells that a cell is the sum of; the first cell is the total of all.
+    #[must_use]
+    pub fn inner_cells(&self, cell: usize) -> Vec<usize> {
+        self.lattice.inner_below(cell)
+    }
+
+    /// The cells that must not be known.
+    ///
+    /// # Errors
+    /// [`FileError::NoContributors`] if a rule for sums lacks what it is about.
+    pub fn primary(&self, rules: &Rules) -> Result<Vec<bool>, FileError> {
+        if !(rules.sums.is_empty() || self.is_sum && self.contributors.is_some()) {
+            return Err(FileError::NoContributors);
+        }
+        let is_sensitive = |cell: usize| {
+            let mut contributions: Vec<u64> = self.contributors_of(cell).iter().map(|c| c.amount).collect();
+            contributions.sort_unstable_by(|a, b| b.cmp(a));
+            let facts = Facts { persons: self.persons[cell], units: None, contributions: &contributions };
+            !self.impossible[cell] && rules.is_sensitive(facts)
+        };
+        let mut primary: Vec<bool> = (0..self.cells()).map(is_sensitive).collect();
+        if self.is_sum {
+            // A sum of zero over somebody tells every sum below it.
+            let inner: Vec<bool> = primary.clone();
+            for cell in (0..self.cells()).filter(|&c| self.persons[c] > 0 && self.values[c] == 0) {
+                primary[cell] |= self.lattice.inner_below(cell).into_iter().any(|c| inner[c]);
+            }
+        }
+        Ok(primary)
+    }
+
+    /// Chooses the cells to withhold, for each cell whether it is: those that must not be known, and those
+    /// without which these could be computed. `published` tells which cells were published earlier and stay
+    /// so.
+    ///
+    /// # Errors
+    /// [`FileError::Unprotectable`] if what stays published gives a cell away; [`FileError::NoContributors`].
+    pub fn suppress(
+        &self,
+        rules: &Rules,
+        published: &[bool],
+        key: &PatternKey,
+    ) -> Result<Vec<bool>, FileError> {
+        let primary = self.primary(rules)?;
+        let empty: Vec<bool> = (0..self.cells())
+            .map(|c| self.impossible[c] || self.persons[c] == 0 && rules.zeros == Zeros::Published)
+            .collect();
+        let fixed: Vec<bool> =
+            empty.iter().enumerate().map(|(c, empty)| *empty || published.get(c) == Some(&true)).collect();
+        let mut draws = key.draws(&self.digest()?);
+        let alone = if rules.singletons { self.alone(&empty) } else { vec![None; self.cells()] };
+        let task = Task {
+            lattice: &self.lattice,
+            counts: &self.persons,
+            primary: &primary,
+            absent: &vec![false; self.cells()],
+            fixed: &fixed,
+            differences: &[],
+            alone: &alone,
+        };
+        let withheld = if self.is_sum || self.lattice.is_additive(&self.persons) {
+            suppress(task, Effort::Thorough, &mut draws)
+        } else {
+            let atoms = Atoms::of(&self.lattice, self.memberships().values(), &empty);
+            suppress(atoms.task(&atoms.told(&task)), Effort::Thorough, &mut draws)
+        };
+        let mut withheld = withheld.map_err(|e| FileError::Unprotectable(e.cells))?;
+        withheld.truncate(self.cells());
+        Ok(withheld)
+    }
+
+    fn contributors_of(&self, cell: usize) -> &[Contribution] {
+        self.contributors.as_ref().and_then(|all| all.get(&cell)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The inner cells that each contributor is in.
+    fn memberships(&self) -> BTreeMap<usize, BTreeSet<usize>> {
+        let mut all: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+        for cell in self.lattice.inner() {
+            for contribution in self.contributors_of(cell) {
+                all.entry(contribution.by).or_default().insert(cell);
+            }
+        }
+        all
+    }
+
+    /// The contributor who is alone in each cell, as far as the contributor can tell: not in a sum of cells of
+    /// which another one, for all that is known, may hold somebody too.
+    fn alone(&self, known_empty: &[bool]) -> Vec<Option<u32>> {
+        let mut all = if self.contributors.is_some() {
+            let only = |cell: usize| match self.contributors_of(cell) {
+                [one] => u32::try_from(one.by).ok(),
+                _ => None,
+            };
+            (0..self.cells()).map(only).collect()
+        } else {
+            alone(&self.lattice, &self.persons)
+        };
+        for (cell, alone) in all.iter_mut().enumerate().filter(|(_, alone)| alone.is_some()) {
+            let unknown = |c: &usize| self.persons[*c] == 0 && !known_empty[*c];
+            if self.lattice.inner_below(cell).iter().any(unknown) {
+                *alone = None;
+            }
+        }
+        all
+    }
+
+    /// A digest of what the table counts and how it divides it.
+    fn digest(&self) -> Result<Digest, FileError> {
+        let divided: Vec<_> = self.dimensions.iter().map(|d| (&d.name, &d.codes)).collect();
+        let mut bytes =
+            serde_json::to_vec(&divided).map_err(|_| CanonicalError::NotEncodable("table shape"))?;
+        bytes.extend(self.values.iter().chain(&self.persons).flat_map(|count| count.to_be_bytes()));
+        Ok(Digest::of_bytes("kpr/cell-file/v1", &bytes))
+    }
+}
+
+/// The contributors of all cells from those of the inner cells, each once in a cell, in their order.
+fn gathered(
+    lattice: &Lattice,
+    inner: HashMap<usize, Vec<Contribution>>,
+) -> HashMap<usize, Vec<Contribution>> {
+    let mut all: HashMap<usize, Vec<Contribution>> = HashMap::new();
+    for (cell, list) in inner {
+        let above = lattice.trees().iter().enumerate().map(|(d, tree)| tree.above(lattice.node(cell, d)));
+        for cell in lattice.product(above) {
+            all.entry(cell).or_default().extend(&list);
+        }
+    }
+    for list in all.values_mut() {
+        list.sort_unstable_by_key(|c| c.by);
+        list.dedup_by(|next, kept| {
+            let same = next.by == kept.by;
+            kept.amount += if same { next.amount } else { 0 };
+            same
+        });
+    }
+    all
+}

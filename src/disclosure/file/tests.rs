@@ -1,0 +1,161 @@
+use super::*;
+use crate::disclosure::attacker::computable;
+use crate::disclosure::pattern::PatternKey;
+use crate::disclosure::primary::{Rules, Zeros};
+
+const CELLS: &str = "\
+place,sex,n
+a,m,2
+a,f,40
+b,m,30
+b,f,25
+c,m,9
+c,f,0
+";
+
+fn counted() -> Columns {
+    Columns { count: "n".to_owned(), ..Columns::default() }
+}
+
+fn with_contributors() -> Columns {
+    Columns { contributors: Some("id".to_owned()), ..counted() }
+}
+
+fn read(cells: &'static str, columns: &Columns) -> Result<FileTable, FileError> {
+    FileTable::read(cells.as_bytes(), columns, Vec::new())
+}
+
+fn key() -> PatternKey {
+    PatternKey::new([7; 32].into())
+}
+
+fn protected(table: &FileTable, rules: &Rules) -> (Vec<bool>, String) {
+    let withheld = table.suppress(rules, &[], &key()).unwrap();
+    let mut out = Vec::new();
+    table.write(&withheld, &mut out).unwrap();
+    (withheld, String::from_utf8(out).unwrap())
+}
+
+#[test]
+fn every_cell_of_every_margin_is_written_and_withheld_ones_have_a_colon() {
+    let table = read(CELLS, &counted()).unwrap();
+    let (withheld, out) = protected(&table, &Rules::persons(5));
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(lines[0], "place,sex,value,status");
+    assert_eq!(lines.len(), 1 + 4 * 3);
+    assert_eq!(lines[1], "Total,Total,106,");
+    assert!(lines.contains(&"a,m,,:") && lines.contains(&"c,f,0,"));
+    assert_eq!(lines.iter().filter(|l| l.ends_with(",:")).count(), withheld.iter().filter(|w| **w).count());
+    let known = computable(&table.lattice, &withheld, &[]);
+    let small = lines.iter().position(|l| *l == "a,m,,:").unwrap() - 1;
+    assert!(!known[small]);
+}
+
+#[test]
+fn protected_zeros_are_withheld_and_impossible_combinations_are_not() {
+    let rules = Rules { zeros: Zeros::Protected, ..Rules::persons(5) };
+    let (_, out) = protected(&read(CELLS, &counted()).unwrap(), &rules);
+    assert!(out.contains("c,f,,:\n"));
+    let cells = "place,sex,n\na,m,2\na,f,40\nb,m,30\nb,f,25\nc,m,9\nc,f,.\n";
+    let (_, out) = protected(&read(cells, &counted()).unwrap(), &rules);
+    assert!(out.contains("c,f,,.\n"));
+}
+
+#[test]
+fn a_column_can_be_the_hierarchy_of_another() {
+    let cells = "place,county,n\na,north,2\nb,north,30\nc,south,9\n";
+    let hierarchy = vec![("place".to_owned(), Hierarchy::Column("county".to_owned()))];
+    let table = FileTable::read(cells.as_bytes(), &counted(), hierarchy).unwrap();
+    let (_, out) = protected(&table, &Rules::persons(5));
+    assert!(out.starts_with("place,value,status\nTotal,41,\n"), "{out}");
+    assert!(out.contains("a,,:\n") && out.contains("b,,:\n") && out.contains("north,32,\n"), "{out}");
+}
+
+#[test]
+fn what_was_published_stays_published() {
+    let table = read(CELLS, &counted()).unwrap();
+    let (withheld, out) = protected(&table, &Rules::persons(5));
+    let published = table.published_in(out.as_bytes()).unwrap();
+    let stricter = Rules::persons(26);
+    match table.suppress(&stricter, &published, &key()) {
+        Ok(_) => panic!("a count of 25 was published and cannot be withheld now"),
+        Err(error) => assert!(matches!(error, FileError::Unprotectable(n) if n > 0)),
+    }
+    let again = table.suppress(&Rules::persons(5), &published, &key()).unwrap();
+    assert_eq!(again, withheld);
+    let changed = out.replace("Total,Total,106,", "Total,Total,107,");
+    assert!(matches!(table.published_in(changed.as_bytes()), Err(FileError::Changed { line: 2 })));
+    let other = "place,value,status\na,1,\n";
+    assert!(matches!(table.published_in(other.as_bytes()), Err(FileError::OtherColumns(_))));
+}
+
+#[test]
+fn a_dominated_sum_is_withheld_and_its_contributor_cannot_compute_another() {
+    let cells = "\
+id,place,n,cost
+h1,a,1,900
+h2,a,1,50
+h3,b,1,400
+h4,b,1,400
+h5,b,1,400
+h6,c,1,300
+h7,c,1,300
+h8,c,1,300
+";
+    let columns = Columns { sum: Some("cost".to_owned()), ..with_contributors() };
+    let table = read(cells, &columns).unwrap();
+    let rules = Rules { sums: vec!["1:85".parse().unwrap()], ..Rules::persons(2) };
+    let (withheld, out) = protected(&table, &rules);
+    assert!(out.contains("Total,3050,\n") && out.contains("a,,:\n"), "{out}");
+    assert_eq!(withheld.iter().filter(|w| **w).count(), 2);
+    assert!(matches!(read(CELLS, &counted()).unwrap().primary(&rules), Err(FileError::NoContributors)));
+}
+
+#[test]
+fn persons_in_several_cells_are_counted_once_and_cannot_be_worked_out() {
+    // Six persons in both services; one more in the second alone.
+    let mut cells = "id,service,n\n".to_owned();
+    for person in 0..6 {
+        cells += &format!("p{person},home,1\np{person},alarm,1\n");
+    }
+    for person in 6..16 {
+        cells += &format!("p{person},home,1\n");
+    }
+    cells += "p20,alarm,1\nq1,day,1\nq2,day,1\n";
+    let table = FileTable::read(cells.as_bytes(), &with_contributors(), Vec::new()).unwrap();
+    assert_eq!(table.persons[0], 19);
+    let (_, out) = protected(&table, &Rules::persons(5));
+    assert!(out.contains("day,,:\n"), "{out}");
+}
+
+#[test]
+fn faults_are_named() {
+    let is = |cells: &'static str, columns: &Columns, fault: &str| {
+        let error = read(cells, columns).unwrap_err().to_string();
+        assert!(error.contains(fault), "{error}");
+    };
+    let other = Columns { count: "m".to_owned(), ..counted() };
+    is(CELLS, &other, "no column m; the columns are place, sex, n");
+    is("", &counted(), "the file is empty");
+    is("place,n\n", &counted(), "no cells");
+    is("n\n3\n", &counted(), "at least one dimension");
+    is("place,place,n\na,a,3\n", &counted(), "stands twice in the header");
+    is("place,n\na,-3\n", &counted(), "line 2: n must be a whole number");
+    is("place,n\na,3.5\n", &counted(), "line 2: n must be a whole number");
+    is("place,n\n,3\n", &counted(), "line 2: the column place is empty");
+    is("place,n\na,3\na,4\n", &counted(), "line 3: this cell stands in the file already; several lines");
+    is("place,n\na,3\nb,4\nTotal,8\n", &counted(), "line 4: this margin is not the sum");
+    is("id,place,n\nx,a,2\n", &with_contributors(), "line 2: with contributors, a line counts one");
+    is(
+        "id,place,n\nx,a,1\nx,a,1\n",
+        &with_contributors(),
+        "line 3: this cell stands in the file already for",
+    );
+    assert!(read("place,n\na,3\nb,4\nTotal,7\n", &counted()).is_ok());
+    let hierarchy = |name: &str, text: &'static str| {
+        let lines = Hierarchy::Lines(Box::new(text.as_bytes()));
+        FileTable::read(CELLS.as_bytes(), &counted(), vec![(name.to_owned(), lines)]).unwrap_err().to_string()
+    };
+    assert!(hierarchy("region", "a,x\n").contains("no dimension region"));
+    assert!(hierarchy("place", "z,x\n").contains("line 1: the child is neither"));
+}

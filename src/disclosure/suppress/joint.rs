@@ -1,0 +1,62 @@
+//! Contributors who are alone in several cells, and know all of them: what they could compute by all together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rand::Rng;
+
+use super::{Unprotectable, drawn};
+use crate::disclosure::kernel::Kernel;
+use crate::disclosure::subspace::Span;
+use crate::disclosure::task::{Target, Task};
+
+/// The cells of cycles that keep every contributor from computing a cell that holds others: as long as these
+/// cells are withheld, nobody does. None if nobody does already.
+///
+/// A contributor computes a target exactly if it is a combination of the own cells on the kernel; over random
+/// kernel vectors, one more than there are own cells, this is seen with the chance of error of one draw.
+pub(super) fn closing(
+    kernel: &mut Kernel<'_>,
+    task: Task<'_>,
+    withheld: &[bool],
+    rng: &mut impl Rng,
+) -> Result<BTreeSet<usize>, Unprotectable> {
+    let mut own: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    for target in task.targets().filter(|target| target.without.is_none()) {
+        if let Some(contributor) = task.alone.get(target.cell).copied().flatten() {
+            own.entry(contributor).or_default().push(target.cell);
+        }
+    }
+    own.retain(|_, cells| cells.len() > 1);
+    let most = own.values().map(Vec::len).max().unwrap_or(0);
+    let mut closing = BTreeSet::new();
+    if most == 0 {
+        return Ok(closing);
+    }
+    let vectors: Vec<Vec<u64>> = (0..=most).map(|_| kernel.draw(withheld, rng)).collect();
+    let on_kernel = |target: Target| -> Vec<u64> {
+        vectors.iter().map(|vector| target.of(|c| vector.get(c).copied().unwrap_or(0))).collect()
+    };
+    let targets: Vec<(Target, Vec<u64>)> = task.targets().map(|target| (target, on_kernel(target))).collect();
+    let mut draft = drawn(kernel, task, withheld.to_vec(), rng);
+    for (contributor, cells) in own {
+        let mut known = Span::default();
+        for &cell in &cells {
+            known.insert(on_kernel(Target { cell, without: None }));
+        }
+        if known.dimension() < 2 {
+            // One cell in all: the pattern sees to it.
+            continue;
+        }
+        for (target, values) in &targets {
+            let others = target.without.is_none() && task.alone.get(target.cell) != Some(&Some(contributor));
+            let mut rest = values.clone();
+            known.reduce(&mut rest);
+            if !others || rest.iter().any(|&x| x != 0) {
+                continue;
+            }
+            let cycle = draft.cycle(target.cell, &cells, f64::MAX, rng).ok_or(Unprotectable { cells: 1 })?;
+            closing.extend(cycle.into_iter().map(|(cell, _)| cell));
+        }
+    }
+    Ok(closing)
+}
