@@ -31,7 +31,7 @@ pub struct Rules {
 }
 
 /// What is known of one cell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Facts<'a> {
     /// How many persons are in it.
     pub persons: u64,

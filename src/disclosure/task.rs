@@ -5,7 +5,7 @@ use super::field::{add, neg};
 use super::lattice::Lattice;
 
 /// A table to protect. Every slice has an entry for each cell of the lattice.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) struct Task<'a> {
     pub(super) lattice: &'a Lattice,
     /// The persons in each cell: withholding a cell loses the more the more they are.

@@ -12,9 +12,6 @@ pub(super) struct Tree {
     below: Vec<Vec<usize>>,
     /// For each node the nodes whose leaves include all of its own, ascending; itself included.
     above: Vec<Vec<usize>>,
-    /// The same as bits: for each node a row of words, one bit a node above.
-    covering: Vec<u64>,
-    words: usize,
 }
 
 impl Tree {
@@ -61,17 +58,10 @@ impl Tree {
             below[node].iter().all(|leaf| below[above].binary_search(leaf).is_ok())
         };
         // Whatever includes a node contains its first leaf.
-        let above: Vec<Vec<usize>> = (0..nodes)
+        let above = (0..nodes)
             .map(|node| containing[below[node][0]].iter().copied().filter(|&a| includes(a, node)).collect())
             .collect();
-        let words = nodes.div_ceil(64);
-        let mut covering = vec![0; nodes * words];
-        for (node, above) in above.iter().enumerate() {
-            for &a in above {
-                covering[node * words + a / 64] |= 1 << (a % 64);
-            }
-        }
-        Self { children, below, above, covering, words }
+        Self { children, below, above }
     }
 
     /// How many nodes it has.
@@ -101,7 +91,7 @@ impl Tree {
 
     /// Whether the leaves of `above` include all of `node`'s.
     pub(super) fn covers(&self, above: usize, node: usize) -> bool {
-        self.covering[node * self.words + above / 64] >> (above % 64) & 1 == 1
+        self.above[node].binary_search(&above).is_ok()
     }
 }
 
