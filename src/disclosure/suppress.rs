@@ -46,13 +46,15 @@ const MOST_BEGINNINGS: usize = 4;
 const CELLS_SOUGHT: usize = 2400;
 /// By how much an exchange may lose more, on average, when the search begins.
 const HEAT: f64 = 0.5;
+/// How many cells are gone through, in tables begun anew, where no search follows.
+const QUICK_CELLS: usize = 40_000;
 /// How many needless classes are published at once at a node of the spine.
 const AT_ONCE: usize = 2;
 
 /// How long to look for a pattern that loses less. Each pattern is minimal: no cell of it can be published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effort {
-    /// The first pattern found: for a large table that somebody waits for.
+    /// The best of the first patterns found, of a large table the first: somebody waits for it.
     Quick,
     /// A local search over patterns.
     Thorough,
@@ -95,13 +97,20 @@ fn pattern(
             draft = everything(kernel, task, rng)?;
         }
         relax(&mut draft, rng);
-        if effort == Effort::Quick {
-            return settle(kernel, task, draft.into_parts().0, rng);
-        }
         if best.is_none() {
-            left = (CELLS_SOUGHT / (1 + secondary(&draft, rng).len())).clamp(1, MOST_BEGINNINGS) - 1;
+            let beginnings = match effort {
+                Effort::Quick => QUICK_CELLS / task.counts.len(),
+                Effort::Thorough => CELLS_SOUGHT / (1 + secondary(&draft, rng).len()),
+            };
+            left = beginnings.clamp(1, MOST_BEGINNINGS) - 1;
         }
-        let (withheld, loss) = improve(kernel, draft, rng);
+        let (withheld, loss) = match effort {
+            Effort::Quick => {
+                let loss = draft.loss();
+                (draft.into_parts().0, loss)
+            }
+            Effort::Thorough => improve(kernel, draft, rng),
+        };
         if loss < least || best.is_none() {
             (best, least) = (Some(withheld), loss);
         }
