@@ -48,6 +48,7 @@ const CELLS_SOUGHT: usize = 2400;
 const HEAT: f64 = 0.5;
 /// How many cells are gone through, in tables begun anew, where no search follows.
 const QUICK_CELLS: usize = 40_000;
+const MOST_QUICK: usize = 20;
 /// How many needless classes are published at once at a node of the spine.
 const AT_ONCE: usize = 2;
 
@@ -99,10 +100,12 @@ fn pattern(
         relax(&mut draft, rng);
         if best.is_none() {
             let beginnings = match effort {
-                Effort::Quick => QUICK_CELLS / task.counts.len(),
-                Effort::Thorough => CELLS_SOUGHT / (1 + secondary(&draft, rng).len()),
+                Effort::Quick => (QUICK_CELLS / task.counts.len()).clamp(1, MOST_QUICK),
+                Effort::Thorough => {
+                    (CELLS_SOUGHT / (1 + secondary(&draft, rng).len())).clamp(1, MOST_BEGINNINGS)
+                }
             };
-            left = beginnings.clamp(1, MOST_BEGINNINGS) - 1;
+            left = beginnings - 1;
         }
         let (withheld, loss) = match effort {
             Effort::Quick => {
