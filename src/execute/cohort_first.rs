@@ -1,23 +1,55 @@
-//! The order in which the Parquet reader evaluates conditions.
+//! How the Parquet reader comes to the rows of the cohort.
 
 use std::sync::Arc;
 
+use arrow::buffer::BooleanBuffer;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::datasource::physical_plan::{FileScanConfigBuilder, FileSource, ParquetSource};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
+use datafusion::datasource::physical_plan::parquet::metadata::CachedParquetMetaData;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, FileSource, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result;
+use datafusion::execution::cache::cache_manager::FileMetadataCache;
+use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr, conjunction, split_conjunction};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 
-use super::expressions::IN_COHORT;
+use super::cohort_pages;
+use super::expressions::InCohort;
 
 /// Lets the reader ask for the cohort before anything else. It evaluates conditions one after the other,
 /// each on the rows the last one left, and the logical optimizer, which takes every function for costly,
-/// would have it decode all other columns of all persons first.
+/// would have it decode all other columns of all persons first. Pages that hold nobody of the cohort are
+/// not read at all ([`super::cohort_pages`]).
 #[derive(Debug)]
-pub(super) struct CohortFirst;
+pub(super) struct CohortFirst {
+    /// What is known of the files, page index included.
+    files: Arc<FileMetadataCache>,
+}
+
+impl CohortFirst {
+    /// With what the engine knows of its files.
+    pub(super) fn new(files: Arc<FileMetadataCache>) -> Self {
+        Self { files }
+    }
+
+    /// The file, with the rows of it that have to be looked at.
+    fn narrowed(&self, file: &PartitionedFile, person: &str, members: &BooleanBuffer) -> PartitionedFile {
+        let known = self.files.get(&file.object_meta.location);
+        let known = known.filter(|known| known.is_valid_for(&file.object_meta));
+        let metadata = known.as_ref().and_then(|k| k.file_metadata.as_any().downcast_ref());
+        let selection = metadata.and_then(|m: &CachedParquetMetaData| {
+            cohort_pages::selection(m.parquet_metadata(), person, members)
+        });
+        match selection {
+            Some(selection) => file.clone().with_extension(ParquetRowSelection::new(selection)),
+            None => file.clone(),
+        }
+    }
+}
 
 impl PhysicalOptimizerRule for CohortFirst {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
@@ -32,9 +64,17 @@ impl PhysicalOptimizerRule for CohortFirst {
             let mut parts: Vec<Arc<dyn PhysicalExpr>> =
                 split_conjunction(&predicate).into_iter().map(Arc::clone).collect();
             // The sort is stable: the others keep their order.
-            parts.sort_by_key(|part| !is_in_cohort(part));
+            parts.sort_by_key(|part| in_cohort(part).is_none());
+            let scanned = &config.file_groups;
+            let mut config = FileScanConfigBuilder::from(config.clone());
+            if let Some((person, members)) = parts.first().and_then(in_cohort) {
+                let narrow = |group: &FileGroup| {
+                    group.iter().map(|file| self.narrowed(file, person.name(), members)).collect()
+                };
+                config = config.with_file_groups(scanned.iter().map(narrow).collect());
+            }
             let source = source.with_predicate(conjunction(parts));
-            let config = FileScanConfigBuilder::from(config.clone()).with_source(Arc::new(source)).build();
+            let config = config.with_source(Arc::new(source)).build();
             Ok(Transformed::yes(DataSourceExec::from_data_source(config)))
         })
         .map(|changed| changed.data)
@@ -49,6 +89,9 @@ impl PhysicalOptimizerRule for CohortFirst {
     }
 }
 
-fn is_in_cohort(part: &Arc<dyn PhysicalExpr>) -> bool {
-    part.downcast_ref::<ScalarFunctionExpr>().is_some_and(|call| call.name() == IN_COHORT)
+/// The column asked about and the members, if a condition asks who is in the cohort.
+fn in_cohort(part: &Arc<dyn PhysicalExpr>) -> Option<(&Column, &BooleanBuffer)> {
+    let call = part.downcast_ref::<ScalarFunctionExpr>()?;
+    let members = call.fun().inner().downcast_ref::<InCohort>()?.members();
+    Some((call.args().first()?.downcast_ref::<Column>()?, members))
 }

@@ -26,6 +26,9 @@ use crate::registers::Snapshot;
 /// else.
 const SPILL: &str = "engine";
 
+/// The memory for what is known of files, page indexes included: a year of contacts takes 20 MiB.
+const FILE_INDEX_BYTES: usize = 256 * 1024 * 1024;
+
 /// The stack of a worker. Planning recurses over the plan, and a build that is not optimised has large
 /// frames.
 const STACK_BYTES: usize = 16 * 1024 * 1024;
@@ -63,6 +66,7 @@ impl Engine {
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(FairSpillPool::new(bytes)))
             .with_disk_manager_builder(disk)
+            .with_metadata_cache_limit(FILE_INDEX_BYTES)
             .build_arc()?;
         let workers = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads.get())
@@ -76,11 +80,12 @@ impl Engine {
 
     /// A session of its own for each run; memory, scratch space and limits are shared.
     pub(super) fn context(&self) -> SessionContext {
+        let files = self.runtime.cache_manager.get_file_metadata_cache();
         let state = SessionStateBuilder::new()
             .with_config(self.config.clone())
             .with_runtime_env(Arc::clone(&self.runtime))
             .with_default_features()
-            .with_physical_optimizer_rule(Arc::new(CohortFirst))
+            .with_physical_optimizer_rule(Arc::new(CohortFirst::new(files)))
             .build();
         SessionContext::new_with_state(state)
     }

@@ -10,6 +10,7 @@
 
 mod cells;
 mod cohort_first;
+mod cohort_pages;
 mod engine;
 mod error;
 mod expressions;

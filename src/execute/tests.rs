@@ -5,6 +5,10 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use chrono::{Datelike, Days, NaiveDate, TimeDelta};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::datasource::physical_plan::ParquetSource;
+use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
+use datafusion::datasource::source::DataSourceExec;
 use proptest::prelude::*;
 
 use super::testing::{Home, World};
@@ -247,7 +251,10 @@ fn the_reader_drops_other_persons_first_and_reads_no_other_column() {
         let world = World {
             population: vec![(1, 1, day("1980-03-01"))],
             homes: vec![(1, "0301", day("1990-01-01"), None)],
-            contacts: vec![(Some(1), day("2024-01-31"), 1, 3), (Some(1), day("2025-01-31"), 1, 3)],
+            // Of 41 persons, three contacts a page.
+            contacts: (1..=41)
+                .flat_map(|p| ["2024-01-31", "2025-01-31"].map(|d| (Some(p), day(d), 1, 3)))
+                .collect(),
         };
         let (folder, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let snapshot = world.snapshot(folder.path(), 2024..=2025);
@@ -271,6 +278,24 @@ fn the_reader_drops_other_persons_first_and_reads_no_other_column() {
         assert!(contacts.contains("tjenestetype@3 = 1"), "the code has the column's type: {text}");
         assert!(!text.contains("FilterExec"), "{text}");
         assert!(!text.contains("mode=Partitioned"), "{text}");
+
+        let mut read = Vec::new();
+        physical
+            .apply(|node| {
+                if let Some((scan, _)) = node
+                    .downcast_ref::<DataSourceExec>()
+                    .and_then(DataSourceExec::downcast_to_file_source::<ParquetSource>)
+                {
+                    let files = scan.file_groups.iter().flat_map(|group| group.iter());
+                    read.extend(
+                        files.map(|f| f.extension::<ParquetRowSelection>().unwrap().selection().row_count()),
+                    );
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+            .unwrap();
+        read.sort_unstable();
+        assert_eq!(read, [1, 1, 3, 3], "pages of others are not read");
     });
 }
 

@@ -23,6 +23,8 @@ use crate::domain::canonical::Digest;
 
 /// Rows of a row group: small enough to prune by person, large enough to scan well.
 const ROW_GROUP: usize = 1 << 20;
+/// Rows of a page: so few persons that a small cohort has members in few pages, and the others are not read.
+const PAGE: usize = 1 << 10;
 /// Rows turned into Arrow arrays at a time.
 const BATCH: usize = 1 << 15;
 /// The label under which the digest of a part is made.
@@ -185,6 +187,8 @@ fn properties(schema: &SchemaRef, date: &str) -> WriterProperties {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
         .set_max_row_group_row_count(Some(ROW_GROUP))
+        .set_write_batch_size(PAGE)
+        .set_data_page_row_count_limit(PAGE)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_sorting_columns(Some(order));
     for field in schema.fields() {
