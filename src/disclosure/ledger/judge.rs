@@ -1,0 +1,225 @@
+//! The judgement of a release together with what its recipients know already.
+#![allow(clippy::indexing_slicing, reason = "cells are indices of the proposal")]
+
+use rand::Rng;
+use rand::seq::SliceRandom;
+
+use super::echelon::{Echelon, Row, Scratch};
+use super::family::Family;
+use super::membership::Membership;
+use super::peel::peel;
+use super::refine::{Refined, refine};
+use super::release::{Release, WrongPattern};
+use super::words::{GivenUp, Word, light_words};
+use crate::domain::refusal::{Refusal, RefusalKind};
+
+/// What is judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Proposal<'a> {
+    /// Who is in its cells.
+    pub membership: &'a Membership,
+    /// For each cell whether it is to be withheld.
+    pub withheld: &'a [bool],
+    /// The least number of persons k of the rule.
+    pub least: u32,
+}
+
+/// What a recipient knows: what is public, and what was released to any project of its organisation.
+#[derive(Debug, Clone, Default)]
+pub struct KnowledgeSet<'a> {
+    releases: Vec<&'a Release>,
+    cells: usize,
+}
+
+impl<'a> FromIterator<&'a Release> for KnowledgeSet<'a> {
+    fn from_iter<I: IntoIterator<Item = &'a Release>>(releases: I) -> Self {
+        let releases: Vec<&Release> = releases.into_iter().collect();
+        let cells = releases.iter().map(|release| release.membership().cells()).sum();
+        Self { releases, cells }
+    }
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Judgement {
+    /// It may be released as proposed.
+    Release,
+    /// It may be released if these further cells are withheld too.
+    WithholdMore(Vec<usize>),
+    /// It may not be released.
+    Refuse(Refused),
+}
+
+/// Why a release is refused. The texts name what would be accepted and depend on no count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// By definition: more releases or cells than are judged together.
+    #[error("the recipient has received more than is judged together; ask under an earlier table's definition")]
+    TooMuchKnown,
+    /// Nothing would be left of it, or no pattern is found.
+    #[error(
+        "the table cannot be released beside what the recipient has received; ask for coarser dimensions, or \
+         for groups that differ less finely from those of earlier tables"
+    )]
+    NotBesideEarlier,
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        let code = match refused {
+            Refused::TooMuchKnown => "disclosure.ledger_limit",
+            Refused::NotBesideEarlier => "disclosure.not_beside_earlier",
+        };
+        Self::new(RefusalKind::Precondition, code, refused.to_string())
+    }
+}
+
+/// The most releases that are judged together.
+pub const MOST_RELEASES: usize = 10_000;
+/// The most cells that are judged together.
+pub const MOST_CELLS: usize = 2_000_000;
+
+/// Judges a proposal against each knowledge set that it would become part of: its recipient's, or every
+/// one if it is to be published. The draws break ties; they belong to the table (`PatternKey`), so that
+/// the same table is answered the same way.
+///
+/// # Errors
+/// [`WrongPattern`].
+pub fn judge(
+    proposal: Proposal<'_>,
+    knowledge: &[KnowledgeSet<'_>],
+    rng: &mut impl Rng,
+) -> Result<Judgement, WrongPattern> {
+    let Proposal { membership, withheld: proposed, least } = proposal;
+    if proposed.len() != membership.cells() {
+        return Err(WrongPattern);
+    }
+    let too_much = |set: &KnowledgeSet<'_>| {
+        set.releases.len() >= MOST_RELEASES || set.cells + membership.cells() > MOST_CELLS
+    };
+    if knowledge.iter().any(too_much) {
+        return Ok(Judgement::Refuse(Refused::TooMuchKnown));
+    }
+    let counts = membership.counts();
+    let mut withheld = proposed.to_vec();
+    for set in knowledge {
+        // Withholding more never tells more, so what one set needs does not undo what another needed.
+        let mut families = Family::all(&set.releases);
+        peel(&mut families, &membership.population.persons, least);
+        let refined = refine(&families, membership, least, rng);
+        drop(families);
+        let mut ground = Ground::new(&refined, &counts, least);
+        if ground.protect(&mut withheld, rng).is_err() {
+            return Ok(Judgement::Refuse(Refused::NotBesideEarlier));
+        }
+    }
+    let more: Vec<usize> = (0..withheld.len()).filter(|&c| withheld[c] && !proposed[c]).collect();
+    let nothing_left = (0..withheld.len()).all(|c| withheld[c] || counts[c] == 0);
+    Ok(match more.is_empty() {
+        true => Judgement::Release,
+        false if nothing_left => Judgement::Refuse(Refused::NotBesideEarlier),
+        false => Judgement::WithholdMore(more),
+    })
+}
+
+/// One knowledge set, ready for any pattern of the proposal.
+struct Ground<'a> {
+    refined: &'a Refined,
+    counts: &'a [u64],
+    least: u32,
+    earlier: Echelon<'a>,
+    /// The proposal's cells, small ones first.
+    order: Vec<usize>,
+    scratch: Scratch,
+}
+
+impl<'a> Ground<'a> {
+    fn new(refined: &'a Refined, counts: &'a [u64], least: u32) -> Self {
+        let mut scratch = Scratch::default();
+        let mut earlier = Echelon::new(u32::try_from(refined.weights.len()).unwrap_or(u32::MAX));
+        let mut rows: Vec<&Row> = refined.earlier.iter().collect();
+        rows.sort_by_key(|row| row.len());
+        for row in rows {
+            earlier.insert(row, &mut scratch);
+        }
+        let mut order: Vec<usize> = (0..counts.len()).collect();
+        order.sort_by_key(|&cell| refined.cells[cell].len());
+        Self { refined, counts, least, earlier, order, scratch }
+    }
+
+    /// Withholds more until no small group can be counted anew, and then no more than is needed.
+    fn protect(&mut self, withheld: &mut [bool], rng: &mut impl Rng) -> Result<(), GivenUp> {
+        let mut added = Vec::new();
+        loop {
+            let mut words = self.exposed(withheld)?;
+            if words.is_empty() {
+                break;
+            }
+            while let Some(cell) = self.best(&words, rng) {
+                withheld[cell] = true;
+                added.push(cell);
+                words.retain(|word| !self.made_of(word).any(|c| c == cell));
+            }
+        }
+        added.shuffle(rng);
+        added.sort_by_key(|&cell| std::cmp::Reverse(self.counts[cell]));
+        self.publish_again(&added, withheld)
+    }
+
+    /// Publishes again those of the cells that need not be withheld, in halves.
+    fn publish_again(&mut self, cells: &[usize], withheld: &mut [bool]) -> Result<(), GivenUp> {
+        for &cell in cells {
+            withheld[cell] = false;
+        }
+        if cells.is_empty() || self.exposed(withheld)?.is_empty() {
+            return Ok(());
+        }
+        for &cell in cells {
+            withheld[cell] = true;
+        }
+        if cells.len() > 1 {
+            let (first, second) = cells.split_at(cells.len() / 2);
+            self.publish_again(first, withheld)?;
+            self.publish_again(second, withheld)?;
+        }
+        Ok(())
+    }
+
+    /// The small groups whose counts become computable with this pattern and were not before.
+    fn exposed(&mut self, withheld: &[bool]) -> Result<Vec<Word>, GivenUp> {
+        let width = u32::try_from(self.refined.weights.len()).unwrap_or(u32::MAX);
+        let mut all = Echelon::over(&self.earlier);
+        for &cell in self.order.iter().filter(|&&cell| !withheld[cell]) {
+            let mut row = self.refined.cells[cell].clone();
+            row.push((width.saturating_add(u32::try_from(cell).unwrap_or(u32::MAX)), 1));
+            all.insert(&row, &mut self.scratch);
+        }
+        let rows: Vec<Row> = all.reduced_from(self.refined.light_from, &mut self.scratch);
+        let (earlier, scratch) = (&self.earlier, &mut self.scratch);
+        let mut is_new = |word: &Word| {
+            let row = word.atoms.iter().map(|&atom| (atom, 1)).collect();
+            !earlier.spans(&row, scratch)
+        };
+        light_words(&rows, width, &self.refined.weights, self.least, &mut is_new)
+    }
+
+    /// The cells of the proposal that a word is made of.
+    fn made_of<'w>(&self, word: &'w Word) -> impl Iterator<Item = usize> + 'w {
+        let width = self.refined.weights.len();
+        word.made_of.iter().map(move |&column| column as usize - width)
+    }
+
+    /// The cell that takes part in most words for what is lost by withholding it.
+    fn best(&self, words: &[Word], rng: &mut impl Rng) -> Option<usize> {
+        let mut cells: Vec<usize> = words.iter().flat_map(|word| self.made_of(word)).collect();
+        cells.sort_unstable();
+        let mut uses: Vec<(usize, f64)> = Vec::new();
+        for of in cells.chunk_by(|a, b| a == b) {
+            #[allow(clippy::cast_precision_loss, reason = "an order of magnitude is enough")]
+            let gain = of.len() as f64 / (1.0 + 0.5 * (self.counts[of[0]] as f64).sqrt());
+            uses.push((of[0], gain));
+        }
+        uses.shuffle(rng);
+        uses.into_iter().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(cell, _)| cell)
+    }
+}
