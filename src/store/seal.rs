@@ -23,20 +23,21 @@ impl MembershipKey {
         Self(bytes)
     }
 
+    fn cipher(&self) -> Aes256Siv {
+        let key: &[u8; 64] = &self.0;
+        Aes256Siv::new(key.into())
+    }
+
     /// The bytes sealed. The synthetic IV comes first.
     pub(super) fn seal(&self, run: &RunId, bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
-        let mut cipher = Aes256Siv::new(self.0.as_slice().into());
-        cipher
-            .encrypt([LABEL, run.as_str().as_bytes()], bytes)
-            .map_err(|_| StoreError::Corrupt("membership"))
+        let sealed = self.cipher().encrypt([LABEL, run.as_str().as_bytes()], bytes);
+        sealed.map_err(|_| StoreError::Corrupt("membership"))
     }
 
     /// Opens what was sealed under this key for this run.
     pub(super) fn open(&self, run: &RunId, sealed: &[u8]) -> Result<Vec<u8>, StoreError> {
-        let mut cipher = Aes256Siv::new(self.0.as_slice().into());
-        cipher
-            .decrypt([LABEL, run.as_str().as_bytes()], sealed)
-            .map_err(|_| StoreError::Corrupt("membership under this key"))
+        let opened = self.cipher().decrypt([LABEL, run.as_str().as_bytes()], sealed);
+        opened.map_err(|_| StoreError::Corrupt("membership under this key"))
     }
 }
 

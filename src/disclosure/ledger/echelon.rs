@@ -76,6 +76,11 @@ impl<'a> Echelon<'a> {
         Self { width: below.width, below: Some(below), rows: Vec::new(), pivots: HashMap::new() }
     }
 
+    /// Whether it has no rows of its own.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     fn with_pivot(&self, column: u32) -> Option<&Row> {
         match self.pivots.get(&column) {
             Some(&at) => Some(&self.rows[at]),
@@ -128,9 +133,9 @@ impl<'a> Echelon<'a> {
         self.reduce(row, scratch).first().is_none_or(|(column, _)| *column >= self.width)
     }
 
-    /// The rows below and of this one whose pivot is at or after a column, each pivot a column of one row
-    /// only.
-    pub(super) fn reduced_from(&self, from: u32, scratch: &mut Scratch) -> Vec<Row> {
+    /// The rows below and of this one whose pivot is at or after `from`, reduced: each pivot is a column of
+    /// one row only. Of the other columns those before `kept_from` are left out.
+    pub(super) fn reduced(&self, from: u32, kept_from: u32, scratch: &mut Scratch) -> Vec<Row> {
         let mut rows: Vec<&Row> = Vec::new();
         let mut level = Some(self);
         while let Some(echelon) = level {
@@ -142,7 +147,11 @@ impl<'a> Echelon<'a> {
         let mut at: HashMap<u32, usize> = HashMap::new();
         let mut reduced: Vec<Row> = Vec::with_capacity(rows.len());
         for row in rows {
-            scratch.add_scaled(row, 1);
+            for &(column, value) in row {
+                if column >= kept_from || self.with_pivot(column).is_some() {
+                    scratch.put(column, value);
+                }
+            }
             let mut left = Row::with_capacity(row.len());
             while let Some((column, value)) = scratch.pop() {
                 match at.get(&column) {
@@ -191,7 +200,7 @@ mod tests {
             let mut left = asked.clone();
             dense.reduce(&mut left);
             prop_assert_eq!(second.spans(&sparse(&asked), scratch), left.iter().all(|&v| v == 0));
-            let reduced = second.reduced_from(0, scratch);
+            let reduced = second.reduced(0, 0, scratch);
             prop_assert_eq!(reduced.len(), dense.dimension());
             for row in &reduced {
                 prop_assert!(second.spans(row, scratch));
@@ -199,7 +208,7 @@ mod tests {
                     || other.iter().any(|(c, _)| *c == row[0].0));
                 prop_assert_eq!(others.count(), 1, "a pivot is a column of one row");
             }
-            for row in second.reduced_from(4, scratch) {
+            for row in second.reduced(4, 0, scratch) {
                 prop_assert!(row[0].0 >= 4);
             }
         }
@@ -215,7 +224,7 @@ mod tests {
                 tagged.push((5 + at as u32, 1));
                 echelon.insert(&tagged, scratch);
             }
-            for row in echelon.reduced_from(0, scratch) {
+            for row in echelon.reduced(0, 0, scratch) {
                 let mut sum = [0; 5];
                 for &(tag, factor) in row.iter().filter(|(c, _)| *c >= 5) {
                     for (s, &v) in sum.iter_mut().zip(&rows[tag as usize - 5]) {

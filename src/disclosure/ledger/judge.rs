@@ -7,6 +7,7 @@ use rand::seq::SliceRandom;
 use super::echelon::{Echelon, Row, Scratch};
 use super::family::Family;
 use super::membership::Membership;
+use super::moves;
 use super::peel::peel;
 use super::refine::{Refined, refine};
 use super::release::{Release, WrongPattern};
@@ -155,10 +156,14 @@ impl<'a> Ground<'a> {
             if words.is_empty() {
                 break;
             }
+            let before = added.len();
             while let Some(cell) = self.best(&words, rng) {
                 withheld[cell] = true;
                 added.push(cell);
                 words.retain(|word| !self.made_of(word).any(|c| c == cell));
+            }
+            if added.len() == before {
+                return Err(GivenUp);
             }
         }
         added.shuffle(rng);
@@ -185,22 +190,51 @@ impl<'a> Ground<'a> {
         Ok(())
     }
 
-    /// The small groups whose counts become computable with this pattern and were not before.
+    /// The small groups whose counts become computable with this pattern and were not before; if there
+    /// are none, those whose counts no other population could have changed.
     fn exposed(&mut self, withheld: &[bool]) -> Result<Vec<Word>, GivenUp> {
-        let width = u32::try_from(self.refined.weights.len()).unwrap_or(u32::MAX);
+        let Refined { weights, light_from, cells, .. } = self.refined;
+        let width = u32::try_from(weights.len()).unwrap_or(u32::MAX);
+        let mark = |cell: usize| width.saturating_add(u32::try_from(cell).unwrap_or(u32::MAX));
         let mut all = Echelon::over(&self.earlier);
         for &cell in self.order.iter().filter(|&&cell| !withheld[cell]) {
-            let mut row = self.refined.cells[cell].clone();
-            row.push((width.saturating_add(u32::try_from(cell).unwrap_or(u32::MAX)), 1));
+            let mut row = cells[cell].clone();
+            row.push((mark(cell), 1));
             all.insert(&row, &mut self.scratch);
         }
-        let rows: Vec<Row> = all.reduced_from(self.refined.light_from, &mut self.scratch);
-        let (earlier, scratch) = (&self.earlier, &mut self.scratch);
+        let words = self.new_words(&all)?;
+        if !words.is_empty() {
+            return Ok(words);
+        }
+        // An atom without a move counts as known, by the published cells around it.
+        let mut pinned = Echelon::over(&all);
+        for stuck in moves::stuck(&all, weights, *light_from, &mut self.scratch) {
+            let mut row = vec![(stuck.atom, 1)];
+            for cell in (0..cells.len()).filter(|&cell| !withheld[cell]) {
+                let has = |atom: &u32| cells[cell].binary_search_by_key(atom, |(a, _)| *a).is_ok();
+                if stuck.with.iter().chain([&stuck.atom]).any(has) {
+                    // Different factors, so that marks of several rows do not cancel out.
+                    row.push((mark(cell), 2 + u64::from(stuck.atom) * 1_000_003 + cell as u64));
+                }
+            }
+            if row.len() > 1 {
+                pinned.insert(&row, &mut self.scratch);
+            }
+        }
+        if pinned.is_empty() { Ok(words) } else { self.new_words(&pinned) }
+    }
+
+    /// The light words of a span that earlier releases do not span.
+    fn new_words(&self, all: &Echelon<'_>) -> Result<Vec<Word>, GivenUp> {
+        let Refined { weights, light_from, .. } = self.refined;
+        let width = u32::try_from(weights.len()).unwrap_or(u32::MAX);
+        let mut scratch = Scratch::default();
+        let rows = all.reduced(*light_from, *light_from, &mut scratch);
         let mut is_new = |word: &Word| {
             let row = word.atoms.iter().map(|&atom| (atom, 1)).collect();
-            !earlier.spans(&row, scratch)
+            !self.earlier.spans(&row, &mut scratch)
         };
-        light_words(&rows, width, &self.refined.weights, self.least, &mut is_new)
+        light_words(&rows, width, weights, self.least, &mut is_new)
     }
 
     /// The cells of the proposal that a word is made of.

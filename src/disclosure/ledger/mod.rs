@@ -8,12 +8,14 @@
 //! - [`family`], [`peel`]: what of the earlier releases can matter
 //! - [`refine`]: the common refinement by membership, its atoms
 //! - [`echelon`], [`words`]: the small groups among the combinations of published cells
+//! - [`moves`]: other populations that would have given the same counts
 //! - [`judge`]: release, withhold more, or refuse
 
 mod echelon;
 mod family;
 mod judge;
 mod membership;
+mod moves;
 mod peel;
 mod refine;
 mod release;

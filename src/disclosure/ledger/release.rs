@@ -40,7 +40,7 @@ impl Release {
         for parts in cells {
             echelon.insert(&parts.into_iter().map(|part| (part, 1)).collect(), scratch);
         }
-        let published = echelon.reduced_from(0, scratch);
+        let published = echelon.reduced(0, 0, scratch);
         Ok(Self { membership, withheld, published })
     }
 

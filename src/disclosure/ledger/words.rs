@@ -7,7 +7,8 @@
 //! The rows searched are reduced: each has a pivot, an atom that no other row has. So a word takes each
 //! row not at all or once, and takes at most k-1 rows, as each brings the persons of its pivot with it.
 //! Where an atom is not yet 0 or 1, some further row that has it must be taken; where it is 1, either it is
-//! of the group, or a further row takes it away. Following both finds every light word.
+//! of the group, or a further row takes it away. Following both finds every light word that is not the sum
+//! of two smaller ones; and a sum is new only if one of its parts is.
 #![allow(clippy::indexing_slicing, reason = "rows and columns are indices this module was given")]
 
 use std::collections::{BTreeMap, HashMap};
@@ -217,7 +218,7 @@ mod tests {
                 sparse.push((tag, 1));
                 echelon.insert(&sparse, scratch);
             }
-            let reduced = echelon.reduced_from(0, scratch);
+            let reduced = echelon.reduced(0, 0, scratch);
             let expected = all_words(&rows, &weights, least);
             let found = light_words(&reduced, 9, &weights, least, &mut |_| true).unwrap();
             prop_assert_eq!(found.is_empty(), expected.is_empty(), "{:?} {:?}", found, expected);
@@ -227,8 +228,10 @@ mod tests {
             // Telling it of all words shows that it comes to each of them.
             let mut seen = Vec::new();
             light_words(&reduced, 9, &weights, least, &mut |word| { seen.push(word.atoms.clone()); false }).unwrap();
-            for word in expected {
-                prop_assert!(seen.contains(&word), "{word:?} was not looked at");
+            // What is left of a word beside a smaller one in it is a word too.
+            let within = |inner: &Vec<u32>, outer: &Vec<u32>| inner != outer && inner.iter().all(|a| outer.contains(a));
+            for word in expected.iter().filter(|word| !expected.iter().any(|other| within(other, word))) {
+                prop_assert!(seen.contains(word), "{word:?} was not looked at");
             }
         }
     }

@@ -79,9 +79,10 @@ impl Attacker {
         found
     }
 
-    /// The count of each atom in every population that would have given the same published counts, by
-    /// trying all: whole numbers, not negative.
-    pub(super) fn populations(&self, persons: usize) -> (Vec<Vec<u32>>, Vec<Vec<u32>>) {
+    /// Every group of 1..k-1 persons that has the same count in all populations which would have given the
+    /// same published counts: whole numbers, not negative, and nobody where nobody is. Tries them all;
+    /// `None` if there are too many to try.
+    pub(super) fn pinned_groups(&self, persons: usize, least: usize) -> Option<Vec<Vec<u32>>> {
         let mut atoms: BTreeMap<Vec<usize>, Vec<u32>> = BTreeMap::new();
         for person in 0..persons as u32 {
             let of: Vec<usize> = (0..self.groups.len()).filter(|&g| self.groups[g].contains(&person)).collect();
@@ -93,15 +94,31 @@ impl Attacker {
         let signatures: Vec<Vec<usize>> = atoms.keys().cloned().collect();
         let mut all = Vec::new();
         fill(&signatures, &left, &mut Vec::new(), &mut all);
-        (atoms.into_values().collect(), all)
+        if all.len() > MOST_POPULATIONS || signatures.len() > 14 {
+            return None;
+        }
+        let atoms: Vec<Vec<u32>> = atoms.into_values().collect();
+        let mut pinned = Vec::new();
+        for group in 1_u32..1 << atoms.len() {
+            let of = || (0..atoms.len()).filter(|a| group >> a & 1 == 1);
+            let count = |population: &Vec<u32>| of().map(|a| population[a]).sum::<u32>();
+            let size: usize = of().map(|a| atoms[a].len()).sum();
+            if size < least && all.windows(2).all(|pair| count(&pair[0]) == count(&pair[1])) {
+                pinned.push(of().flat_map(|a| atoms[a].clone()).collect());
+            }
+        }
+        Some(pinned)
     }
 }
+
+/// The most populations that are tried.
+const MOST_POPULATIONS: usize = 20_000;
 
 fn fill(signatures: &[Vec<usize>], left: &[u32], counts: &mut Vec<u32>, all: &mut Vec<Vec<u32>>) {
     let at = counts.len();
     // A group whose atoms are all counted must be used up.
     let met = (0..left.len()).all(|g| left[g] == 0 || signatures[at..].iter().any(|s| s.contains(&g)));
-    if !met || all.len() > 20_000 {
+    if !met || all.len() > MOST_POPULATIONS {
         return;
     }
     let Some(signature) = signatures.get(at) else {

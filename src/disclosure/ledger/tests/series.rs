@@ -5,15 +5,20 @@ use proptest::prelude::*;
 use super::attacker::Attacker;
 use super::world::{Person, Query, person, query, submit};
 
-/// Asks one query after the other, and what the attacker can count in the end.
-fn exposed(people: &[Person], queries: &[Query], least: u32, with_memory: bool) -> usize {
+/// Asks one query after the other, and what the attacker then holds.
+fn asked(people: &[Person], queries: &[Query], least: u32, with_memory: bool) -> Attacker {
     let mut attacker = Attacker::default();
     let mut releases = Vec::new();
     for query in queries {
         let known: Vec<usize> = if with_memory { (0..releases.len()).collect() } else { Vec::new() };
         releases.extend(submit(query.run(people), least, &releases, &known, &mut attacker));
     }
-    attacker.small_groups(people.len(), least as usize).len()
+    attacker
+}
+
+/// How many small groups the attacker can count in the end.
+fn exposed(people: &[Person], queries: &[Query], least: u32, with_memory: bool) -> usize {
+    asked(people, queries, least, with_memory).small_groups(people.len(), least as usize).len()
 }
 
 proptest! {
@@ -36,6 +41,21 @@ proptest! {
         queries in prop::collection::vec(query(), 4..12),
     ) {
         prop_assert_eq!(exposed(&people, &queries, 4, true), 0);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #[test]
+    fn trying_all_whole_numbers_pins_no_small_group(
+        people in prop::collection::vec(person(), 6..16),
+        queries in prop::collection::vec(query(), 1..4),
+        least in 2..5_u32,
+    ) {
+        let attacker = asked(&people, &queries, least, true);
+        if let Some(pinned) = attacker.pinned_groups(people.len(), least as usize) {
+            prop_assert!(pinned.is_empty(), "{:?}", pinned);
+        }
     }
 }
 

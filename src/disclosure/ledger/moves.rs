@@ -1,0 +1,57 @@
+//! Other populations that would have given the same published counts.
+//!
+//! Counts are whole numbers, not negative, and the attacker is taken to know which atoms are empty. So a
+//! combination can leave several values open and only one of them be possible. A *move* changes the
+//! atoms by whole numbers so that every published count stays and every atom keeps somebody. A group that
+//! some move changes has two possible counts.
+#![allow(clippy::indexing_slicing, reason = "atoms are columns of the echelon")]
+
+use std::collections::BTreeMap;
+
+use super::echelon::{Echelon, Scratch};
+use crate::disclosure::field::{P, neg};
+
+/// The largest change of an atom that is taken for a whole number.
+const MOST: u64 = 1 << 20;
+
+/// An atom that no move was found for, though sums alone leave it open.
+#[derive(Debug)]
+pub(super) struct Stuck {
+    pub(super) atom: u32,
+    /// The atoms that would have to change with it.
+    pub(super) with: Vec<u32>,
+}
+
+/// A field element as a small whole number.
+fn whole(value: u64) -> Option<i64> {
+    let size = if value <= MOST { value } else { P - value };
+    let size = i64::try_from(size).ok().filter(|_| value <= MOST || P - value <= MOST)?;
+    Some(if value <= MOST { size } else { -size })
+}
+
+/// The light atoms that may change freely by the sums alone, one at a time with what must follow, and for
+/// which that is no move in either direction. All other changes that the sums leave open to light atoms
+/// are combinations of moves.
+pub(super) fn stuck(all: &Echelon<'_>, weights: &[u32], light_from: u32, scratch: &mut Scratch) -> Vec<Stuck> {
+    let mut follow: BTreeMap<u32, Vec<(u32, u64)>> = BTreeMap::new();
+    for row in all.reduced(0, light_from, scratch) {
+        let pivot = row[0].0;
+        let free = row[1..].iter().filter(|(column, _)| (*column as usize) < weights.len());
+        for &(column, value) in free {
+            follow.entry(column).or_default().push((pivot, neg(value)));
+        }
+    }
+    let is_move = |atom: u32, with: &[(u32, u64)]| {
+        let stays = |direction: i64| {
+            with.iter().map(|&(a, v)| (a, whole(v))).chain([(atom, Some(1))]).all(|(a, change)| {
+                change.is_some_and(|change| i64::from(weights[a as usize]) + direction * change >= 1)
+            })
+        };
+        stays(1) || stays(-1)
+    };
+    follow
+        .into_iter()
+        .filter(|(atom, with)| !is_move(*atom, with))
+        .map(|(atom, with)| Stuck { atom, with: with.into_iter().map(|(a, _)| a).collect() })
+        .collect()
+}
