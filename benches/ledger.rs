@@ -6,11 +6,12 @@
 //! Synthetic persons have a sex, an age group, a municipality, and a frailty by which they fall ill. A
 //! release counts the persons with a condition in a period, by one of a few divisions that many share, with
 //! all margins. Each is judged beside the other tables of its own cohort as it is entered; the questions
-//! are judged beside everything their organisation knows. Times are those on one core, as Linux counts them.
+//! are judged beside everything their organisation knows. Times are those on one core, as Linux counts
+//! them in steps of a few milliseconds.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark stops at the first fault")]
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use comfy_table::Table;
@@ -279,11 +280,11 @@ fn on_core() -> Duration {
 fn fill(country: &Country, options: &Options, rng: &mut ChaCha8Rng) -> Vec<Entered> {
     let mut ledger: Vec<Entered> = Vec::new();
     let mut of_cohort: HashMap<Counted, Vec<usize>> = HashMap::new();
-    let mut asked: HashMap<(Counted, Division), ()> = HashMap::new();
+    let mut asked: HashSet<(Counted, Division)> = HashSet::new();
     let mut refused = 0;
     while ledger.len() < options.releases {
         let (counted, division) = question(rng, false);
-        if asked.insert((counted, division), ()).is_some() {
+        if !asked.insert((counted, division)) {
             continue;
         }
         let mut membership = membership(&persons(country, counted), division);
@@ -327,7 +328,7 @@ fn main() {
         ledger.iter().filter(knows).map(|entered| &entered.release).collect()
     };
     let mut times: Vec<Duration> = Vec::new();
-    let mut answers: HashMap<&str, usize> = HashMap::new();
+    let mut answers: BTreeMap<&str, usize> = BTreeMap::new();
     while times.len() < options.questions {
         let (counted, division) = question(rng, true);
         let membership = membership(&persons(&country, counted), division);

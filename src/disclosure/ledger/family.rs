@@ -9,6 +9,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use roaring::RoaringBitmap;
+
 use super::echelon::Row;
 use super::membership::{Parts, Population};
 use super::release::Release;
@@ -178,9 +180,16 @@ impl<'a> Family<'a> {
         self.population.persons.iter().zip(self.part_of.iter())
     }
 
-    /// The highest number of a person.
-    pub(super) fn last_person(&self) -> Option<u32> {
-        self.population.persons.max()
+    /// Each person in a live part with that part.
+    pub(super) fn live(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        // A family that has nothing left is not gone through.
+        let any = self.space.vectors().next().is_some();
+        self.placed().take_while(move |_| any).filter(|(_, part)| self.space.is_live(*part))
+    }
+
+    /// All its persons.
+    pub(super) const fn persons(&self) -> &RoaringBitmap {
+        &self.population.persons
     }
 }
 

@@ -6,7 +6,7 @@
 //!
 //! - [`membership`]: who is in the cells of one release; cells need not add up
 //! - [`family`], [`peel`]: what of the earlier releases can matter
-//! - [`refine`]: the common refinement by membership, its atoms
+//! - [`numbering`], [`refine`]: the common refinement by membership, its atoms
 //! - [`echelon`], [`words`]: the small groups among the combinations of published cells
 //! - [`moves`]: other populations that would have given the same counts
 //! - [`judge`]: release, withhold more, or refuse
@@ -16,6 +16,7 @@ mod family;
 mod judge;
 mod membership;
 mod moves;
+mod numbering;
 mod peel;
 mod refine;
 mod release;

@@ -55,3 +55,33 @@ pub(super) fn stuck(all: &Echelon<'_>, weights: &[u32], light_from: u32, scratch
         .map(|(atom, with)| Stuck { atom, with: with.into_iter().map(|(a, _)| a).collect() })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Published sums of neighbours leave one change open: the atoms by turns one up and one down.
+    fn chain(weights: &[u32]) -> Vec<Stuck> {
+        let scratch = &mut Scratch::default();
+        let mut echelon = Echelon::new(weights.len() as u32);
+        for atom in 1..weights.len() as u32 {
+            echelon.insert(&vec![(atom - 1, 1), (atom, 1)], scratch);
+        }
+        stuck(&echelon, weights, 0, scratch)
+    }
+
+    #[test]
+    fn a_change_that_would_empty_an_atom_either_way_is_no_move() {
+        let stuck = chain(&[1, 9, 9, 1]);
+        assert_eq!(stuck.len(), 1);
+        assert_eq!((stuck[0].atom, stuck[0].with.len()), (3, 3));
+        assert!(chain(&[1, 9, 9, 2]).is_empty());
+        assert!(chain(&[1, 9, 1]).is_empty());
+    }
+
+    #[test]
+    fn elements_near_zero_are_whole_numbers() {
+        assert_eq!((whole(0), whole(3), whole(neg(3))), (Some(0), Some(3), Some(-3)));
+        assert_eq!(whole(crate::disclosure::field::inv(2)), None);
+    }
+}

@@ -12,6 +12,7 @@
 use roaring::RoaringBitmap;
 
 use super::family::Family;
+use super::numbering::Numbering;
 
 /// Marks persons who are asked for now and so count for nobody.
 const ASKED: u16 = 1 << 15;
@@ -19,25 +20,27 @@ const ASKED: u16 = 1 << 15;
 /// Cuts the families down to what can have a part in a word of fewer than `least` persons together with
 /// cells over `asked`.
 pub(super) fn peel(families: &mut [Family<'_>], asked: &RoaringBitmap, least: u32) {
-    let persons = families.iter().filter_map(Family::last_person).chain(asked.max()).max();
-    let mut live_parts = vec![0_u16; persons.map_or(0, |last| last as usize + 1)];
+    let mut all = asked.clone();
     for family in &*families {
-        for (person, part) in family.placed() {
-            if family.space.is_live(part) {
-                let count = &mut live_parts[person as usize];
-                // A person in so many releases stays where it is, which is the safe side.
-                *count = count.saturating_add(1).min(ASKED - 1);
-            }
+        all |= family.persons();
+    }
+    let persons = Numbering::new(&all);
+    let mut live_parts = vec![0_u16; persons.persons()];
+    for family in &*families {
+        for (person, _) in family.live() {
+            let count = &mut live_parts[persons.of(person)];
+            // A person in so many releases stays where it is, which is the safe side.
+            *count = count.saturating_add(1).min(ASKED - 1);
         }
     }
     for person in asked {
-        live_parts[person as usize] |= ASKED;
+        live_parts[persons.of(person)] |= ASKED;
     }
     let mut open: Vec<bool> = families.iter().map(|f| f.space.vectors().next().is_some()).collect();
     let mut falling = true;
     while std::mem::take(&mut falling) {
         for (family, open) in families.iter_mut().zip(&mut open).filter(|(_, open)| **open) {
-            if fall(family, &mut live_parts, least) {
+            if fall(family, &persons, &mut live_parts, least) {
                 falling = true;
                 *open = family.space.vectors().next().is_some();
             }
@@ -46,10 +49,10 @@ pub(super) fn peel(families: &mut [Family<'_>], asked: &RoaringBitmap, least: u3
 }
 
 /// Cuts one family; whether anything fell away.
-fn fall(family: &mut Family<'_>, live_parts: &mut [u16], least: u32) -> bool {
+fn fall(family: &mut Family<'_>, persons: &Numbering, live_parts: &mut [u16], least: u32) -> bool {
     let mut alone = vec![0_u32; family.parts()];
     for (person, part) in family.placed() {
-        alone[part as usize] += u32::from(live_parts[person as usize] == 1);
+        alone[part as usize] += u32::from(live_parts[persons.of(person)] == 1);
     }
     let mut dead = vec![false; family.parts()];
     let mut any = false;
@@ -62,7 +65,7 @@ fn fall(family: &mut Family<'_>, live_parts: &mut [u16], least: u32) -> bool {
     }
     if any {
         for (person, part) in family.placed() {
-            let count = &mut live_parts[person as usize];
+            let count = &mut live_parts[persons.of(person)];
             if dead[part as usize] && *count & !ASKED < ASKED - 1 {
                 *count -= 1;
             }

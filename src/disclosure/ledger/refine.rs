@@ -8,10 +8,12 @@
 use std::collections::HashMap;
 
 use rand::Rng;
+use roaring::RoaringBitmap;
 
 use super::echelon::Row;
 use super::family::Family;
 use super::membership::Membership;
+use super::numbering::Numbering;
 
 /// The atoms, and what is judged as vectors over them. Atoms of `least` or more persons come first, those
 /// in few vectors before those in many: that order is the one in which they are eliminated.
@@ -27,8 +29,6 @@ pub(super) struct Refined {
     pub(super) cells: Vec<Row>,
 }
 
-const NOWHERE: u32 = u32::MAX;
-
 /// Brings the proposal and the families that are connected with it by persons over common atoms.
 pub(super) fn refine(
     families: &[Family<'_>],
@@ -36,60 +36,52 @@ pub(super) fn refine(
     least: u32,
     rng: &mut impl Rng,
 ) -> Refined {
-    let last = families.iter().filter_map(Family::last_person).chain(proposal.population.persons.max()).max();
-    let persons = last.map_or(0, |last| last as usize + 1);
-    let families = connected(families, proposal, persons);
+    let (families, reached) = connected(families, proposal);
+    let persons = Numbering::new(&reached);
 
     // A sum of random numbers, one for each part a person is in, tells signatures apart.
-    let mut signature = vec![0_u64; persons];
+    let mut signature = vec![0_u64; persons.persons()];
     let mut marks: Vec<u64> = proposal.parts.iter().map(|_| rng.next_u64()).collect();
     for (person, part) in proposal.placed() {
-        signature[person as usize] = marks[part as usize];
+        signature[persons.of(person)] = marks[part as usize];
     }
     for family in &families {
         marks = (0..family.parts()).map(|_| rng.next_u64()).collect();
-        for (person, part) in family.placed().filter(|(_, part)| family.space.is_live(*part)) {
-            let sum = &mut signature[person as usize];
+        for (person, part) in family.live() {
+            let sum = &mut signature[persons.of(person)];
             *sum = sum.wrapping_add(marks[part as usize]);
         }
     }
     let mut numbers: HashMap<u64, u32> = HashMap::new();
     let mut weights: Vec<u32> = Vec::new();
-    let atom_of: Vec<u32> = signature
-        .into_iter()
-        .map(|signature| {
-            if signature == 0 {
-                return NOWHERE;
-            }
-            let next = u32::try_from(weights.len()).unwrap_or(NOWHERE);
-            let atom = *numbers.entry(signature).or_insert(next);
-            match weights.get_mut(atom as usize) {
-                Some(weight) => *weight += 1,
-                None => weights.push(1),
-            }
-            atom
-        })
-        .collect();
-    drop(numbers);
+    let mut number = |signature| {
+        let next = u32::try_from(weights.len()).unwrap_or(u32::MAX);
+        let atom = *numbers.entry(signature).or_insert(next);
+        match weights.get_mut(atom as usize) {
+            Some(weight) => *weight += 1,
+            None => weights.push(1),
+        }
+        atom
+    };
+    let atom_of: Vec<u32> = signature.into_iter().map(&mut number).collect();
 
     let mut seen = vec![0; weights.len()];
-    let within = |placed: &mut dyn Iterator<Item = (u32, u32)>, parts: usize, seen: &mut [usize], mark: usize| {
+    let mut within = |placed: &mut dyn Iterator<Item = (u32, u32)>, parts: usize, mark: usize| {
         let mut within: Vec<Vec<u32>> = vec![Vec::new(); parts];
         for (person, part) in placed {
-            let atom = atom_of[person as usize];
-            if atom != NOWHERE && std::mem::replace(&mut seen[atom as usize], mark) != mark {
+            let atom = atom_of[persons.of(person)];
+            if std::mem::replace(&mut seen[atom as usize], mark) != mark {
                 within[part as usize].push(atom);
             }
         }
         within
     };
-    let atoms = within(&mut proposal.placed(), proposal.parts.len(), &mut seen, 1);
+    let atoms = within(&mut proposal.placed(), proposal.parts.len(), 1);
     let one = |parts: &Vec<u32>| parts.iter().flat_map(|&p| atoms[p as usize].iter().map(|&a| (a, 1))).collect();
     let mut cells: Vec<Row> = proposal.parts_of_cells().iter().map(one).collect();
     let mut earlier: Vec<Row> = Vec::new();
     for (mark, family) in (2..).zip(&families) {
-        let mut live = family.placed().filter(|(_, part)| family.space.is_live(*part));
-        let atoms = within(&mut live, family.parts(), &mut seen, mark);
+        let atoms = within(&mut family.live(), family.parts(), mark);
         earlier.extend(family.space.vectors().map(|vector| {
             vector.iter().flat_map(|&(p, v)| atoms[p as usize].iter().map(move |&a| (a, v))).collect::<Row>()
         }));
@@ -98,28 +90,31 @@ pub(super) fn refine(
     Refined { weights, light_from, earlier, cells }
 }
 
-/// The families that share persons with the proposal, or with one that does, and so on.
-fn connected<'f, 'a>(families: &'f [Family<'a>], proposal: &Membership, persons: usize) -> Vec<&'f Family<'a>> {
-    let mut reached = vec![false; persons];
-    for person in &proposal.population.persons {
-        reached[person as usize] = true;
-    }
-    let (mut inside, mut outside) = (Vec::new(), families.iter().collect::<Vec<_>>());
+/// The families that share persons with the proposal, or with one that does, and so on; and all these
+/// persons.
+fn connected<'f, 'a>(
+    families: &'f [Family<'a>],
+    proposal: &Membership,
+) -> (Vec<&'f Family<'a>>, RoaringBitmap) {
+    let mut reached = proposal.population.persons.clone();
+    let mut outside: Vec<(&Family<'a>, RoaringBitmap)> = families
+        .iter()
+        .map(|family| (family, family.live().map(|(person, _)| person).collect()))
+        .filter(|(_, live): &(_, RoaringBitmap)| !live.is_empty())
+        .collect();
+    let mut inside = Vec::new();
     loop {
         let before = inside.len();
-        outside.retain(|family| {
-            let live = || family.placed().filter(|(_, part)| family.space.is_live(*part));
-            let touched = live().any(|(person, _)| reached[person as usize]);
+        outside.retain(|(family, live)| {
+            let touched = !live.is_disjoint(&reached);
             if touched {
-                for (person, _) in live() {
-                    reached[person as usize] = true;
-                }
+                reached |= live;
                 inside.push(*family);
             }
             !touched
         });
         if inside.len() == before {
-            return inside;
+            return (inside, reached);
         }
     }
 }
@@ -146,5 +141,5 @@ fn order(weights: Vec<u32>, least: u32, rows: Vec<&mut Row>) -> (Vec<u32>, u32) 
     }
     let weights: Vec<u32> = order.iter().map(|&atom| weights[atom as usize]).collect();
     let light_from = weights.partition_point(|&weight| weight >= least);
-    (weights, u32::try_from(light_from).unwrap_or(NOWHERE))
+    (weights, u32::try_from(light_from).unwrap_or(u32::MAX))
 }
