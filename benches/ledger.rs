@@ -18,6 +18,7 @@ use comfy_table::Table;
 use kpr::disclosure::ledger::{
     Judgement, KnowledgeSet, Membership, MembershipBuilder, Proposal, Release, judge,
 };
+use kpr::domain::ids::PersonNo;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -180,8 +181,7 @@ fn persons(country: &Country, counted: Counted) -> Vec<u32> {
 fn membership(persons: &[u32], division: Division) -> Membership {
     // For a person the node in each dimension beside the total, and how many nodes each dimension has.
     let nodes = |person: u32| -> Option<[(u32, u32); 3]> {
-        let (sex, age, place) =
-            (Country::sex(person), Country::age(person), Country::municipality(person));
+        let (sex, age, place) = (Country::sex(person), Country::age(person), Country::municipality(person));
         let county = place % COUNTIES;
         Some(match division {
             Division::SexAge => [(sex, 3), (age, 11), (0, 1)],
@@ -215,7 +215,7 @@ fn membership(persons: &[u32], division: Division) -> Membership {
             }
         }
         cells.sort_unstable();
-        builder.add(person, &cells).unwrap();
+        builder.add(PersonNo(person), &cells).unwrap();
     }
     builder.build().unwrap()
 }
@@ -346,7 +346,9 @@ fn main() {
         eprintln!("{counted:?} {division:?} {} persons: {answer} in {took:?}", membership.persons());
     }
     times.sort_unstable();
-    let at = |share: usize| format!("{:.2}", times[(times.len() * share / 100).min(times.len() - 1)].as_secs_f64());
+    let at = |share: usize| {
+        format!("{:.2}", times[(times.len() * share / 100).min(times.len() - 1)].as_secs_f64())
+    };
     let mut table = Table::new();
     table.set_header(["decisions", "p50 s", "p95 s", "longest s", "peak MB", "answers"]);
     let peak = memory("VmHWM").to_string();

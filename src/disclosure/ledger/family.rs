@@ -54,9 +54,8 @@ impl Space {
 
     /// Keeps only what is zero at a part. Gives the parts at which all is zero now and was not before.
     pub(super) fn cut(&mut self, part: u32) -> Vec<u32> {
-        let value_at = |vector: &Row| {
-            vector.binary_search_by_key(&part, |(p, _)| *p).ok().map(|at| vector[at].1)
-        };
+        let value_at =
+            |vector: &Row| vector.binary_search_by_key(&part, |(p, _)| *p).ok().map(|at| vector[at].1);
         let mut with: Vec<(u32, u64)> = std::mem::take(&mut self.with[part as usize])
             .into_iter()
             .filter_map(|number| Some((number, value_at(&self.vectors[number as usize])?)))
@@ -161,7 +160,8 @@ impl<'a> Family<'a> {
                 within[of[at] as usize].push(part);
             }
             for vector in &release.published {
-                let entries = vector.iter().flat_map(|&(p, v)| within[p as usize].iter().map(move |&q| (q, v)));
+                let entries =
+                    vector.iter().flat_map(|&(p, v)| within[p as usize].iter().map(move |&q| (q, v)));
                 let mut spread: Row = entries.collect();
                 spread.sort_unstable();
                 space.insert(spread);

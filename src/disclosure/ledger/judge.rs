@@ -30,13 +30,23 @@ pub struct Proposal<'a> {
 pub struct KnowledgeSet<'a> {
     releases: Vec<&'a Release>,
     cells: usize,
+    lacking: bool,
+}
+
+impl KnowledgeSet<'_> {
+    /// The same set with a release more, of which neither the membership is kept nor can the definition be
+    /// evaluated again. Nothing can be judged beside it.
+    #[must_use]
+    pub fn lacking_one(self) -> Self {
+        Self { lacking: true, ..self }
+    }
 }
 
 impl<'a> FromIterator<&'a Release> for KnowledgeSet<'a> {
     fn from_iter<I: IntoIterator<Item = &'a Release>>(releases: I) -> Self {
         let releases: Vec<&Release> = releases.into_iter().collect();
         let cells = releases.iter().map(|release| release.membership().cells()).sum();
-        Self { releases, cells }
+        Self { releases, cells, lacking: false }
     }
 }
 
@@ -55,8 +65,16 @@ pub enum Judgement {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// By definition: more releases or cells than are judged together.
-    #[error("the recipient has received more than is judged together; ask under an earlier table's definition")]
+    #[error(
+        "the recipient has received more than is judged together; ask under an earlier table's definition"
+    )]
     TooMuchKnown,
+    /// By definition: an earlier release can no longer be evaluated.
+    #[error(
+        "an earlier release to the recipient can no longer be compared with; ask on data of which nothing has \
+         been released to it"
+    )]
+    EarlierGone,
     /// Nothing would be left of it, or no pattern is found.
     #[error(
         "the table cannot be released beside what the recipient has received; ask for coarser dimensions, or \
@@ -69,6 +87,7 @@ impl From<Refused> for Refusal {
     fn from(refused: Refused) -> Self {
         let code = match refused {
             Refused::TooMuchKnown => "disclosure.ledger_limit",
+            Refused::EarlierGone => "disclosure.earlier_gone",
             Refused::NotBesideEarlier => "disclosure.not_beside_earlier",
         };
         Self::new(RefusalKind::Precondition, code, refused.to_string())
@@ -100,6 +119,9 @@ pub fn judge(
     };
     if knowledge.iter().any(too_much) {
         return Ok(Judgement::Refuse(Refused::TooMuchKnown));
+    }
+    if knowledge.iter().any(|set| set.lacking) {
+        return Ok(Judgement::Refuse(Refused::EarlierGone));
     }
     let counts = membership.counts();
     let mut withheld = proposed.to_vec();

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use roaring::RoaringBitmap;
 
 use crate::domain::canonical::Digest;
+use crate::domain::ids::PersonNo;
 
 /// Why persons and cells are no membership, or bytes are not an encoded one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +20,9 @@ pub enum MembershipError {
     /// A person was placed twice.
     #[error("a person was placed twice")]
     PersonTwice,
+    /// A number that holds within one run only: such persons never enter a cell.
+    #[error("a person is not one that the identity service knows")]
+    UnknownPerson,
     /// A cell beyond the number of cells announced, or one named twice or out of order.
     #[error("the cells of a person must be ascending and below the number of cells")]
     Cells,
@@ -107,11 +111,14 @@ impl MembershipBuilder {
         Self { cells, numbers: HashMap::new(), parts: Vec::new(), placed: Vec::new() }
     }
 
-    /// Places a person (a `person_no`) in these cells, which are ascending. One who is in no cell is left out.
+    /// Places a person in these cells, which are ascending. One who is in no cell is left out.
     ///
     /// # Errors
-    /// [`MembershipError::Cells`], [`MembershipError::TooManyParts`].
-    pub fn add(&mut self, person: u32, cells: &[u32]) -> Result<(), MembershipError> {
+    /// [`MembershipError::Cells`], [`MembershipError::UnknownPerson`], [`MembershipError::TooManyParts`].
+    pub fn add(&mut self, person: PersonNo, cells: &[u32]) -> Result<(), MembershipError> {
+        if person.is_unknown() {
+            return Err(MembershipError::UnknownPerson);
+        }
         let Some(&last) = cells.last() else { return Ok(()) };
         let part = match self.numbers.get(cells) {
             Some(&part) => part,
@@ -119,14 +126,13 @@ impl MembershipBuilder {
                 if last as usize >= self.cells || cells.windows(2).any(|pair| pair[0] >= pair[1]) {
                     return Err(MembershipError::Cells);
                 }
-                let part =
-                    u32::try_from(self.parts.len()).map_err(|_| MembershipError::TooManyParts)?;
+                let part = u32::try_from(self.parts.len()).map_err(|_| MembershipError::TooManyParts)?;
                 self.numbers.insert(cells.into(), part);
                 self.parts.push(cells.into());
                 part
             }
         };
-        self.placed.push((person, part));
+        self.placed.push((person.0, part));
         Ok(())
     }
 
@@ -247,8 +253,7 @@ impl Membership {
             }
             parts.push(of);
         }
-        let persons =
-            RoaringBitmap::deserialize_from(&mut bytes).map_err(|_| MembershipError::NotEncoded)?;
+        let persons = RoaringBitmap::deserialize_from(&mut bytes).map_err(|_| MembershipError::NotEncoded)?;
         let most = parts.len().saturating_sub(1);
         let read: Vec<u32> = if u16::try_from(most).is_ok() {
             let (pairs, rest) = bytes.as_chunks::<2>();
@@ -259,7 +264,8 @@ impl Membership {
             bytes = rest;
             fours.iter().map(|four| u32::from_le_bytes(*four)).collect()
         };
-        let whole = bytes.is_empty() && read.len() as u64 == persons.len();
+        let known = persons.max().is_none_or(|last| !PersonNo(last).is_unknown());
+        let whole = known && bytes.is_empty() && read.len() as u64 == persons.len();
         if !whole || read.iter().any(|&part| part as usize >= parts.len()) {
             return Err(MembershipError::NotEncoded);
         }
@@ -280,7 +286,7 @@ mod tests {
     fn built(cells: usize, persons: &[(u32, Vec<u32>)]) -> Membership {
         let mut builder = MembershipBuilder::new(cells);
         for (person, of) in persons {
-            builder.add(*person, of).unwrap();
+            builder.add(PersonNo(*person), of).unwrap();
         }
         builder.build().unwrap()
     }
@@ -288,8 +294,10 @@ mod tests {
     #[test]
     fn cells_are_counted_by_persons_not_by_sums() {
         // Persons 1 and 2 have both diagnoses; the total (cell 0) counts each once.
-        let membership =
-            built(3, &[(9, vec![0, 1]), (1, vec![0, 1, 2]), (2, vec![0, 1, 2]), (4, vec![]), (3, vec![0, 2])]);
+        let membership = built(
+            3,
+            &[(9, vec![0, 1]), (1, vec![0, 1, 2]), (2, vec![0, 1, 2]), (4, vec![]), (3, vec![0, 2])],
+        );
         assert_eq!(membership.counts(), [4, 3, 3]);
         assert_eq!(membership.persons(), 4);
         assert_eq!(membership.parts_of_cells()[0], [0, 1, 2]);
@@ -298,10 +306,12 @@ mod tests {
     #[test]
     fn a_person_twice_or_a_cell_beyond_is_refused() {
         let mut builder = MembershipBuilder::new(2);
-        assert_eq!(builder.add(1, &[2]), Err(MembershipError::Cells));
-        assert_eq!(builder.add(1, &[1, 0]), Err(MembershipError::Cells));
-        builder.add(1, &[0]).unwrap();
-        builder.add(1, &[1]).unwrap();
+        assert_eq!(builder.add(PersonNo(1), &[2]), Err(MembershipError::Cells));
+        assert_eq!(builder.add(PersonNo(1), &[1, 0]), Err(MembershipError::Cells));
+        let run_local = PersonNo(PersonNo::FIRST_UNKNOWN);
+        assert_eq!(builder.add(run_local, &[0]), Err(MembershipError::UnknownPerson));
+        builder.add(PersonNo(1), &[0]).unwrap();
+        builder.add(PersonNo(1), &[1]).unwrap();
         assert_eq!(builder.build(), Err(MembershipError::PersonTwice));
     }
 

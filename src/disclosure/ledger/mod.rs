@@ -24,7 +24,7 @@ mod words;
 
 pub use judge::{Judgement, KnowledgeSet, MOST_CELLS, MOST_RELEASES, Proposal, Refused, judge};
 pub use membership::{Membership, MembershipBuilder, MembershipError};
-pub use release::{Release, WrongPattern};
+pub use release::{Release, WrongPattern, pattern_bytes};
 
 #[cfg(test)]
 mod tests;

@@ -32,7 +32,12 @@ fn whole(value: u64) -> Option<i64> {
 /// The light atoms that may change freely by the sums alone, one at a time with what must follow, and for
 /// which that is no move in either direction. All other changes that the sums leave open to light atoms
 /// are combinations of moves.
-pub(super) fn stuck(all: &Echelon<'_>, weights: &[u32], light_from: u32, scratch: &mut Scratch) -> Vec<Stuck> {
+pub(super) fn stuck(
+    all: &Echelon<'_>,
+    weights: &[u32],
+    light_from: u32,
+    scratch: &mut Scratch,
+) -> Vec<Stuck> {
     let mut follow: BTreeMap<u32, Vec<(u32, u64)>> = BTreeMap::new();
     for row in all.reduced(0, light_from, scratch) {
         let pivot = row[0].0;

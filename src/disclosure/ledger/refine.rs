@@ -77,7 +77,8 @@ pub(super) fn refine(
         within
     };
     let atoms = within(&mut proposal.placed(), proposal.parts.len(), 1);
-    let one = |parts: &Vec<u32>| parts.iter().flat_map(|&p| atoms[p as usize].iter().map(|&a| (a, 1))).collect();
+    let one =
+        |parts: &Vec<u32>| parts.iter().flat_map(|&p| atoms[p as usize].iter().map(|&a| (a, 1))).collect();
     let mut cells: Vec<Row> = proposal.parts_of_cells().iter().map(one).collect();
     let mut earlier: Vec<Row> = Vec::new();
     for (mark, family) in (2..).zip(&families) {

@@ -3,6 +3,12 @@
 use super::echelon::{Echelon, Row, Scratch};
 use super::membership::Membership;
 
+/// A pattern as the ledger keeps it: a byte for each cell, 1 where it is withheld.
+#[must_use]
+pub fn pattern_bytes(withheld: &[bool]) -> Vec<u8> {
+    withheld.iter().map(|&withheld| u8::from(withheld)).collect()
+}
+
 /// Who is in which cell of a release, and what is published of it.
 #[derive(Debug)]
 pub struct Release {
@@ -44,6 +50,20 @@ impl Release {
         Ok(Self { membership, withheld, published })
     }
 
+    /// A release from what the ledger keeps of it: its pattern, as [`pattern_bytes`] wrote it, and its
+    /// membership, kept or evaluated again on the same data.
+    ///
+    /// # Errors
+    /// [`WrongPattern`], also for bytes that are no pattern.
+    pub fn restore(membership: Membership, pattern: &[u8]) -> Result<Self, WrongPattern> {
+        let withheld = pattern.iter().map(|byte| match byte {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(WrongPattern),
+        });
+        Self::new(membership, withheld.collect::<Result<_, _>>()?)
+    }
+
     /// Who is in its cells.
     #[must_use]
     pub const fn membership(&self) -> &Membership {
@@ -54,5 +74,21 @@ impl Release {
     #[must_use]
     pub fn withheld(&self) -> &[bool] {
         &self.withheld
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disclosure::ledger::MembershipBuilder;
+
+    #[test]
+    fn a_release_reads_back_from_its_pattern_with_cells_for_each_mark() {
+        let membership = || MembershipBuilder::new(3).build().unwrap();
+        let withheld = [false, true, false];
+        let pattern = pattern_bytes(&withheld);
+        assert_eq!(Release::restore(membership(), &pattern).unwrap().withheld(), withheld);
+        assert_eq!(Release::restore(membership(), &pattern[1..]).unwrap_err(), WrongPattern);
+        assert_eq!(Release::restore(membership(), &[0, 2, 0]).unwrap_err(), WrongPattern);
     }
 }

@@ -85,7 +85,8 @@ impl Attacker {
     pub(super) fn pinned_groups(&self, persons: usize, least: usize) -> Option<Vec<Vec<u32>>> {
         let mut atoms: BTreeMap<Vec<usize>, Vec<u32>> = BTreeMap::new();
         for person in 0..persons as u32 {
-            let of: Vec<usize> = (0..self.groups.len()).filter(|&g| self.groups[g].contains(&person)).collect();
+            let of: Vec<usize> =
+                (0..self.groups.len()).filter(|&g| self.groups[g].contains(&person)).collect();
             if !of.is_empty() {
                 atoms.entry(of).or_default().push(person);
             }

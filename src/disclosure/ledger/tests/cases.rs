@@ -1,10 +1,13 @@
 //! The ways in which tables are asked for again, each with a small group that a sum would give away.
 
+#![allow(clippy::single_range_in_vec_init, reason = "a table of one region is one range of persons")]
+
 use super::attacker::Attacker;
 use super::world::{Person, Query, draws, groups, primary, submit};
 use crate::disclosure::ledger::{
     Judgement, KnowledgeSet, MOST_RELEASES, Membership, MembershipBuilder, Proposal, Refused, Release, judge,
 };
+use crate::domain::ids::PersonNo;
 
 const LEAST: u32 = 5;
 
@@ -85,7 +88,7 @@ fn table(regions: &[std::ops::Range<u32>]) -> Membership {
     let mut builder = MembershipBuilder::new(regions.len() + 1);
     for (cell, persons) in (1..).zip(regions) {
         for person in persons.clone() {
-            builder.add(person, &[0, cell]).unwrap();
+            builder.add(PersonNo(person), &[0, cell]).unwrap();
         }
     }
     builder.build().unwrap()
@@ -110,7 +113,9 @@ fn a_new_data_version_with_few_changes() {
     let before = released(table(&[0..20, 100..130, 200..230]), &[]);
     let now = table(&[0..20, 100..132, 200..260]);
     // The region and, as the others are published, one more number must stay away.
-    let Judgement::WithholdMore(cells) = judged(&now, &[&[&before]]) else { panic!("it gives 2 persons away") };
+    let Judgement::WithholdMore(cells) = judged(&now, &[&[&before]]) else {
+        panic!("it gives 2 persons away")
+    };
     assert_eq!(cells.len(), 2, "{cells:?}");
     assert!(cells.contains(&2) && (cells.contains(&0) || cells.contains(&3)));
 }
@@ -133,7 +138,9 @@ fn one_table_protected_three_times_over() {
             Judgement::Refuse(_) => panic!("the first pattern again would do"),
         };
         assert!(withheld[1] && withheld[2], "what was withheld stays so");
-        attacker.groups.extend(groups(&membership).into_iter().zip(&withheld).filter(|(_, w)| !**w).map(|(g, _)| g));
+        attacker
+            .groups
+            .extend(groups(&membership).into_iter().zip(&withheld).filter(|(_, w)| !**w).map(|(g, _)| g));
         releases.push(Release::new(membership, withheld).unwrap());
     }
     assert!(attacker.small_groups(310, 3).is_empty());
@@ -183,7 +190,7 @@ fn categories_that_overlap_are_not_taken_for_sums() {
             10..20 => &[0, 2],
             _ => &[0, 1, 2],
         };
-        builder.add(person, cells).unwrap();
+        builder.add(PersonNo(person), cells).unwrap();
     }
     let membership = builder.build().unwrap();
     let Judgement::WithholdMore(cells) = judged(&membership, &[&[]]) else { panic!("it gives 3 away") };
@@ -197,6 +204,16 @@ fn the_limit_is_one_of_definitions() {
     let many: Vec<&Release> = std::iter::repeat_n(&release, MOST_RELEASES).collect();
     assert_eq!(judged(&empty, &[&many]), Judgement::Refuse(Refused::TooMuchKnown));
     assert_eq!(judged(&empty, &[&many[1..]]), Judgement::Release);
+}
+
+#[test]
+fn nothing_is_released_beside_what_can_no_longer_be_evaluated() {
+    let membership = table(&[0..20]);
+    let withheld = primary(&membership, LEAST);
+    let proposal = Proposal { membership: &membership, withheld: &withheld, least: LEAST };
+    let set = KnowledgeSet::default().lacking_one();
+    let judgement = judge(proposal, &[KnowledgeSet::default(), set], &mut draws()).unwrap();
+    assert_eq!(judgement, Judgement::Refuse(Refused::EarlierGone));
 }
 
 #[test]

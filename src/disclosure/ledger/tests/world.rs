@@ -10,6 +10,7 @@ use super::attacker::Attacker;
 use crate::disclosure::ledger::{
     Judgement, KnowledgeSet, Membership, MembershipBuilder, Proposal, Release, judge,
 };
+use crate::domain::ids::PersonNo;
 
 /// A person: one category in each of three variables, any of three diagnoses, any of four years.
 #[derive(Debug, Clone)]
@@ -33,8 +34,11 @@ pub(super) struct Query {
 pub(super) const CATEGORIES: u32 = 3;
 
 pub(super) fn person() -> impl Strategy<Value = Person> {
-    ([0..2_u32, 0..3_u32, 0..3_u32], 0..8_u32, 0..16_u32)
-        .prop_map(|(of, diagnoses, years)| Person { of, diagnoses, years })
+    ([0..2_u32, 0..3_u32, 0..3_u32], 0..8_u32, 0..16_u32).prop_map(|(of, diagnoses, years)| Person {
+        of,
+        diagnoses,
+        years,
+    })
 }
 
 pub(super) fn query() -> impl Strategy<Value = Query> {
@@ -71,7 +75,7 @@ impl Query {
         let cells = (CATEGORIES as usize + 1).pow(self.by.len() as u32);
         let mut builder = MembershipBuilder::new(cells);
         for (number, person) in (0..).zip(people).filter(|(_, person)| self.counts(person)) {
-            builder.add(number, &self.cells(person)).unwrap();
+            builder.add(PersonNo(number), &self.cells(person)).unwrap();
         }
         builder.build().unwrap()
     }
