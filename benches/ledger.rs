@@ -6,7 +6,8 @@
 //! Synthetic persons have a sex, an age group, a municipality, and a frailty by which they fall ill. A
 //! release counts the persons with a condition in a period, by one of a few divisions that many share, with
 //! all margins. Each is judged beside the other tables of its own cohort as it is entered; the questions
-//! are judged beside everything their organisation knows. Times are those on one core, as Linux counts
+//! are judged beside everything their organisation knows, some as publications beside every organisation's
+//! knowledge, and some as if all releases had gone to one organisation. Times are those on one core, as Linux counts
 //! them in steps of a few milliseconds.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark stops at the first fault")]
@@ -327,31 +328,44 @@ fn main() {
         let knows = |e: &&Entered| e.published || e.organisation == organisation;
         ledger.iter().filter(knows).map(|entered| &entered.release).collect()
     };
-    let mut times: Vec<Duration> = Vec::new();
-    let mut answers: BTreeMap<&str, usize> = BTreeMap::new();
-    while times.len() < options.questions {
-        let (counted, division) = question(rng, true);
-        let membership = membership(&persons(&country, counted), division);
-        let set = known(skewed(rng, options.organisations));
-        let start = on_core();
-        let (judgement, _) = pattern(&membership, &[set]);
-        let took = on_core() - start;
-        times.push(took);
-        let answer = match judgement {
-            Judgement::Release => "released",
-            Judgement::WithholdMore(_) => "more withheld",
-            Judgement::Refuse(_) => "refused",
-        };
-        *answers.entry(answer).or_default() += 1;
-        eprintln!("{counted:?} {division:?} {} persons: {answer} in {took:?}", membership.persons());
-    }
-    times.sort_unstable();
-    let at = |share: usize| {
-        format!("{:.2}", times[(times.len() * share / 100).min(times.len() - 1)].as_secs_f64())
-    };
     let mut table = Table::new();
-    table.set_header(["decisions", "p50 s", "p95 s", "longest s", "peak MB", "answers"]);
-    let peak = memory("VmHWM").to_string();
-    table.add_row([times.len().to_string(), at(50), at(95), at(100), peak, format!("{answers:?}")]);
+    table.set_header(["judged beside", "decisions", "p50 s", "p95 s", "longest s", "peak MB", "answers"]);
+    for (beside, questions) in [
+        ("what one organisation knows", options.questions),
+        ("every organisation's knowledge", options.questions / 6),
+        ("all releases as one set", options.questions / 3),
+    ] {
+        let mut times: Vec<Duration> = Vec::new();
+        let mut answers: BTreeMap<&str, usize> = BTreeMap::new();
+        for number in 0..questions {
+            let (counted, division) = question(rng, true);
+            let membership = membership(&persons(&country, counted), division);
+            let organisation = skewed(rng, options.organisations);
+            let sets: Vec<KnowledgeSet<'_>> = match beside {
+                "what one organisation knows" => vec![known(organisation)],
+                "all releases as one set" => vec![ledger.iter().map(|e| &e.release).collect()],
+                _ => (0..options.organisations).map(known).collect(),
+            };
+            let start = on_core();
+            let (judgement, _) = pattern(&membership, &sets);
+            let took = on_core() - start;
+            times.push(took);
+            let answer = match judgement {
+                Judgement::Release => "released",
+                Judgement::WithholdMore(_) => "more withheld",
+                Judgement::Refuse(_) => "refused",
+            };
+            *answers.entry(answer).or_default() += 1;
+            let persons = membership.persons();
+            eprintln!("{beside} {number}: {counted:?} {division:?} {persons} persons: {answer} in {took:?}");
+        }
+        times.sort_unstable();
+        let at = |share: usize| times.get((times.len() * share / 100).min(times.len().saturating_sub(1)));
+        let seconds = |share| format!("{:.2}", at(share).map_or(0.0, Duration::as_secs_f64));
+        let peak = memory("VmHWM").to_string();
+        let decisions = times.len().to_string();
+        let answers = format!("{answers:?}");
+        table.add_row([beside, &decisions, &seconds(50), &seconds(95), &seconds(100), &peak, &answers]);
+    }
     println!("{table}");
 }

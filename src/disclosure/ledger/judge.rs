@@ -2,7 +2,6 @@
 #![allow(clippy::indexing_slicing, reason = "cells are indices of the proposal")]
 
 use rand::Rng;
-use rand::seq::SliceRandom;
 
 use super::echelon::{Echelon, Row, Scratch};
 use super::family::Family;
@@ -188,8 +187,10 @@ impl<'a> Ground<'a> {
                 return Err(GivenUp);
             }
         }
-        added.shuffle(rng);
-        added.sort_by_key(|&cell| std::cmp::Reverse(self.counts[cell]));
+        let mut costs: Vec<(f64, usize)> =
+            added.into_iter().map(|cell| (self.cost(cell, rng), cell)).collect();
+        costs.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let added: Vec<usize> = costs.into_iter().map(|(_, cell)| cell).collect();
         self.publish_again(&added, withheld)
     }
 
@@ -269,13 +270,20 @@ impl<'a> Ground<'a> {
     fn best(&self, words: &[Word], rng: &mut impl Rng) -> Option<usize> {
         let mut cells: Vec<usize> = words.iter().flat_map(|word| self.made_of(word)).collect();
         cells.sort_unstable();
-        let mut uses: Vec<(usize, f64)> = Vec::new();
-        for of in cells.chunk_by(|a, b| a == b) {
-            #[allow(clippy::cast_precision_loss, reason = "an order of magnitude is enough")]
-            let gain = of.len() as f64 / (1.0 + 0.5 * (self.counts[of[0]] as f64).sqrt());
-            uses.push((of[0], gain));
-        }
-        uses.shuffle(rng);
-        uses.into_iter().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(cell, _)| cell)
+        let gain = |of: &[usize], rng: &mut _| {
+            let cell = *of.first()?;
+            #[allow(clippy::cast_precision_loss, reason = "there are few words")]
+            Some((of.len() as f64 / self.cost(cell, rng), cell))
+        };
+        let gains = cells.chunk_by(|a, b| a == b).filter_map(|of| gain(of, rng));
+        gains.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, cell)| cell)
+    }
+
+    /// What is lost by withholding a cell: more the more binary digits its count has, times a draw from 1 to
+    /// 2, so that what is withheld shows no order of hidden counts.
+    fn cost(&self, cell: usize, rng: &mut impl Rng) -> f64 {
+        let digits = u64::BITS - self.counts[cell].leading_zeros();
+        let draw = f64::from(rng.next_u32()) / f64::from(u32::MAX);
+        f64::from(1 + digits) * (1.0 + draw)
     }
 }
