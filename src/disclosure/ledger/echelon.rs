@@ -133,42 +133,42 @@ impl<'a> Echelon<'a> {
         self.reduce(row, scratch).first().is_none_or(|(column, _)| *column >= self.width)
     }
 
-    /// The rows below and of this one whose pivot is at or after `from`, reduced: each pivot is a column of
-    /// one row only. Of the other columns those before `kept_from` are left out.
-    pub(super) fn reduced(&self, from: u32, kept_from: u32, scratch: &mut Scratch) -> Vec<Row> {
-        let mut rows: Vec<&Row> = Vec::new();
+    /// Its rows and those below it, down to but not including `base`, whose pivot is at or after a column.
+    pub(super) fn rows(&self, from: u32, base: Option<&Echelon<'_>>) -> Vec<&Row> {
+        let mut rows = Vec::new();
         let mut level = Some(self);
-        while let Some(echelon) = level {
+        while let Some(echelon) = level.filter(|level| base.is_none_or(|base| !std::ptr::eq(*level, base))) {
             rows.extend(echelon.rows.iter().filter(|row| row[0].0 >= from));
             level = echelon.below;
         }
-        // From the last pivot to the first, so that what is taken away has no pivots left in it.
-        rows.sort_by_key(|row| Reverse(row[0].0));
-        let mut at: HashMap<u32, usize> = HashMap::new();
-        let mut reduced: Vec<Row> = Vec::with_capacity(rows.len());
-        for row in rows {
-            for &(column, value) in row {
-                if column >= kept_from || self.with_pivot(column).is_some() {
-                    scratch.put(column, value);
-                }
-            }
-            let mut left = Row::with_capacity(row.len());
-            while let Some((column, value)) = scratch.pop() {
-                match at.get(&column) {
-                    Some(&pivot) if value != 0 => {
-                        for &(c, v) in &reduced[pivot][1..] {
-                            scratch.put(c, mul(v, neg(value)));
-                        }
-                    }
-                    _ if value != 0 => left.push((column, value)),
-                    _ => {}
-                }
-            }
-            at.insert(left[0].0, reduced.len());
-            reduced.push(left);
-        }
-        reduced
+        rows
     }
+}
+
+/// Rows of an echelon reduced among each other: each pivot is a column of one row only.
+pub(super) fn reduced(mut rows: Vec<&Row>, scratch: &mut Scratch) -> Vec<Row> {
+    // From the last pivot to the first, so that what is taken away has no pivots left in it.
+    rows.sort_by_key(|row| Reverse(row[0].0));
+    let mut at: HashMap<u32, usize> = HashMap::new();
+    let mut reduced: Vec<Row> = Vec::with_capacity(rows.len());
+    for row in rows {
+        scratch.add_scaled(row, 1);
+        let mut left = Row::with_capacity(row.len());
+        while let Some((column, value)) = scratch.pop() {
+            match at.get(&column) {
+                Some(&pivot) if value != 0 => {
+                    for &(c, v) in &reduced[pivot][1..] {
+                        scratch.put(c, mul(v, neg(value)));
+                    }
+                }
+                _ if value != 0 => left.push((column, value)),
+                _ => {}
+            }
+        }
+        at.insert(left[0].0, reduced.len());
+        reduced.push(left);
+    }
+    reduced
 }
 
 #[cfg(test)]
@@ -200,15 +200,15 @@ mod tests {
             let mut left = asked.clone();
             dense.reduce(&mut left);
             prop_assert_eq!(second.spans(&sparse(&asked), scratch), left.iter().all(|&v| v == 0));
-            let reduced = second.reduced(0, 0, scratch);
-            prop_assert_eq!(reduced.len(), dense.dimension());
-            for row in &reduced {
+            let all = reduced(second.rows(0, None), scratch);
+            prop_assert_eq!(all.len(), dense.dimension());
+            for row in &all {
                 prop_assert!(second.spans(row, scratch));
-                let others = reduced.iter().filter(|other| other[0].0 == row[0].0
+                let others = all.iter().filter(|other| other[0].0 == row[0].0
                     || other.iter().any(|(c, _)| *c == row[0].0));
                 prop_assert_eq!(others.count(), 1, "a pivot is a column of one row");
             }
-            for row in second.reduced(4, 0, scratch) {
+            for row in reduced(second.rows(4, None), scratch) {
                 prop_assert!(row[0].0 >= 4);
             }
         }
@@ -224,7 +224,7 @@ mod tests {
                 tagged.push((5 + at as u32, 1));
                 echelon.insert(&tagged, scratch);
             }
-            for row in echelon.reduced(0, 0, scratch) {
+            for row in reduced(echelon.rows(0, None), scratch) {
                 let mut sum = [0; 5];
                 for &(tag, factor) in row.iter().filter(|(c, _)| *c >= 5) {
                     for (s, &v) in sum.iter_mut().zip(&rows[tag as usize - 5]) {

@@ -1,9 +1,11 @@
 //! The judgement of a release together with what its recipients know already.
 #![allow(clippy::indexing_slicing, reason = "cells are indices of the proposal")]
 
+use std::collections::HashMap;
+
 use rand::Rng;
 
-use super::echelon::{Echelon, Row, Scratch};
+use super::echelon::{Echelon, Row, Scratch, reduced};
 use super::family::Family;
 use super::membership::Membership;
 use super::moves;
@@ -95,6 +97,8 @@ impl From<Refused> for Refusal {
 
 /// The most releases that are judged together.
 pub const MOST_RELEASES: usize = 10_000;
+/// The most combinations of few persons that are looked at together; beyond them a release is refused.
+const MOST_ROWS: usize = 20_000;
 /// The most cells that are judged together.
 pub const MOST_CELLS: usize = 2_000_000;
 
@@ -150,6 +154,9 @@ struct Ground<'a> {
     counts: &'a [u64],
     least: u32,
     earlier: Echelon<'a>,
+    /// What earlier releases tell of light atoms, reduced, and the rows that each atom is in.
+    light: Vec<Row>,
+    with: HashMap<u32, Vec<usize>>,
     /// The proposal's cells, small ones first.
     order: Vec<usize>,
     scratch: Scratch,
@@ -164,9 +171,16 @@ impl<'a> Ground<'a> {
         for row in rows {
             earlier.insert(row, &mut scratch);
         }
+        let light = reduced(earlier.rows(refined.light_from, None), &mut scratch);
+        let mut with: HashMap<u32, Vec<usize>> = HashMap::new();
+        for (at, row) in light.iter().enumerate() {
+            for &(column, _) in row {
+                with.entry(column).or_default().push(at);
+            }
+        }
         let mut order: Vec<usize> = (0..counts.len()).collect();
         order.sort_by_key(|&cell| refined.cells[cell].len());
-        Self { refined, counts, least, earlier, order, scratch }
+        Self { refined, counts, least, earlier, light, with, order, scratch }
     }
 
     /// Withholds more until no small group can be counted anew, and then no more than is needed.
@@ -225,13 +239,14 @@ impl<'a> Ground<'a> {
             row.push((mark(cell), 1));
             all.insert(&row, &mut self.scratch);
         }
-        let words = self.new_words(&all)?;
+        let rows = self.near(all.rows(*light_from, Some(&self.earlier)))?;
+        let words = self.new_words(&rows)?;
         if !words.is_empty() {
             return Ok(words);
         }
         // An atom without a move counts as known, by the published cells around it.
         let mut pinned = Echelon::over(&all);
-        for stuck in moves::stuck(&all, weights, *light_from, &mut self.scratch) {
+        for stuck in moves::stuck(&rows, weights) {
             let mut row = vec![(stuck.atom, 1)];
             for cell in (0..cells.len()).filter(|&cell| !withheld[cell]) {
                 let has = |atom: &u32| cells[cell].binary_search_by_key(atom, |(a, _)| *a).is_ok();
@@ -244,20 +259,44 @@ impl<'a> Ground<'a> {
                 pinned.insert(&row, &mut self.scratch);
             }
         }
-        if pinned.is_empty() { Ok(words) } else { self.new_words(&pinned) }
+        if pinned.is_empty() {
+            return Ok(words);
+        }
+        let rows = self.near(pinned.rows(*light_from, Some(&self.earlier)))?;
+        self.new_words(&rows)
     }
 
-    /// The light words of a span that earlier releases do not span.
-    fn new_words(&self, all: &Echelon<'_>) -> Result<Vec<Word>, GivenUp> {
-        let Refined { weights, light_from, .. } = self.refined;
+    /// Rows reduced together with those of earlier releases that are connected with them by light atoms.
+    fn near(&self, rows: Vec<&Row>) -> Result<Vec<Row>, GivenUp> {
+        let mut all = rows;
+        let mut taken = vec![false; self.light.len()];
+        let mut at = 0;
+        while let Some(&row) = all.get(at) {
+            at += 1;
+            for (column, _) in row {
+                for &other in self.with.get(column).into_iter().flatten() {
+                    if !std::mem::replace(&mut taken[other], true) {
+                        all.push(&self.light[other]);
+                    }
+                }
+            }
+            if all.len() > MOST_ROWS {
+                return Err(GivenUp);
+            }
+        }
+        Ok(reduced(all, &mut Scratch::default()))
+    }
+
+    /// The light words among rows that earlier releases do not span.
+    fn new_words(&self, rows: &[Row]) -> Result<Vec<Word>, GivenUp> {
+        let weights = &self.refined.weights;
         let width = u32::try_from(weights.len()).unwrap_or(u32::MAX);
         let mut scratch = Scratch::default();
-        let rows = all.reduced(*light_from, *light_from, &mut scratch);
         let mut is_new = |word: &Word| {
             let row = word.atoms.iter().map(|&atom| (atom, 1)).collect();
             !self.earlier.spans(&row, &mut scratch)
         };
-        light_words(&rows, width, weights, self.least, &mut is_new)
+        light_words(rows, width, weights, self.least, &mut is_new)
     }
 
     /// The cells of the proposal that a word is made of.

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use super::echelon::{Echelon, Scratch};
+use super::echelon::Row;
 use crate::disclosure::field::{P, neg};
 
 /// The largest change of an atom that is taken for a whole number.
@@ -29,21 +29,23 @@ fn whole(value: u64) -> Option<i64> {
     Some(if value <= MOST { size } else { -size })
 }
 
-/// The light atoms that may change freely by the sums alone, one at a time with what must follow, and for
-/// which that is no move in either direction. All other changes that the sums leave open to light atoms
-/// are combinations of moves.
-pub(super) fn stuck(
-    all: &Echelon<'_>,
-    weights: &[u32],
-    light_from: u32,
-    scratch: &mut Scratch,
-) -> Vec<Stuck> {
-    let mut follow: BTreeMap<u32, Vec<(u32, u64)>> = BTreeMap::new();
-    for row in all.reduced(0, light_from, scratch) {
-        let pivot = row[0].0;
-        let free = row[1..].iter().filter(|(column, _)| (*column as usize) < weights.len());
-        for &(column, value) in free {
-            follow.entry(column).or_default().push((pivot, neg(value)));
+/// The light atoms of marked rows that may change freely by the sums alone, one at a time with the light
+/// atoms that must follow, and for which that is no move in either direction. All other changes that the
+/// sums leave open to light atoms are combinations of these. Atoms of k or more persons are taken to give and
+/// take what a move needs. `rows` are reduced and have light columns only, but for marks beyond the width.
+pub(super) fn stuck(rows: &[Row], weights: &[u32]) -> Vec<Stuck> {
+    let is_atom = |column: u32| (column as usize) < weights.len();
+    let marked = rows.iter().filter(|row| row.last().is_some_and(|(column, _)| !is_atom(*column)));
+    let mut follow: BTreeMap<u32, Vec<(u32, u64)>> = marked
+        .flat_map(|row| &row[1..])
+        .filter(|(c, _)| is_atom(*c))
+        .map(|(c, _)| (*c, Vec::new()))
+        .collect();
+    for row in rows {
+        for &(column, value) in &row[1..] {
+            if let Some(with) = follow.get_mut(&column) {
+                with.push((row[0].0, neg(value)));
+            }
         }
     }
     let is_move = |atom: u32, with: &[(u32, u64)]| {
@@ -64,15 +66,16 @@ pub(super) fn stuck(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disclosure::ledger::echelon::{Echelon, Scratch, reduced};
 
     /// Published sums of neighbours leave one change open: the atoms by turns one up and one down.
     fn chain(weights: &[u32]) -> Vec<Stuck> {
-        let scratch = &mut Scratch::default();
-        let mut echelon = Echelon::new(weights.len() as u32);
-        for atom in 1..weights.len() as u32 {
-            echelon.insert(&vec![(atom - 1, 1), (atom, 1)], scratch);
+        let (scratch, atoms) = (&mut Scratch::default(), weights.len() as u32);
+        let mut echelon = Echelon::new(atoms);
+        for atom in 1..atoms {
+            echelon.insert(&vec![(atom - 1, 1), (atom, 1), (atoms + atom, 1)], scratch);
         }
-        stuck(&echelon, weights, 0, scratch)
+        stuck(&reduced(echelon.rows(0, None), scratch), weights)
     }
 
     #[test]

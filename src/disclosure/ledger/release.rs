@@ -1,6 +1,6 @@
 //! A release as the ledger remembers it.
 
-use super::echelon::{Echelon, Row, Scratch};
+use super::echelon::{Echelon, Row, Scratch, reduced};
 use super::membership::Membership;
 
 /// A pattern as the ledger keeps it: a byte for each cell, 1 where it is withheld.
@@ -46,7 +46,7 @@ impl Release {
         for parts in cells {
             echelon.insert(&parts.into_iter().map(|part| (part, 1)).collect(), scratch);
         }
-        let published = echelon.reduced(0, 0, scratch);
+        let published = reduced(echelon.rows(0, None), scratch);
         Ok(Self { membership, withheld, published })
     }
 
