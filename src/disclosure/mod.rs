@@ -6,6 +6,7 @@ mod cycle;
 mod field;
 mod kernel;
 mod lattice;
+pub mod ledger;
 mod pattern;
 mod protect;
 mod released;

@@ -246,14 +246,21 @@ impl<'a> Ground<'a> {
         }
         // An atom without a move counts as known, by the published cells around it.
         let mut pinned = Echelon::over(&all);
+        let mut around: HashMap<u32, Vec<usize>> = HashMap::new();
+        for cell in (0..cells.len()).filter(|&cell| !withheld[cell]) {
+            for &(atom, _) in cells[cell].iter().filter(|(atom, _)| atom >= light_from) {
+                around.entry(atom).or_default().push(cell);
+            }
+        }
         for stuck in moves::stuck(&rows, weights) {
             let mut row = vec![(stuck.atom, 1)];
-            for cell in (0..cells.len()).filter(|&cell| !withheld[cell]) {
-                let has = |atom: &u32| cells[cell].binary_search_by_key(atom, |(a, _)| *a).is_ok();
-                if stuck.with.iter().chain([&stuck.atom]).any(has) {
-                    // Different factors, so that marks of several rows do not cancel out.
-                    row.push((mark(cell), 2 + u64::from(stuck.atom) * 1_000_003 + cell as u64));
-                }
+            let mut of: Vec<usize> =
+                stuck.with.iter().filter_map(|atom| around.get(atom)).flatten().copied().collect();
+            of.sort_unstable();
+            of.dedup();
+            for cell in of {
+                // Different factors, so that marks of several rows do not cancel out.
+                row.push((mark(cell), 2 + u64::from(stuck.atom) * 1_000_003 + cell as u64));
             }
             if row.len() > 1 {
                 pinned.insert(&row, &mut self.scratch);

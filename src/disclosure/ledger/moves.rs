@@ -6,7 +6,7 @@
 //! some move changes has two possible counts.
 #![allow(clippy::indexing_slicing, reason = "atoms are columns of the echelon")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::echelon::Row;
 use crate::disclosure::field::{P, neg};
@@ -30,7 +30,7 @@ fn whole(value: u64) -> Option<i64> {
 }
 
 /// The light atoms of marked rows that may change freely by the sums alone, one at a time with the light
-/// atoms that must follow, and for which that is no move in either direction. All other changes that the
+/// atoms that must follow, and for which that is no move, nor the difference of two. All other changes that the
 /// sums leave open to light atoms are combinations of these. Atoms of k or more persons are taken to give and
 /// take what a move needs. `rows` are reduced and have light columns only, but for marks beyond the width.
 pub(super) fn stuck(rows: &[Row], weights: &[u32]) -> Vec<Stuck> {
@@ -48,19 +48,73 @@ pub(super) fn stuck(rows: &[Row], weights: &[u32]) -> Vec<Stuck> {
             }
         }
     }
-    let is_move = |atom: u32, with: &[(u32, u64)]| {
-        let stays = |direction: i64| {
-            with.iter().map(|&(a, v)| (a, whole(v))).chain([(atom, Some(1))]).all(|(a, change)| {
-                change.is_some_and(|change| i64::from(weights[a as usize]) + direction * change >= 1)
-            })
-        };
-        stays(1) || stays(-1)
-    };
-    follow
-        .into_iter()
-        .filter(|(atom, with)| !is_move(*atom, with))
-        .map(|(atom, with)| Stuck { atom, with: with.into_iter().map(|(a, _)| a).collect() })
-        .collect()
+    let mut open: Vec<(u32, Change)> = Vec::new();
+    let mut moves: Vec<Change> = Vec::new();
+    let mut with_atom: HashMap<u32, Vec<usize>> = HashMap::new();
+    let mut stuck = Vec::new();
+    for (atom, with) in follow {
+        let whole = with.iter().map(|&(a, v)| Some((a, whole(v)?))).chain([Some((atom, 1))]);
+        match whole.collect::<Option<Change>>() {
+            Some(change) => open.push((atom, change)),
+            None => {
+                stuck.push(Stuck { atom, with: with.into_iter().map(|(a, _)| a).chain([atom]).collect() })
+            }
+        }
+    }
+    // What is no move by itself may be one together with a move: then it is the difference of two moves.
+    loop {
+        let before = open.len();
+        open.retain(|(_, change)| {
+            let found = is_move(weights, change) || mended(weights, change, &moves, &with_atom);
+            if found {
+                for &(atom, _) in change {
+                    with_atom.entry(atom).or_default().push(moves.len());
+                }
+                moves.push(change.clone());
+            }
+            !found
+        });
+        if open.is_empty() || open.len() == before {
+            break;
+        }
+    }
+    stuck.extend(
+        open.into_iter()
+            .map(|(atom, change)| Stuck { atom, with: change.into_iter().map(|(a, _)| a).collect() }),
+    );
+    stuck
+}
+
+/// By how much each atom changes.
+type Change = Vec<(u32, i64)>;
+
+/// The most moves that are tried together with a change.
+const MOST_TRIED: usize = 24;
+
+/// Whether a change or its opposite leaves somebody in every atom.
+fn is_move(weights: &[u32], change: &[(u32, i64)]) -> bool {
+    let stays = |sign: i64| change.iter().all(|&(a, c)| i64::from(weights[a as usize]) + sign * c >= 1);
+    stays(1) || stays(-1)
+}
+
+/// Whether a change is a move together with one of the moves, which change an atom that it would empty.
+fn mended(
+    weights: &[u32],
+    change: &[(u32, i64)],
+    moves: &[Change],
+    with_atom: &HashMap<u32, Vec<usize>>,
+) -> bool {
+    [1, -1].into_iter().any(|sign| {
+        let emptied = change.iter().find(|&&(a, c)| i64::from(weights[a as usize]) + sign * c < 1);
+        let others = emptied.and_then(|(a, _)| with_atom.get(a)).into_iter().flatten().take(MOST_TRIED);
+        others.flat_map(|&other| [(other, 1), (other, -1)]).any(|(other, factor)| {
+            let mut sum: BTreeMap<u32, i64> = change.iter().map(|&(a, c)| (a, sign * c)).collect();
+            for &(a, c) in &moves[other] {
+                *sum.entry(a).or_insert(0) += factor * c;
+            }
+            sum.into_iter().all(|(a, c)| i64::from(weights[a as usize]) + c >= 1)
+        })
+    })
 }
 
 #[cfg(test)]
@@ -82,7 +136,7 @@ mod tests {
     fn a_change_that_would_empty_an_atom_either_way_is_no_move() {
         let stuck = chain(&[1, 9, 9, 1]);
         assert_eq!(stuck.len(), 1);
-        assert_eq!((stuck[0].atom, stuck[0].with.len()), (3, 3));
+        assert_eq!((stuck[0].atom, stuck[0].with.len()), (3, 4));
         assert!(chain(&[1, 9, 9, 2]).is_empty());
         assert!(chain(&[1, 9, 1]).is_empty());
     }
