@@ -11,6 +11,7 @@ pub mod file;
 mod junction;
 mod kernel;
 mod lattice;
+pub mod ledger;
 pub mod microdata;
 mod pattern;
 pub mod primary;

@@ -56,6 +56,12 @@ pub enum StoreError {
     /// The table id is used for another result.
     #[error("table id {0} is already used for another result")]
     TableIdTaken(TableId),
+    /// Something was released, refused or published since the judgement was made.
+    #[error("the release ledger has changed since the judgement; judge again")]
+    LedgerMoved,
+    /// The ledger has no release of this run.
+    #[error("run {0} is not in the release ledger")]
+    NotInLedger(RunId),
 }
 
 impl From<StoreError> for Refusal {
@@ -69,6 +75,8 @@ impl From<StoreError> for Refusal {
             StoreError::PhaseOrder(_) => refusal(RefusalKind::Precondition, "run.phase"),
             StoreError::NoSuchResult(_) => refusal(RefusalKind::Precondition, "run.no_result"),
             StoreError::TableIdTaken(_) => refusal(RefusalKind::Conflict, "publication.table_id_taken"),
+            StoreError::LedgerMoved => refusal(RefusalKind::Conflict, "disclosure.ledger_moved"),
+            StoreError::NotInLedger(_) => refusal(RefusalKind::Precondition, "disclosure.not_in_ledger"),
             StoreError::Address
             | StoreError::Database(_)
             | StoreError::NewerSchema { .. }

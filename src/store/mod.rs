@@ -1,4 +1,5 @@
-//! Control data in SQLite or PostgreSQL: projects, runs, results, publications, the audit log's rows.
+//! Control data in SQLite or PostgreSQL: projects, runs, results, publications, the audit log's rows, the
+//! release ledger.
 //!
 //! Reads are methods of [`Store`]. Everything that changes something is a method of [`Write`], one
 //! transaction that nothing of is kept unless it is committed.
@@ -7,6 +8,7 @@ mod audit_rows;
 mod error;
 #[cfg(test)]
 pub(crate) mod fixtures;
+mod ledger;
 mod migrate;
 mod open;
 mod phase;
@@ -15,12 +17,15 @@ mod publications;
 mod results;
 mod rows;
 mod runs;
+mod seal;
 
 pub use audit_rows::{AuditDetail, AuditHead, OpenIntent};
 pub use error::StoreError;
+pub use ledger::{LedgerEntry, LedgerRefusal, LedgerRelease};
 pub use open::{Store, Write};
 pub use phase::Phase;
 pub use projects::StoredApproval;
 pub use publications::Publication;
 pub use results::StoredResult;
 pub use runs::{Run, Submission, Submitted};
+pub use seal::MembershipKey;

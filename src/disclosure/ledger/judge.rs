@@ -1,0 +1,335 @@
+//! The judgement of a release together with what its recipients know already.
+#![allow(clippy::indexing_slicing, reason = "cells are indices of the proposal")]
+
+use std::collections::HashMap;
+
+use rand::Rng;
+
+use super::echelon::{Echelon, Row, Scratch, reduced};
+use super::family::Family;
+use super::membership::Membership;
+use super::moves;
+use super::peel::peel;
+use super::refine::{Refined, refine};
+use super::release::{Release, WrongPattern};
+use super::words::{GivenUp, Word, light_words};
+use crate::domain::refusal::{Refusal, RefusalKind};
+
+/// What is judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Proposal<'a> {
+    /// Who is in its cells.
+    pub membership: &'a Membership,
+    /// For each cell whether it is to be withheld.
+    pub withheld: &'a [bool],
+    /// The least number of persons k of the rule.
+    pub least: u32,
+}
+
+/// What a recipient knows: what is public, and what was released to any project of its organisation.
+#[derive(Debug, Clone, Default)]
+pub struct KnowledgeSet<'a> {
+    releases: Vec<&'a Release>,
+    cells: usize,
+    lacking: bool,
+}
+
+impl KnowledgeSet<'_> {
+    /// The same set with a release more, of which neither the membership is kept nor can the definition be
+    /// evaluated again. Nothing can be judged beside it.
+    #[must_use]
+    pub fn lacking_one(self) -> Self {
+        Self { lacking: true, ..self }
+    }
+}
+
+impl<'a> FromIterator<&'a Release> for KnowledgeSet<'a> {
+    fn from_iter<I: IntoIterator<Item = &'a Release>>(releases: I) -> Self {
+        let releases: Vec<&Release> = releases.into_iter().collect();
+        let cells = releases.iter().map(|release| release.membership().cells()).sum();
+        Self { releases, cells, lacking: false }
+    }
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Judgement {
+    /// It may be released as proposed.
+    Release,
+    /// It may be released if these further cells are withheld too.
+    WithholdMore(Vec<usize>),
+    /// It may not be released.
+    Refuse(Refused),
+}
+
+/// Why a release is refused. The texts name what would be accepted and depend on no count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// By definition: more releases or cells than are judged together.
+    #[error(
+        "the recipient has received more than is judged together; ask under an earlier table's definition"
+    )]
+    TooMuchKnown,
+    /// By definition: an earlier release can no longer be evaluated.
+    #[error(
+        "an earlier release to the recipient can no longer be compared with; ask on data of which nothing has \
+         been released to it"
+    )]
+    EarlierGone,
+    /// Nothing would be left of it, or no pattern is found.
+    #[error(
+        "the table cannot be released beside what the recipient has received; ask for coarser dimensions, or \
+         for groups that differ less finely from those of earlier tables"
+    )]
+    NotBesideEarlier,
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        let code = match refused {
+            Refused::TooMuchKnown => "disclosure.ledger_limit",
+            Refused::EarlierGone => "disclosure.earlier_gone",
+            Refused::NotBesideEarlier => "disclosure.not_beside_earlier",
+        };
+        Self::new(RefusalKind::Precondition, code, refused.to_string())
+    }
+}
+
+/// The most releases that are judged together.
+pub const MOST_RELEASES: usize = 10_000;
+/// The most combinations of few persons that are looked at together; beyond them a release is refused.
+const MOST_ROWS: usize = 20_000;
+/// The most cells that are judged together.
+pub const MOST_CELLS: usize = 2_000_000;
+
+/// Judges a proposal against each knowledge set that it would become part of: its recipient's, or every
+/// one if it is to be published. The draws break ties; they belong to the table (`PatternKey`), so that
+/// the same table is answered the same way.
+///
+/// # Errors
+/// [`WrongPattern`].
+pub fn judge(
+    proposal: Proposal<'_>,
+    knowledge: &[KnowledgeSet<'_>],
+    rng: &mut impl Rng,
+) -> Result<Judgement, WrongPattern> {
+    let Proposal { membership, withheld: proposed, least } = proposal;
+    if proposed.len() != membership.cells() {
+        return Err(WrongPattern);
+    }
+    let too_much = |set: &KnowledgeSet<'_>| {
+        set.releases.len() >= MOST_RELEASES || set.cells + membership.cells() > MOST_CELLS
+    };
+    if knowledge.iter().any(too_much) {
+        return Ok(Judgement::Refuse(Refused::TooMuchKnown));
+    }
+    if knowledge.iter().any(|set| set.lacking) {
+        return Ok(Judgement::Refuse(Refused::EarlierGone));
+    }
+    let counts = membership.counts();
+    let mut withheld = proposed.to_vec();
+    for set in knowledge {
+        // Withholding more never tells more, so what one set needs does not undo what another needed.
+        let mut families = Family::all(&set.releases);
+        peel(&mut families, &membership.population.persons, least);
+        let refined = refine(&families, membership, least, rng);
+        drop(families);
+        let mut ground = Ground::new(&refined, &counts, least);
+        if ground.protect(&mut withheld, rng).is_err() {
+            return Ok(Judgement::Refuse(Refused::NotBesideEarlier));
+        }
+    }
+    let more: Vec<usize> = (0..withheld.len()).filter(|&c| withheld[c] && !proposed[c]).collect();
+    let nothing_left = (0..withheld.len()).all(|c| withheld[c] || counts[c] == 0);
+    Ok(match more.is_empty() {
+        true => Judgement::Release,
+        false if nothing_left => Judgement::Refuse(Refused::NotBesideEarlier),
+        false => Judgement::WithholdMore(more),
+    })
+}
+
+/// One knowledge set, ready for any pattern of the proposal.
+struct Ground<'a> {
+    refined: &'a Refined,
+    counts: &'a [u64],
+    least: u32,
+    earlier: Echelon<'a>,
+    /// What earlier releases tell of light atoms, reduced, and the rows that each atom is in.
+    light: Vec<Row>,
+    with: HashMap<u32, Vec<usize>>,
+    /// The proposal's cells, small ones first.
+    order: Vec<usize>,
+    scratch: Scratch,
+}
+
+impl<'a> Ground<'a> {
+    fn new(refined: &'a Refined, counts: &'a [u64], least: u32) -> Self {
+        let mut scratch = Scratch::default();
+        let mut earlier = Echelon::new(u32::try_from(refined.weights.len()).unwrap_or(u32::MAX));
+        let mut rows: Vec<&Row> = refined.earlier.iter().collect();
+        rows.sort_by_key(|row| row.len());
+        for row in rows {
+            earlier.insert(row, &mut scratch);
+        }
+        let light = reduced(earlier.rows(refined.light_from, None), &mut scratch);
+        let mut with: HashMap<u32, Vec<usize>> = HashMap::new();
+        for (at, row) in light.iter().enumerate() {
+            for &(column, _) in row {
+                with.entry(column).or_default().push(at);
+            }
+        }
+        let mut order: Vec<usize> = (0..counts.len()).collect();
+        order.sort_by_key(|&cell| refined.cells[cell].len());
+        Self { refined, counts, least, earlier, light, with, order, scratch }
+    }
+
+    /// Withholds more until no small group can be counted anew, and then no more than is needed.
+    fn protect(&mut self, withheld: &mut [bool], rng: &mut impl Rng) -> Result<(), GivenUp> {
+        let mut added = Vec::new();
+        loop {
+            let mut words = self.exposed(withheld)?;
+            if words.is_empty() {
+                break;
+            }
+            let before = added.len();
+            while let Some(cell) = self.best(&words, rng) {
+                withheld[cell] = true;
+                added.push(cell);
+                words.retain(|word| !self.made_of(word).any(|c| c == cell));
+            }
+            if added.len() == before {
+                return Err(GivenUp);
+            }
+        }
+        let mut costs: Vec<(f64, usize)> =
+            added.into_iter().map(|cell| (self.cost(cell, rng), cell)).collect();
+        costs.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let added: Vec<usize> = costs.into_iter().map(|(_, cell)| cell).collect();
+        self.publish_again(&added, withheld)
+    }
+
+    /// Publishes again those of the cells that need not be withheld, in halves.
+    fn publish_again(&mut self, cells: &[usize], withheld: &mut [bool]) -> Result<(), GivenUp> {
+        for &cell in cells {
+            withheld[cell] = false;
+        }
+        if cells.is_empty() || self.exposed(withheld)?.is_empty() {
+            return Ok(());
+        }
+        for &cell in cells {
+            withheld[cell] = true;
+        }
+        if cells.len() > 1 {
+            let (first, second) = cells.split_at(cells.len() / 2);
+            self.publish_again(first, withheld)?;
+            self.publish_again(second, withheld)?;
+        }
+        Ok(())
+    }
+
+    /// The small groups whose counts become computable with this pattern and were not before; if there
+    /// are none, those whose counts no other population could have changed.
+    fn exposed(&mut self, withheld: &[bool]) -> Result<Vec<Word>, GivenUp> {
+        let Refined { weights, light_from, cells, .. } = self.refined;
+        let width = u32::try_from(weights.len()).unwrap_or(u32::MAX);
+        let mark = |cell: usize| width.saturating_add(u32::try_from(cell).unwrap_or(u32::MAX));
+        let mut all = Echelon::over(&self.earlier);
+        for &cell in self.order.iter().filter(|&&cell| !withheld[cell]) {
+            let mut row = cells[cell].clone();
+            row.push((mark(cell), 1));
+            all.insert(&row, &mut self.scratch);
+        }
+        let rows = self.near(all.rows(*light_from, Some(&self.earlier)))?;
+        let words = self.new_words(&rows)?;
+        if !words.is_empty() {
+            return Ok(words);
+        }
+        // An atom without a move counts as known, by the published cells around it.
+        let mut pinned = Echelon::over(&all);
+        let mut around: HashMap<u32, Vec<usize>> = HashMap::new();
+        for cell in (0..cells.len()).filter(|&cell| !withheld[cell]) {
+            for &(atom, _) in cells[cell].iter().filter(|(atom, _)| atom >= light_from) {
+                around.entry(atom).or_default().push(cell);
+            }
+        }
+        for stuck in moves::stuck(&rows, weights) {
+            let mut row = vec![(stuck.atom, 1)];
+            let mut of: Vec<usize> =
+                stuck.with.iter().filter_map(|atom| around.get(atom)).flatten().copied().collect();
+            of.sort_unstable();
+            of.dedup();
+            for cell in of {
+                // Different factors, so that marks of several rows do not cancel out.
+                row.push((mark(cell), 2 + u64::from(stuck.atom) * 1_000_003 + cell as u64));
+            }
+            if row.len() > 1 {
+                pinned.insert(&row, &mut self.scratch);
+            }
+        }
+        if pinned.is_empty() {
+            return Ok(words);
+        }
+        let rows = self.near(pinned.rows(*light_from, Some(&self.earlier)))?;
+        self.new_words(&rows)
+    }
+
+    /// Rows reduced together with those of earlier releases that are connected with them by light atoms.
+    fn near(&self, rows: Vec<&Row>) -> Result<Vec<Row>, GivenUp> {
+        let mut all = rows;
+        let mut taken = vec![false; self.light.len()];
+        let mut at = 0;
+        while let Some(&row) = all.get(at) {
+            at += 1;
+            for (column, _) in row {
+                for &other in self.with.get(column).into_iter().flatten() {
+                    if !std::mem::replace(&mut taken[other], true) {
+                        all.push(&self.light[other]);
+                    }
+                }
+            }
+            if all.len() > MOST_ROWS {
+                return Err(GivenUp);
+            }
+        }
+        Ok(reduced(all, &mut Scratch::default()))
+    }
+
+    /// The light words among rows that earlier releases do not span.
+    fn new_words(&self, rows: &[Row]) -> Result<Vec<Word>, GivenUp> {
+        let weights = &self.refined.weights;
+        let width = u32::try_from(weights.len()).unwrap_or(u32::MAX);
+        let mut scratch = Scratch::default();
+        let mut is_new = |word: &Word| {
+            let row = word.atoms.iter().map(|&atom| (atom, 1)).collect();
+            !self.earlier.spans(&row, &mut scratch)
+        };
+        light_words(rows, width, weights, self.least, &mut is_new)
+    }
+
+    /// The cells of the proposal that a word is made of.
+    fn made_of<'w>(&self, word: &'w Word) -> impl Iterator<Item = usize> + 'w {
+        let width = self.refined.weights.len();
+        word.made_of.iter().map(move |&column| column as usize - width)
+    }
+
+    /// The cell that takes part in most words for what is lost by withholding it.
+    fn best(&self, words: &[Word], rng: &mut impl Rng) -> Option<usize> {
+        let mut cells: Vec<usize> = words.iter().flat_map(|word| self.made_of(word)).collect();
+        cells.sort_unstable();
+        let gain = |of: &[usize], rng: &mut _| {
+            let cell = *of.first()?;
+            #[allow(clippy::cast_precision_loss, reason = "there are few words")]
+            Some((of.len() as f64 / self.cost(cell, rng), cell))
+        };
+        let gains = cells.chunk_by(|a, b| a == b).filter_map(|of| gain(of, rng));
+        gains.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, cell)| cell)
+    }
+
+    /// What is lost by withholding a cell: more the more binary digits its count has, times a draw from 1 to
+    /// 2, so that what is withheld shows no order of hidden counts.
+    fn cost(&self, cell: usize, rng: &mut impl Rng) -> f64 {
+        let digits = u64::BITS - self.counts[cell].leading_zeros();
+        let draw = f64::from(rng.next_u32()) / f64::from(u32::MAX);
+        f64::from(1 + digits) * (1.0 + draw)
+    }
+}

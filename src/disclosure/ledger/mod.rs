@@ -1,0 +1,30 @@
+//! Several releases judged together.
+//!
+//! A recipient who holds several tables can add and subtract them. A new release is therefore judged
+//! together with everything its recipient knows: no group of 1..k-1 persons, whichever it is, may have a
+//! count that is a combination of the published ones and was not one before.
+//!
+//! - [`membership`]: who is in the cells of one release; cells need not add up
+//! - [`family`], [`peel`]: what of the earlier releases can matter
+//! - [`numbering`], [`refine`]: the common refinement by membership, its atoms
+//! - [`echelon`], [`words`]: the small groups among the combinations of published cells
+//! - [`moves`]: other populations that would have given the same counts
+//! - [`judge`]: release, withhold more, or refuse
+
+mod echelon;
+mod family;
+mod judge;
+mod membership;
+mod moves;
+mod numbering;
+mod peel;
+mod refine;
+mod release;
+mod words;
+
+pub use judge::{Judgement, KnowledgeSet, MOST_CELLS, MOST_RELEASES, Proposal, Refused, judge};
+pub use membership::{Membership, MembershipBuilder, MembershipError};
+pub use release::{Release, WrongPattern, pattern_bytes};
+
+#[cfg(test)]
+mod tests;

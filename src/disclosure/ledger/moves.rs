@@ -1,0 +1,149 @@
+//! Other populations that would have given the same published counts.
+//!
+//! Counts are whole numbers, not negative, and the attacker is taken to know which atoms are empty. So a
+//! combination can leave several values open and only one of them be possible. A *move* changes the
+//! atoms by whole numbers so that every published count stays and every atom keeps somebody. A group that
+//! some move changes has two possible counts.
+#![allow(clippy::indexing_slicing, reason = "atoms are columns of the echelon")]
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::echelon::Row;
+use crate::disclosure::field::{P, neg};
+
+/// The largest change of an atom that is taken for a whole number.
+const MOST: u64 = 1 << 20;
+
+/// An atom that no move was found for, though sums alone leave it open.
+#[derive(Debug)]
+pub(super) struct Stuck {
+    pub(super) atom: u32,
+    /// The atoms that would have to change with it.
+    pub(super) with: Vec<u32>,
+}
+
+/// A field element as a small whole number.
+fn whole(value: u64) -> Option<i64> {
+    let size = if value <= MOST { value } else { P - value };
+    let size = i64::try_from(size).ok().filter(|_| value <= MOST || P - value <= MOST)?;
+    Some(if value <= MOST { size } else { -size })
+}
+
+/// The light atoms of marked rows that may change freely by the sums alone, one at a time with the light
+/// atoms that must follow, and for which that is no move, nor the difference of two. All other changes that the
+/// sums leave open to light atoms are combinations of these. Atoms of k or more persons are taken to give and
+/// take what a move needs. `rows` are reduced and have light columns only, but for marks beyond the width.
+pub(super) fn stuck(rows: &[Row], weights: &[u32]) -> Vec<Stuck> {
+    let is_atom = |column: u32| (column as usize) < weights.len();
+    let marked = rows.iter().filter(|row| row.last().is_some_and(|(column, _)| !is_atom(*column)));
+    let mut follow: BTreeMap<u32, Vec<(u32, u64)>> = marked
+        .flat_map(|row| &row[1..])
+        .filter(|(c, _)| is_atom(*c))
+        .map(|(c, _)| (*c, Vec::new()))
+        .collect();
+    for row in rows {
+        for &(column, value) in &row[1..] {
+            if let Some(with) = follow.get_mut(&column) {
+                with.push((row[0].0, neg(value)));
+            }
+        }
+    }
+    let mut open: Vec<(u32, Change)> = Vec::new();
+    let mut moves: Vec<Change> = Vec::new();
+    let mut with_atom: HashMap<u32, Vec<usize>> = HashMap::new();
+    let mut stuck = Vec::new();
+    for (atom, with) in follow {
+        let whole = with.iter().map(|&(a, v)| Some((a, whole(v)?))).chain([Some((atom, 1))]);
+        match whole.collect::<Option<Change>>() {
+            Some(change) => open.push((atom, change)),
+            None => {
+                stuck.push(Stuck { atom, with: with.into_iter().map(|(a, _)| a).chain([atom]).collect() })
+            }
+        }
+    }
+    // What is no move by itself may be one together with a move: then it is the difference of two moves.
+    loop {
+        let before = open.len();
+        open.retain(|(_, change)| {
+            let found = is_move(weights, change) || mended(weights, change, &moves, &with_atom);
+            if found {
+                for &(atom, _) in change {
+                    with_atom.entry(atom).or_default().push(moves.len());
+                }
+                moves.push(change.clone());
+            }
+            !found
+        });
+        if open.is_empty() || open.len() == before {
+            break;
+        }
+    }
+    stuck.extend(
+        open.into_iter()
+            .map(|(atom, change)| Stuck { atom, with: change.into_iter().map(|(a, _)| a).collect() }),
+    );
+    stuck
+}
+
+/// By how much each atom changes.
+type Change = Vec<(u32, i64)>;
+
+/// The most moves that are tried together with a change.
+const MOST_TRIED: usize = 24;
+
+/// Whether a change or its opposite leaves somebody in every atom.
+fn is_move(weights: &[u32], change: &[(u32, i64)]) -> bool {
+    let stays = |sign: i64| change.iter().all(|&(a, c)| i64::from(weights[a as usize]) + sign * c >= 1);
+    stays(1) || stays(-1)
+}
+
+/// Whether a change is a move together with one of the moves, which change an atom that it would empty.
+fn mended(
+    weights: &[u32],
+    change: &[(u32, i64)],
+    moves: &[Change],
+    with_atom: &HashMap<u32, Vec<usize>>,
+) -> bool {
+    [1, -1].into_iter().any(|sign| {
+        let emptied = change.iter().find(|&&(a, c)| i64::from(weights[a as usize]) + sign * c < 1);
+        let others = emptied.and_then(|(a, _)| with_atom.get(a)).into_iter().flatten().take(MOST_TRIED);
+        others.flat_map(|&other| [(other, 1), (other, -1)]).any(|(other, factor)| {
+            let mut sum: BTreeMap<u32, i64> = change.iter().map(|&(a, c)| (a, sign * c)).collect();
+            for &(a, c) in &moves[other] {
+                *sum.entry(a).or_insert(0) += factor * c;
+            }
+            sum.into_iter().all(|(a, c)| i64::from(weights[a as usize]) + c >= 1)
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disclosure::ledger::echelon::{Echelon, Scratch, reduced};
+
+    /// Published sums of neighbours leave one change open: the atoms by turns one up and one down.
+    fn chain(weights: &[u32]) -> Vec<Stuck> {
+        let (scratch, atoms) = (&mut Scratch::default(), weights.len() as u32);
+        let mut echelon = Echelon::new(atoms);
+        for atom in 1..atoms {
+            echelon.insert(&vec![(atom - 1, 1), (atom, 1), (atoms + atom, 1)], scratch);
+        }
+        stuck(&reduced(echelon.rows(0, None), scratch), weights)
+    }
+
+    #[test]
+    fn a_change_that_would_empty_an_atom_either_way_is_no_move() {
+        let stuck = chain(&[1, 9, 9, 1]);
+        assert_eq!(stuck.len(), 1);
+        assert_eq!((stuck[0].atom, stuck[0].with.len()), (3, 4));
+        assert!(chain(&[1, 9, 9, 2]).is_empty());
+        assert!(chain(&[1, 9, 1]).is_empty());
+    }
+
+    #[test]
+    fn elements_near_zero_are_whole_numbers() {
+        assert_eq!((whole(0), whole(3), whole(neg(3))), (Some(0), Some(3), Some(-3)));
+        assert_eq!(whole(crate::disclosure::field::inv(2)), None);
+    }
+}

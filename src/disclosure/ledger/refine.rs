@@ -1,0 +1,146 @@
+//! The atoms on which a judgement works: the common refinement of what is asked for and of what earlier
+//! releases have left after [`super::peel`].
+//!
+//! Persons who are in the same part of every live family and in the same part of the proposal form an
+//! atom. Every cell in question is a union of atoms, and no finer division is needed.
+#![allow(clippy::indexing_slicing, reason = "persons, parts and atoms are numbered by this module")]
+
+use std::collections::HashMap;
+
+use rand::Rng;
+use roaring::RoaringBitmap;
+
+use super::echelon::Row;
+use super::family::Family;
+use super::membership::Membership;
+use super::numbering::Numbering;
+
+/// The atoms, and what is judged as vectors over them. Atoms of `least` or more persons come first, those
+/// in few vectors before those in many: that order is the one in which they are eliminated.
+#[derive(Debug)]
+pub(super) struct Refined {
+    /// How many persons each atom has.
+    pub(super) weights: Vec<u32>,
+    /// The first atom with fewer than `least` persons.
+    pub(super) light_from: u32,
+    /// What is known from earlier releases.
+    pub(super) earlier: Vec<Row>,
+    /// The cells of the proposal.
+    pub(super) cells: Vec<Row>,
+}
+
+/// Brings the proposal and the families that are connected with it by persons over common atoms.
+pub(super) fn refine(
+    families: &[Family<'_>],
+    proposal: &Membership,
+    least: u32,
+    rng: &mut impl Rng,
+) -> Refined {
+    let (families, reached) = connected(families, proposal);
+    let persons = Numbering::new(&reached);
+
+    // A sum of random numbers, one for each part a person is in, tells signatures apart.
+    let mut signature = vec![0_u64; persons.persons()];
+    let mut marks: Vec<u64> = proposal.parts.iter().map(|_| rng.next_u64()).collect();
+    for (person, part) in proposal.placed() {
+        signature[persons.of(person)] = marks[part as usize];
+    }
+    for family in &families {
+        marks = (0..family.parts()).map(|_| rng.next_u64()).collect();
+        for (person, part) in family.live() {
+            let sum = &mut signature[persons.of(person)];
+            *sum = sum.wrapping_add(marks[part as usize]);
+        }
+    }
+    let mut numbers: HashMap<u64, u32> = HashMap::new();
+    let mut weights: Vec<u32> = Vec::new();
+    let mut number = |signature| {
+        let next = u32::try_from(weights.len()).unwrap_or(u32::MAX);
+        let atom = *numbers.entry(signature).or_insert(next);
+        match weights.get_mut(atom as usize) {
+            Some(weight) => *weight += 1,
+            None => weights.push(1),
+        }
+        atom
+    };
+    let atom_of: Vec<u32> = signature.into_iter().map(&mut number).collect();
+
+    let mut seen = vec![0; weights.len()];
+    let mut within = |placed: &mut dyn Iterator<Item = (u32, u32)>, parts: usize, mark: usize| {
+        let mut within: Vec<Vec<u32>> = vec![Vec::new(); parts];
+        for (person, part) in placed {
+            let atom = atom_of[persons.of(person)];
+            if std::mem::replace(&mut seen[atom as usize], mark) != mark {
+                within[part as usize].push(atom);
+            }
+        }
+        within
+    };
+    let atoms = within(&mut proposal.placed(), proposal.parts.len(), 1);
+    let one =
+        |parts: &Vec<u32>| parts.iter().flat_map(|&p| atoms[p as usize].iter().map(|&a| (a, 1))).collect();
+    let mut cells: Vec<Row> = proposal.parts_of_cells().iter().map(one).collect();
+    let mut earlier: Vec<Row> = Vec::new();
+    for (mark, family) in (2..).zip(&families) {
+        let atoms = within(&mut family.live(), family.parts(), mark);
+        earlier.extend(family.space.vectors().map(|vector| {
+            vector.iter().flat_map(|&(p, v)| atoms[p as usize].iter().map(move |&a| (a, v))).collect::<Row>()
+        }));
+    }
+    let (weights, light_from) = order(weights, least, earlier.iter_mut().chain(&mut cells).collect());
+    Refined { weights, light_from, earlier, cells }
+}
+
+/// The families that share persons with the proposal, or with one that does, and so on; and all these
+/// persons.
+fn connected<'f, 'a>(
+    families: &'f [Family<'a>],
+    proposal: &Membership,
+) -> (Vec<&'f Family<'a>>, RoaringBitmap) {
+    let mut reached = proposal.population.persons.clone();
+    let mut outside: Vec<(&Family<'a>, RoaringBitmap)> = families
+        .iter()
+        .map(|family| (family, family.live().map(|(person, _)| person).collect()))
+        .filter(|(_, live): &(_, RoaringBitmap)| !live.is_empty())
+        .collect();
+    let mut inside = Vec::new();
+    loop {
+        let before = inside.len();
+        outside.retain(|(family, live)| {
+            let touched = !live.is_disjoint(&reached);
+            if touched {
+                reached |= live;
+                inside.push(*family);
+            }
+            !touched
+        });
+        if inside.len() == before {
+            return (inside, reached);
+        }
+    }
+}
+
+/// Numbers the atoms anew in the order of elimination.
+fn order(weights: Vec<u32>, least: u32, rows: Vec<&mut Row>) -> (Vec<u32>, u32) {
+    let mut uses = vec![0_u32; weights.len()];
+    for row in &rows {
+        for &(atom, _) in row.iter() {
+            uses[atom as usize] += 1;
+        }
+    }
+    let mut order: Vec<u32> = (0..).take(weights.len()).collect();
+    order.sort_by_key(|&atom| (weights[atom as usize] < least, uses[atom as usize], atom));
+    let mut place = vec![0; weights.len()];
+    for (to, &from) in (0..).zip(&order) {
+        place[from as usize] = to;
+    }
+    for row in rows {
+        for entry in row.iter_mut() {
+            entry.0 = place[entry.0 as usize];
+        }
+        row.sort_unstable();
+    }
+    let weights: Vec<u32> = order.iter().map(|&atom| weights[atom as usize]).collect();
+    let light_from = weights.partition_point(|&weight| weight >= least);
+    (weights, u32::try_from(light_from).unwrap_or(u32::MAX))
+}

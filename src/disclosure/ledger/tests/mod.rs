@@ -1,0 +1,6 @@
+//! The attacker against series of releases.
+
+mod attacker;
+mod cases;
+mod series;
+mod world;
