@@ -1,9 +1,10 @@
 //! The whole flow of one query, from an authorised question to a released table.
 //!
-//! Read [`Gateway::submit`] and then [`Gateway::answer`]: each step takes the value that the step before
+//! Read [`Gateway::submit`], [`Gateway::answer`] and [`Gateway::let_out`]: each step takes the value that the step before
 //! has made, and nothing else makes that value.
 
 mod projects;
+mod release;
 mod results;
 mod runs;
 mod statistics;
@@ -19,7 +20,7 @@ pub use runs::{MOST_RUNS, RunState};
 
 use crate::audit::{Actor, AuditIntent, AuditLog, Entry, Event, OrderGiven, QueryOpened, QueryRefused};
 use crate::authorise::{ApprovedQuery, Caller, Policies, authorise};
-use crate::disclosure::{Disclosed, PatternKey, Released, protect};
+use crate::disclosure::{PatternKey, Proposed, Released, protect};
 use crate::domain::answer::{Checked, Submission};
 use crate::domain::approval::StewardKey;
 use crate::domain::canonical::Canonical;
@@ -169,30 +170,32 @@ impl Gateway {
     ) -> Result<Released<ResultTable>, Refusal> {
         let intent = self.open_intent(&plan, run).await?;
         match self.answer(&plan, &snapshot, &intent).await {
-            Ok(disclosed) => {
-                let receipt = self.audit.receive(intent, &disclosed).await?;
-                disclosed.release(&receipt).map_err(|_| not_released())
-            }
-            Err(refusal) => {
-                let refused = matches!(refusal.kind, RefusalKind::Precondition | RefusalKind::Denied);
-                let closed = if refused {
-                    self.audit.refuse(intent, &refusal).await
-                } else {
-                    self.audit.fail(intent, &refusal).await
-                };
-                closed.map_err(Refusal::from).and(Err(refusal))
-            }
+            Ok(proposed) => self.let_out(&plan, &snapshot, intent, &proposed).await,
+            Err(refusal) => self.close(intent, refusal).await,
         }
     }
 
-    /// With the intent durable: plan -> coded rows -> linked rows -> protected counts -> disclosed table.
+    /// Records why there is no result.
+    async fn close<T>(&self, intent: AuditIntent, refusal: Refusal) -> Result<T, Refusal> {
+        let refused = matches!(refusal.kind, RefusalKind::Precondition | RefusalKind::Denied);
+        let closed = if refused {
+            self.audit.refuse(intent, &refusal).await
+        } else {
+            self.audit.fail(intent, &refusal).await
+        };
+        closed.map_err(Refusal::from).and(Err(refusal))
+    }
+
+    /// With the intent durable: plan -> coded rows -> linked rows -> protected counts -> proposed table, which
+    /// is then judged beside earlier ones ([`Gateway::let_out`]).
     async fn answer(
         &self,
         plan: &QueryPlan,
         snapshot: &Snapshot,
         intent: &AuditIntent,
-    ) -> Result<Disclosed<ResultTable>, Refusal> {
+    ) -> Result<Proposed, Refusal> {
         let (approved, run) = (plan.approved(), intent.run());
+        self.not_refused_before(plan, snapshot).await?;
         self.enter(run, Phase::Linking).await?;
         let order = OrderId::random(&*self.entropy).map_err(no_entropy)?;
         let order = plan.order(order, run.clone(), self.clock.now(), self.order_lifetime);
@@ -212,9 +215,9 @@ impl Gateway {
 
         self.enter(run, Phase::Protecting).await?;
         // Suppression computes without waiting; the other calls go on meanwhile.
-        let disclosed =
+        let proposed =
             tokio::task::block_in_place(|| protect(plan, run.clone(), counted, &self.pattern_key))?;
-        Ok(disclosed)
+        Ok(proposed)
     }
 
     /// Makes it durable that this run is about to read data.
@@ -258,8 +261,4 @@ fn not_submitted() -> Refusal {
 
 fn not_encodable() -> Refusal {
     Refusal::new(RefusalKind::Invalid, "query.encoding", "the query cannot be encoded")
-}
-
-fn not_released() -> Refusal {
-    Refusal::new(RefusalKind::Internal, "result.not_released", "the result has no receipt of its own")
 }

@@ -1,12 +1,12 @@
 //! Intent and receipt: what must be durable before data are read, and what must be durable before a
 //! result leaves.
 
-use crate::disclosure::Disclosed;
+use crate::disclosure::Judged;
 use crate::domain::canonical::{Canonical, Digest};
 use crate::domain::ids::{ProjectId, RunId};
 use crate::domain::refusal::Refusal;
 use crate::domain::table::ResultTable;
-use crate::store::{Phase, StoredResult};
+use crate::store::{LedgerRelease, Phase, StoreError, StoredResult};
 
 use super::error::AuditError;
 use super::event::{Actor, Entry, Event, QueryFailed, QueryOpened, QueryRefused, ResultReceived};
@@ -48,6 +48,26 @@ impl AuditIntent {
     }
 }
 
+/// What goes into the release ledger with a result.
+#[derive(Debug)]
+pub struct LedgerRecord {
+    /// The ledger's head that the result was judged on.
+    pub head: u64,
+    /// The release.
+    pub release: LedgerRelease,
+    /// Who is in it, sealed, if that may be kept.
+    pub sealed: Option<Vec<u8>>,
+}
+
+/// Why a result has no receipt.
+#[derive(Debug)]
+pub enum Unreceived {
+    /// Something else was released since the judgement: judge again. The intent is still open.
+    Moved(AuditIntent),
+    /// It could not be recorded. The intent is closed.
+    Failed(AuditError),
+}
+
 /// The code and hint of a run that a stop of the gateway cut short.
 const INTERRUPTED: (&str, &str) = (
     "run.interrupted",
@@ -74,19 +94,22 @@ impl AuditLog {
         Ok(intent)
     }
 
-    /// Closes an intent with the receipt of its result. Receipt, checkpoint, the result's bytes and the
-    /// run's last phase are written in one transaction. If that fails, the intent is closed as failed
-    /// where possible, and nothing may be released.
+    /// Closes an intent with the receipt of its result. Receipt, checkpoint, the result's bytes, its entry in
+    /// the release ledger and the run's last phase are written in one transaction. If that fails, the intent is
+    /// closed as failed where possible, and nothing may be released; if the ledger has moved since the
+    /// result was judged, the intent comes back for another judgement.
     ///
     /// # Errors
-    /// [`AuditError`], [`AuditError::OtherRun`] if the result is not the run's.
+    /// [`Unreceived`].
     pub async fn receive(
         &self,
         intent: AuditIntent,
-        disclosed: &Disclosed<ResultTable>,
-    ) -> Result<AuditReceipt, AuditError> {
+        judged: &Judged,
+        ledger: &LedgerRecord,
+    ) -> Result<AuditReceipt, Unreceived> {
+        let disclosed = judged.disclosed();
         let bytes = disclosed.deposit(&Deposit::new());
-        self.receive_bytes(intent, disclosed.digest(), bytes).await
+        self.receive_bytes(intent, disclosed.digest(), bytes, Some(ledger)).await
     }
 
     pub(super) async fn receive_bytes(
@@ -94,14 +117,16 @@ impl AuditLog {
         intent: AuditIntent,
         digest: Digest,
         bytes: &[u8],
-    ) -> Result<AuditReceipt, AuditError> {
-        match self.try_receive(&intent, digest, bytes).await {
+        ledger: Option<&LedgerRecord>,
+    ) -> Result<AuditReceipt, Unreceived> {
+        match self.try_receive(&intent, digest, bytes, ledger).await {
             Ok(receipt) => Ok(receipt),
+            Err(AuditError::Store(StoreError::LedgerMoved)) => Err(Unreceived::Moved(intent)),
             Err(error) => {
                 let hint = "the result could not be recorded, so it is not released";
                 // If this fails too, the intent stays open until the next start.
                 let _ = self.fail_with(&intent, "audit.receipt", hint).await;
-                Err(error)
+                Err(Unreceived::Failed(error))
             }
         }
     }
@@ -111,11 +136,13 @@ impl AuditLog {
         intent: &AuditIntent,
         digest: Digest,
         bytes: &[u8],
+        ledger: Option<&LedgerRecord>,
     ) -> Result<AuditReceipt, AuditError> {
         let table = ResultTable::from_canonical(bytes)?;
         if table.run != intent.run || table.digest()? != digest {
             return Err(AuditError::OtherRun(intent.run.clone()));
         }
+        let now = self.clock.now();
         let mut recording = self.begin().await?;
         let event = ResultReceived { intent: intent.index, result: digest };
         let receipt = recording.add(intent.entry(event.into())).await?;
@@ -124,6 +151,12 @@ impl AuditLog {
             return Err(AuditError::IntentClosed(intent.run.clone()));
         }
         write.store_result(&intent.run, &StoredResult { digest, bytes: bytes.to_vec(), receipt }).await?;
+        if let Some(LedgerRecord { head, release, sealed }) = ledger {
+            if release.run != intent.run {
+                return Err(AuditError::OtherRun(intent.run.clone()));
+            }
+            write.record_release(*head, release, sealed.as_deref(), now).await?;
+        }
         write.set_phase(&intent.run, Phase::Released, None).await?;
         recording.finish().await?;
         Ok(AuditReceipt::new(digest, receipt))

@@ -23,7 +23,7 @@ pub use event::{
     OrderGiven, QueryFailed, QueryOpened, QueryRefused, ResultFetched, ResultReceived, TablePublished,
 };
 pub use export::{Export, ExportError};
-pub use intent::AuditIntent;
+pub use intent::{AuditIntent, LedgerRecord, Unreceived};
 pub use key::{KeyError, new_key};
 pub use leaf::Leaf;
 pub use log::{AuditLog, Recording};

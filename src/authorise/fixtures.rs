@@ -101,6 +101,7 @@ pub(crate) fn approval() -> Approval {
         tier: Tier::ProtectedTables,
         rule: name("tables-5"),
         valid: period("2026-01-01", "2027-12-31"),
+        linked_sets_until: None,
         queries: vec![],
     }
 }

@@ -15,6 +15,7 @@ pub mod ledger;
 pub mod microdata;
 mod pattern;
 pub mod primary;
+mod proposed;
 mod protect;
 mod released;
 mod subspace;
@@ -24,6 +25,7 @@ mod tree;
 mod warrant;
 
 pub use pattern::PatternKey;
+pub use proposed::{Earlier, Judged, Proposed, may_publish};
 pub use protect::{DisclosureError, protect};
 pub use released::{Disclosed, ReleaseError, Released};
 pub use warrant::Warrant;

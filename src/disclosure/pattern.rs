@@ -1,4 +1,4 @@
-//! The secret that breaks ties of suppression patterns.
+//! The secret of disclosure control: it breaks ties of suppression patterns and seals memberships.
 
 use hkdf::Hkdf;
 use rand::SeedableRng;
@@ -6,6 +6,7 @@ use rand_chacha::ChaCha20Rng;
 use sha2::Sha512;
 use zeroize::Zeroizing;
 
+use super::ledger::MembershipKey;
 use crate::domain::canonical::Digest;
 
 /// A secret of 32 bytes. The same table gives the same pattern under it; without it, one who knows this
@@ -22,11 +23,24 @@ impl PatternKey {
     /// The draws that belong to a table: HKDF-SHA-512 (RFC 5869) over the key, salted with the table's
     /// digest.
     pub(super) fn draws(&self, table: &Digest) -> ChaCha20Rng {
-        let mut seed = Zeroizing::new([0; 32]);
-        #[allow(clippy::expect_used, reason = "HKDF-SHA-512 gives up to 16,320 bytes; 32 are asked for")]
-        Hkdf::<Sha512>::new(Some(table.as_bytes()), self.0.as_slice())
-            .expand(b"kpr/suppression-pattern/v1", seed.as_mut_slice())
-            .expect("32 bytes");
+        let seed = self.derived(Some(table), b"kpr/suppression-pattern/v1");
         ChaCha20Rng::from_seed(*seed)
+    }
+
+    /// The key under which memberships of the release ledger are sealed.
+    pub(super) fn membership_key(&self) -> MembershipKey {
+        MembershipKey::new(self.derived(None, b"kpr/membership-key/v1"))
+    }
+
+    fn derived<const N: usize>(&self, salt: Option<&Digest>, label: &[u8]) -> Zeroizing<[u8; N]> {
+        let mut key = Zeroizing::new([0; N]);
+        #[allow(
+            clippy::expect_used,
+            reason = "HKDF-SHA-512 gives up to 16,320 bytes; at most 64 are asked for"
+        )]
+        Hkdf::<Sha512>::new(salt.map(|salt| salt.as_bytes().as_slice()), self.0.as_slice())
+            .expand(label, key.as_mut_slice())
+            .expect("64 bytes");
+        key
     }
 }

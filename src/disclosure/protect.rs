@@ -9,8 +9,9 @@
 #![allow(clippy::indexing_slicing, reason = "cells and measures are indices of the table's shape")]
 
 use super::lattice::{Lattice, Tree};
+use super::ledger::{self, MembershipError, NotSealed, Refused, WrongPattern};
 use super::pattern::PatternKey;
-use super::released::Disclosed;
+use super::proposed::Proposed;
 use super::suppress::{Effort, Unprotectable, suppress};
 use super::task::Task;
 use super::warrant::Warrant;
@@ -18,9 +19,8 @@ use crate::domain::canonical::{CanonicalError, Digest};
 use crate::domain::ids::RunId;
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::domain::rule::Rule;
-use crate::domain::table::{CellValue, LinkageQuality, RecipientReport, ResultTable, TableShape};
+use crate::domain::table::TableShape;
 use crate::execute::{Counted, Protected};
-use crate::linkage::Tally;
 use crate::plan::QueryPlan;
 
 /// Why a table is not released.
@@ -35,6 +35,18 @@ pub enum DisclosureError {
     /// The result has no canonical encoding.
     #[error(transparent)]
     Canonical(#[from] CanonicalError),
+    /// Who is counted does not fit the table, or an earlier membership cannot be read.
+    #[error(transparent)]
+    Membership(#[from] MembershipError),
+    /// An earlier membership is sealed under another secret.
+    #[error(transparent)]
+    Sealed(#[from] NotSealed),
+    /// An earlier pattern is not one of its table.
+    #[error(transparent)]
+    Pattern(#[from] WrongPattern),
+    /// The table cannot stand beside what its recipients have received.
+    #[error(transparent)]
+    Refused(#[from] Refused),
 }
 
 impl From<Unprotectable> for DisclosureError {
@@ -44,7 +56,10 @@ impl From<Unprotectable> for DisclosureError {
 }
 
 impl From<DisclosureError> for Refusal {
-    fn from(_: DisclosureError) -> Self {
+    fn from(error: DisclosureError) -> Self {
+        if let DisclosureError::Refused(refused) = error {
+            return refused.into();
+        }
         // One text for every cause: a refusal that depends on counts reads like one that does not.
         Self::new(
             RefusalKind::Internal,
@@ -54,7 +69,8 @@ impl From<DisclosureError> for Refusal {
     }
 }
 
-/// Protects a counted table by the rule of its plan.
+/// Protects a counted table by the rule of its plan. It is not released before it has been judged beside
+/// what its recipient has received ([`Proposed::judge`]).
 ///
 /// # Errors
 /// [`DisclosureError`]; nothing is released then.
@@ -63,30 +79,24 @@ pub fn protect(
     run: RunId,
     counted: Protected<Counted>,
     key: &PatternKey,
-) -> Result<Disclosed<ResultTable>, DisclosureError> {
-    let Counted { counts, tally } = counted.open(Warrant::new());
+) -> Result<Proposed, DisclosureError> {
+    let Counted { counts, persons, tally } = counted.open(Warrant::new());
     let (shape, rule) = (plan.shape(), plan.approved().rule());
-    let values = protect_counts(shape, &counts, rule, key)?;
-    let withheld = values.iter().filter(|v| v.count().is_none()).count();
-    let report = RecipientReport {
-        rule: rule.id().clone(),
-        rule_text: rule.text(),
-        min_persons: rule.min_persons(),
-        cells: values.len() as u64,
-        withheld: withheld as u64,
-        linkage: linkage_quality(&tally, values.first().copied(), rule),
-    };
-    let table = ResultTable { run, shape: shape.clone(), values, report };
-    Ok(Disclosed::new(table)?)
+    let membership = ledger::of_table(shape, &persons)?;
+    if membership.counts() != counts {
+        return Err(DisclosureError::NotATable);
+    }
+    let withheld = protect_counts(shape, &counts, rule, key)?;
+    Ok(Proposed { run, shape: shape.clone(), rule: rule.clone(), counts, withheld, membership, tally })
 }
 
-/// The values that may be released of counts numbered as [`TableShape`] numbers them.
+/// Which counts are to be withheld, numbered as [`TableShape`] numbers them.
 fn protect_counts(
     shape: &TableShape,
     counts: &[u64],
     rule: &Rule,
     key: &PatternKey,
-) -> Result<Vec<CellValue>, DisclosureError> {
+) -> Result<Vec<bool>, DisclosureError> {
     let chain = chain(shape)?;
     let (measures, nodes) = (chain.len(), 2 * chain.len() - 1);
     let mut trees: Vec<Tree> = shape.dimensions.iter().map(|d| Tree::of(&d.codes)).collect();
@@ -131,16 +141,13 @@ fn protect_counts(
     // Somebody waits for the answer.
     let withheld = suppress(task, Effort::Quick, &mut key.draws(&table_digest(shape, &all)?))?;
 
-    let mut values = vec![CellValue::Withheld; counts.len()];
+    let mut pattern = vec![true; counts.len()];
     for cell in 0..shape.cells() {
         for (place, &measure) in chain.iter().enumerate() {
-            if !withheld[cell * nodes + (2 * place).saturating_sub(1)] {
-                let at = cell * measures + measure;
-                values[at] = CellValue::Count(counts[at]);
-            }
+            pattern[cell * measures + measure] = withheld[cell * nodes + (2 * place).saturating_sub(1)];
         }
     }
-    Ok(values)
+    Ok(pattern)
 }
 
 /// Pairs of measures of one cell that differ by 1..k-1 persons and have others between them: their
@@ -197,25 +204,6 @@ fn table_digest(shape: &TableShape, counts: &[u64]) -> Result<Digest, Disclosure
     let mut bytes = serde_json::to_vec(&divided).map_err(|_| CanonicalError::NotEncodable("table shape"))?;
     bytes.extend(counts.iter().flat_map(|c| c.to_be_bytes()));
     Ok(Digest::of_bytes("kpr/counted-table/v1", &bytes))
-}
-
-/// How the linkage went, with every number of 1..k-1 withheld, and every number whose difference from
-/// a published one is. The base of the table stands as it stands in the table.
-fn linkage_quality(tally: &Tally, base: Option<CellValue>, rule: &Rule) -> LinkageQuality {
-    let small = |count: u64| (1..u64::from(rule.min_persons())).contains(&count);
-    let value = |count: u64| if small(count) { CellValue::Withheld } else { CellValue::Count(count) };
-    let matched = base.unwrap_or(CellValue::Withheld);
-    let complement = matched.count().map(|m| m.saturating_sub(tally.several_numbers));
-    LinkageQuality {
-        matched,
-        unknown: value(tally.unknown),
-        several_numbers: if complement.is_some_and(small) {
-            CellValue::Withheld
-        } else {
-            value(tally.several_numbers)
-        },
-        invalid_rows: value(tally.invalid_rows),
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The project approval: what may be asked, by whom, of what, for how long, signed by two stewards.
 
-use chrono::NaiveDate;
+use chrono::{Months, NaiveDate};
 use ed25519_dalek::{Signature, SigningKey, VerifyingKey, ed25519::signature::Signer};
 use serde::{Deserialize, Serialize};
 
@@ -157,6 +157,11 @@ pub struct Approval {
     pub rule: RuleId,
     /// The days on which queries may be asked.
     pub valid: Period,
+    /// The last day on which it may be kept who is in the results (KPR regulation 4-11), at most ten years after
+    /// the approval begins. Without it nothing of the kind is kept, and no table can be judged beside earlier
+    /// ones: a recipient gets one answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linked_sets_until: Option<NaiveDate>,
     /// If not empty: the digests of the only queries that may be asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub queries: Vec<Digest>,
@@ -177,6 +182,12 @@ pub enum TextError {
         /// The most characters it may have.
         most: usize,
     },
+    /// Linked sets would be kept too long.
+    #[error("linked_sets_until may be at most {most} years after the approval begins (KPR regulation 4-11)")]
+    Kept {
+        /// The most years.
+        most: u32,
+    },
     /// A granted value.
     #[error("a value that the approval grants has eleven digits in a row; values are codes of the catalogue")]
     Value,
@@ -193,6 +204,8 @@ impl Approval {
     pub const MOST_REFERENCE: usize = 100;
     /// The most characters of a legal basis.
     pub const MOST_LEGAL_BASIS: usize = 300;
+    /// The most years that linked sets are kept (KPR regulation 4-11).
+    pub const MOST_YEARS_KEPT: u32 = 10;
 
     /// The grant for a dataset.
     #[must_use]
@@ -214,6 +227,10 @@ impl Approval {
             if text.chars().count() > most || text.chars().any(char::is_control) || has_long_number(text) {
                 return Err(TextError::Field { field, most });
             }
+        }
+        let last = self.valid.from().checked_add_months(Months::new(12 * Self::MOST_YEARS_KEPT));
+        if self.linked_sets_until.is_some_and(|until| last.is_none_or(|last| until > last)) {
+            return Err(TextError::Kept { most: Self::MOST_YEARS_KEPT });
         }
         let mut values = self.grants.iter().flat_map(|g| &g.conditions).flat_map(|c| &c.any_of);
         if values.any(|value| has_long_number(value)) { Err(TextError::Value) } else { Ok(()) }

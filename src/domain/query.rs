@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::canonical::Canonical;
+use super::canonical::{Canonical, CanonicalError, Digest};
 use super::ids::{CodeListId, DatasetId, ProjectId, RegisterId, VariableId};
 use super::period::Period;
 
@@ -35,6 +35,18 @@ impl Query {
     pub const MOST_DIMENSIONS: usize = 5;
     /// The most values one condition may list.
     pub const MOST_VALUES: usize = 1000;
+
+    /// The digest of what is asked, whatever its title and the project it is asked under, with the least number of
+    /// persons in a cell.
+    ///
+    /// # Errors
+    /// [`CanonicalError::NotEncodable`], which no query reaches.
+    pub fn question(&self, least: u32) -> Result<Digest, CanonicalError> {
+        const LABEL: &str = "kpr/question/v1";
+        let asked = (&self.cohort, &self.outcomes, &self.by, least);
+        let bytes = serde_json::to_vec(&asked).map_err(|_| CanonicalError::NotEncodable(LABEL))?;
+        Ok(Digest::of_bytes(LABEL, &bytes))
+    }
 }
 
 impl Canonical for Query {

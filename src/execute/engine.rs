@@ -124,17 +124,21 @@ async fn count(
 ) -> Result<Counted, ExecuteError> {
     let tally = linked.tally();
     let cohort = persons::cohort(&context, &plan, linked).await?;
-    let groups = persons::groups(&context, &plan, &snapshot, &cohort).await?;
+    let rows = persons::rows_of_persons(&context, &plan, &snapshot, &cohort).await?;
     let mut cells = Cells::new(&plan);
-    let mut stream = groups.execute_stream().await?;
+    let mut stream = rows.execute_stream().await?;
     while let Some(batch) = stream.try_next().await? {
         cells.add(&batch)?;
     }
-    let counts = cells.with_margins();
+    let (counts, persons) = cells.with_margins();
     // The first cell is the total over every dimension, its first measure everyone.
     let placed = counts.first().copied().unwrap_or(0);
     let nowhere = cohort.persons.saturating_sub(placed);
-    Ok(Counted { counts, tally: Tally { matched: placed, unknown: tally.unknown + nowhere, ..tally } })
+    Ok(Counted {
+        counts,
+        persons,
+        tally: Tally { matched: placed, unknown: tally.unknown + nowhere, ..tally },
+    })
 }
 
 fn prepare(folder: &Path) -> std::io::Result<()> {

@@ -22,7 +22,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use cells::Counted;
+pub use cells::{Counted, Placed};
 pub use engine::Engine;
 pub use error::ExecuteError;
 pub use protected::Protected;

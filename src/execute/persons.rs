@@ -5,11 +5,11 @@ use std::sync::Arc;
 use arrow::array::AsArray;
 use arrow::datatypes::{DataType, UInt32Type};
 use arrow::record_batch::RecordBatch;
-use datafusion::functions_aggregate::expr_fn::{count, first_value, min, sum};
-use datafusion::logical_expr::{JoinType, ScalarUDF, cast, lit, when};
+use datafusion::functions_aggregate::expr_fn::{first_value, min};
+use datafusion::logical_expr::{JoinType, ScalarUDF, cast, lit};
 use datafusion::prelude::{DataFrame, Expr, SessionContext, col};
 
-use super::cells::{AGE, MUNICIPALITY, SEX, measure};
+use super::cells::{AGE, MUNICIPALITY, PERSON, SEX, days};
 use super::error::ExecuteError;
 use super::{expressions, sources};
 use crate::domain::ids::DatasetId;
@@ -40,13 +40,13 @@ pub(super) async fn cohort(
     let date = || col(asked.index_date.as_str());
     let first = rows
         .filter(date().between(expressions::date(asked.period.from()), expressions::date(asked.period.to())))?
-        .aggregate(vec![col("person_no").alias("person")], vec![min(date()).alias("index_date")])?;
+        .aggregate(vec![col("person_no").alias(PERSON)], vec![min(date()).alias("index_date")])?;
     let schema = Arc::new(first.schema().as_arrow().clone());
     let batches = first.collect().await?;
 
     let persons = batches
         .iter()
-        .map(|b| b.column_by_name("person").and_then(|c| c.as_primitive_opt::<UInt32Type>()))
+        .map(|b| b.column_by_name(PERSON).and_then(|c| c.as_primitive_opt::<UInt32Type>()))
         .collect::<Option<Vec<_>>>()
         .ok_or(ExecuteError::Engine("a column is missing or of another type"))?;
     let in_cohort = expressions::in_cohort(persons.iter().flat_map(|c| c.values().iter().copied()));
@@ -74,9 +74,9 @@ async fn rows(
     Ok(rows.filter(all)?)
 }
 
-/// How many persons of each sex, age and municipality (those of them that are dimensions) there are, and
-/// how many of them have each outcome.
-pub(super) async fn groups(
+/// Each person of the cohort that the population knows: sex, age and municipality (those of them that are
+/// dimensions), and the days to the first event of each search.
+pub(super) async fn rows_of_persons(
     context: &SessionContext,
     plan: &QueryPlan,
     snapshot: &Snapshot,
@@ -86,39 +86,29 @@ pub(super) async fn groups(
 
     let population = population(context, snapshot, cohort).await?;
     let mut persons =
-        cohort.index.clone().join(population, JoinType::Inner, &["person"], &["known_person"], None)?;
+        cohort.index.clone().join(population, JoinType::Inner, &[PERSON], &["known_person"], None)?;
     if has(MUNICIPALITY) {
         let homes = homes(context, snapshot, cohort).await?;
-        persons = persons.join(homes, JoinType::Left, &["person"], &["home_person"], None)?;
+        persons = persons.join(homes, JoinType::Left, &[PERSON], &["home_person"], None)?;
     }
     for (number, follow) in plan.follows().iter().enumerate() {
         let events = events(context, plan, snapshot, cohort, number, follow).await?;
         let person = format!("event_person_{number}");
-        persons = persons.join(events, JoinType::Left, &["person"], &[person.as_str()], None)?;
+        persons = persons.join(events, JoinType::Left, &[PERSON], &[person.as_str()], None)?;
     }
 
-    let mut by = Vec::new();
+    let mut columns = vec![col(PERSON)];
     if has(SEX) {
-        by.push(col(SEX));
+        columns.push(col(SEX));
     }
     if has(AGE) {
-        by.push(expressions::age_at().call(vec![col("birth_date"), col("index_date")]).alias(AGE));
+        columns.push(expressions::age_at().call(vec![col("birth_date"), col("index_date")]).alias(AGE));
     }
     if has(MUNICIPALITY) {
-        by.push(col(MUNICIPALITY));
+        columns.push(col(MUNICIPALITY));
     }
-    let mut counted = vec![count(lit(1_i64)).alias(measure(0))];
-    for (number, follow) in plan.follows().iter().enumerate() {
-        for (index, days) in &follow.windows {
-            let within = col(days_column(number)).lt_eq(lit(i32::from(*days)));
-            counted.push(sum(when(within, lit(1_i64)).otherwise(lit(0_i64))?).alias(measure(*index)));
-        }
-    }
-    Ok(persons.aggregate(by, counted)?)
-}
-
-fn days_column(number: usize) -> String {
-    format!("days_{number}")
+    columns.extend((0..plan.follows().len()).map(|number| col(days(number))));
+    Ok(persons.select(columns)?)
 }
 
 /// Sex and date of birth of those of the cohort who are in the population: one row a person, whatever
@@ -151,9 +141,9 @@ async fn homes(
     Ok(cohort
         .index
         .clone()
-        .join(rows, JoinType::Inner, &["person"], &["person_no"], Some(on_index))?
+        .join(rows, JoinType::Inner, &[PERSON], &["person_no"], Some(on_index))?
         .aggregate(
-            vec![col("person").alias("home_person")],
+            vec![col(PERSON).alias("home_person")],
             vec![first_value(col(MUNICIPALITY), latest).alias(MUNICIPALITY)],
         )?)
 }
@@ -178,15 +168,15 @@ async fn events(
     let rows = rows(context, snapshot, cohort, &follow.dataset, Some(date), conditions).await?;
     let rows = rows.select(vec![col("person_no").alias("event_person"), col(date).alias("event_date")])?;
     let day = |name: &str| cast(col(name), DataType::Int32);
-    let days = day("event_date") - day("index_date");
-    let followed = days.clone().gt_eq(lit(0)).and(days.clone().lt_eq(lit(i32::from(follow.longest()))));
+    let since = day("event_date") - day("index_date");
+    let followed = since.clone().gt_eq(lit(0)).and(since.clone().lt_eq(lit(i32::from(follow.longest()))));
     Ok(cohort
         .index
         .clone()
-        .join(rows, JoinType::Inner, &["person"], &["event_person"], Some(followed))?
+        .join(rows, JoinType::Inner, &[PERSON], &["event_person"], Some(followed))?
         .aggregate(
-            vec![col("person").alias(format!("event_person_{number}"))],
-            vec![min(days).alias(days_column(number))],
+            vec![col(PERSON).alias(format!("event_person_{number}"))],
+            vec![min(since).alias(days(number))],
         )?)
 }
 

@@ -263,8 +263,8 @@ fn the_reader_drops_other_persons_first_and_reads_no_other_column() {
         let engine = engine(scratch.path());
         let context = engine.context();
         let cohort = super::persons::cohort(&context, &plan, linked).await.unwrap();
-        let groups = super::persons::groups(&context, &plan, &snapshot, &cohort).await.unwrap();
-        let physical = groups.create_physical_plan().await.unwrap();
+        let rows = super::persons::rows_of_persons(&context, &plan, &snapshot, &cohort).await.unwrap();
+        let physical = rows.create_physical_plan().await.unwrap();
         let text = datafusion::physical_plan::displayable(physical.as_ref()).indent(true).to_string();
         let scans: Vec<&str> = text.lines().filter(|line| line.contains("file_type=parquet")).collect();
         assert_eq!(scans.len(), 3, "{text}");

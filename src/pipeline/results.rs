@@ -35,7 +35,7 @@ impl Gateway {
             return Err(Refusal::new(RefusalKind::Precondition, "result.none", hint));
         }
         let (receipt, bytes) = self.audit.released(run).await?;
-        Released::restore(&bytes, &receipt).map_err(|_| super::not_released())
+        Released::restore(&bytes, &receipt).map_err(|_| super::release::not_released())
     }
 
     /// The latest signed checkpoint of the audit log.

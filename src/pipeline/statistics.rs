@@ -31,7 +31,14 @@ impl Gateway {
             title: released.table().shape.title.clone(),
             published: self.clock.now(),
         };
+        let least = released.table().report.min_persons;
+        let head = match self.store.publication(&table).await? {
+            Some(earlier) if earlier.digest == publication.digest => return Ok(published(earlier)),
+            Some(_) => return Err(id_taken()),
+            None => self.publishable(&run, least).await?,
+        };
         let mut recording = self.audit.begin().await?;
+        recording.write().record_publication(head, &run).await?;
         if recording.write().publish(&publication).await? {
             let event = TablePublished { table, result: publication.digest };
             recording.commit(entry(caller, Some(found.project), Some(run), event)).await?;
@@ -40,10 +47,7 @@ impl Gateway {
         drop(recording);
         match self.store.publication(&table).await? {
             Some(earlier) if earlier.digest == publication.digest => Ok(published(earlier)),
-            _ => {
-                let hint = "another table is published under this id; publish under an id of its own";
-                Err(Refusal::new(RefusalKind::Conflict, "table.id_taken", hint))
-            }
+            _ => Err(id_taken()),
         }
     }
 
@@ -84,6 +88,11 @@ impl Gateway {
         })?;
         self.released(&publication.run, Phase::Released).await
     }
+}
+
+fn id_taken() -> Refusal {
+    let hint = "another table is published under this id; publish under an id of its own";
+    Refusal::new(RefusalKind::Conflict, "table.id_taken", hint)
 }
 
 fn published(publication: Publication) -> PublishedTable {

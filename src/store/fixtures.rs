@@ -108,6 +108,7 @@ pub(crate) fn approval() -> Approval {
         tier: Tier::ProtectedTables,
         rule: name("tables-5"),
         valid: period(),
+        linked_sets_until: None,
         queries: vec![],
     }
 }

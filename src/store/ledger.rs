@@ -10,7 +10,6 @@ use crate::domain::ids::{OrganisationId, ProjectId, RunId};
 use super::error::StoreError;
 use super::open::{Store, Write};
 use super::rows::{bytes, int, name, number, parsed, stamp};
-use super::seal::MembershipKey;
 
 /// A release to be recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,8 +41,8 @@ pub struct LedgerEntry {
     pub published: bool,
     /// The release.
     pub release: LedgerRelease,
-    /// Who is in its cells; `None` where that is not kept and must be evaluated again.
-    pub membership: Option<Vec<u8>>,
+    /// Who is in its cells, sealed by disclosure control; `None` where that is no longer kept.
+    pub sealed: Option<Vec<u8>>,
 }
 
 /// A question that was refused.
@@ -63,15 +62,13 @@ const COLUMNS: &str = "SELECT r.entry, r.run, r.organisation, r.project, r.publi
                        r.definition, r.pattern, r.lives_until, m.sealed FROM ledger_releases r \
                        LEFT JOIN ledger_memberships m ON m.entry = r.entry";
 
-fn entry(row: &AnyRow, key: &MembershipKey) -> Result<LedgerEntry, StoreError> {
-    let run: RunId = name(row, "run")?;
-    let sealed: Option<Vec<u8>> = sqlx::Row::try_get(row, "sealed")?;
+fn entry(row: &AnyRow) -> Result<LedgerEntry, StoreError> {
     Ok(LedgerEntry {
         entry: number(row, "entry")?,
         published: number::<i64>(row, "published")? != 0,
-        membership: sealed.map(|sealed| key.open(&run, &sealed)).transpose()?,
+        sealed: sqlx::Row::try_get(row, "sealed")?,
         release: LedgerRelease {
-            run,
+            run: name(row, "run")?,
             organisation: name(row, "organisation")?,
             project: name(row, "project")?,
             snapshot: parsed(row, "snapshot")?,
@@ -96,25 +93,21 @@ impl Store {
     /// Every release, in the order of the ledger.
     ///
     /// # Errors
-    /// [`StoreError::Database`], [`StoreError::Corrupt`], also if the key is another.
-    pub async fn ledger(&self, key: &MembershipKey) -> Result<Vec<LedgerEntry>, StoreError> {
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn ledger(&self) -> Result<Vec<LedgerEntry>, StoreError> {
         let sql = format!("{COLUMNS} ORDER BY r.entry");
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&self.pool).await?;
-        rows.iter().map(|row| entry(row, key)).collect()
+        rows.iter().map(entry).collect()
     }
 
     /// What an organisation knows: what is published, and what was released to any of its projects.
     ///
     /// # Errors
     /// As [`Store::ledger`].
-    pub async fn known_to(
-        &self,
-        organisation: &OrganisationId,
-        key: &MembershipKey,
-    ) -> Result<Vec<LedgerEntry>, StoreError> {
+    pub async fn known_to(&self, organisation: &OrganisationId) -> Result<Vec<LedgerEntry>, StoreError> {
         let sql = format!("{COLUMNS} WHERE r.published = 1 OR r.organisation = $1 ORDER BY r.entry");
         let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(organisation.as_str());
-        query.fetch_all(&self.pool).await?.iter().map(|row| entry(row, key)).collect()
+        query.fetch_all(&self.pool).await?.iter().map(entry).collect()
     }
 
     /// The code by which an organisation's question of this data was refused before.
@@ -160,8 +153,7 @@ impl Write {
         &mut self,
         head: u64,
         release: &LedgerRelease,
-        membership: Option<&[u8]>,
-        key: &MembershipKey,
+        sealed: Option<&[u8]>,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         self.advance_ledger(head).await?;
@@ -181,10 +173,10 @@ impl Write {
         .bind(stamp(now))
         .execute(&mut *self.tx)
         .await?;
-        if let Some(membership) = membership {
+        if let Some(sealed) = sealed {
             sqlx::query("INSERT INTO ledger_memberships (entry, sealed) VALUES ($1, $2)")
                 .bind(int(head)?)
-                .bind(key.seal(&release.run, membership)?)
+                .bind(sealed)
                 .execute(&mut *self.tx)
                 .await?;
         }

@@ -17,7 +17,6 @@ mod publications;
 mod results;
 mod rows;
 mod runs;
-mod seal;
 
 pub use audit_rows::{AuditDetail, AuditHead, OpenIntent};
 pub use error::StoreError;
@@ -28,4 +27,3 @@ pub use projects::StoredApproval;
 pub use publications::Publication;
 pub use results::StoredResult;
 pub use runs::{Run, Submission, Submitted};
-pub use seal::MembershipKey;

@@ -112,6 +112,7 @@ impl Running {
             tier: Tier::ProtectedTables,
             rule: RuleId::new("rule").unwrap(),
             valid: Period::new(now.date_naive(), now.date_naive() + TimeDelta::days(1)).unwrap(),
+            linked_sets_until: None,
             queries: vec![],
         };
         let signatures = demo::STEWARDS

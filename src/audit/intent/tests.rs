@@ -103,7 +103,12 @@ async fn receive(
     intent: AuditIntent,
     table: &ResultTable,
 ) -> Result<AuditReceipt, AuditError> {
-    log.receive_bytes(intent, table.digest().unwrap(), &table.canonical().unwrap()).await
+    let received =
+        log.receive_bytes(intent, table.digest().unwrap(), &table.canonical().unwrap(), None).await;
+    received.map_err(|unreceived| match unreceived {
+        Unreceived::Failed(error) => error,
+        Unreceived::Moved(_) => panic!("no ledger is part of this"),
+    })
 }
 
 fn refusal() -> Refusal {

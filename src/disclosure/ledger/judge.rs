@@ -85,13 +85,12 @@ pub enum Refused {
 }
 
 impl From<Refused> for Refusal {
-    fn from(refused: Refused) -> Self {
-        let code = match refused {
-            Refused::TooMuchKnown => "disclosure.ledger_limit",
-            Refused::EarlierGone => "disclosure.earlier_gone",
-            Refused::NotBesideEarlier => "disclosure.not_beside_earlier",
-        };
-        Self::new(RefusalKind::Precondition, code, refused.to_string())
+    fn from(_: Refused) -> Self {
+        // One text for all: one that depends on counts reads like those that do not.
+        let hint = "the table cannot be released beside what its recipients have received; ask for coarser \
+                    dimensions, for groups that differ less finely from those of earlier tables, or on data \
+                    of which nothing has been released to them";
+        Self::new(RefusalKind::Precondition, "disclosure.not_beside_earlier", hint)
     }
 }
 

@@ -170,9 +170,15 @@ impl Membership {
         self.population.persons.len()
     }
 
+    /// Whether it is of exactly the same persons.
+    #[must_use]
+    pub fn same_persons(&self, other: &Self) -> bool {
+        self.population.digest == other.population.digest
+    }
+
     /// Shares the set of persons with another membership of exactly the same persons, to keep it once.
     pub fn share(&mut self, with: &Self) {
-        if self.population.digest == with.population.digest {
+        if self.same_persons(with) {
             self.population = Arc::clone(&with.population);
         }
     }

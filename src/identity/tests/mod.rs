@@ -82,6 +82,7 @@ fn approval(project: &str) -> Approval {
         tier: Tier::ProtectedTables,
         rule: RuleId::new("health_register").unwrap(),
         valid: period("2026-01-01", "2026-12-31"),
+        linked_sets_until: None,
         queries: vec![],
     }
 }

@@ -3,10 +3,6 @@
 use super::*;
 use crate::store::fixtures::{name, now, run_id, stores, submission};
 
-fn key() -> MembershipKey {
-    MembershipKey::new([1; 64].into())
-}
-
 fn day(text: &str) -> NaiveDate {
     text.parse().unwrap()
 }
@@ -37,7 +33,7 @@ async fn submitted(store: &Store, runs: std::ops::Range<u8>) {
 
 async fn record(store: &Store, head: u64, release: &LedgerRelease) -> Result<(), StoreError> {
     let mut write = store.write().await?;
-    write.record_release(head, release, Some(b"members"), &key(), now()).await?;
+    write.record_release(head, release, Some(b"members"), now()).await?;
     write.commit().await
 }
 
@@ -50,7 +46,7 @@ async fn an_organisation_knows_what_is_its_own_and_what_is_published() {
             record(store, head, &release(run, organisation)).await.unwrap();
         }
         let known = async |organisation| {
-            let entries = store.known_to(&name(organisation), &key()).await.unwrap();
+            let entries = store.known_to(&name(organisation)).await.unwrap();
             entries.into_iter().map(|e| e.release.run).collect::<Vec<_>>()
         };
         assert_eq!(known(OURS).await, [run_id(1)]);
@@ -60,15 +56,14 @@ async fn an_organisation_knows_what_is_its_own_and_what_is_published() {
         write.commit().await.unwrap();
         assert_eq!(known(OURS).await, [run_id(1), run_id(2)]);
         assert_eq!(store.ledger_head().await.unwrap(), 4);
-        let all = store.ledger(&key()).await.unwrap();
+        let all = store.ledger().await.unwrap();
         let expected = LedgerEntry {
             entry: 1,
             published: true,
             release: release(2, THEIRS),
-            membership: Some(b"members".to_vec()),
+            sealed: Some(b"members".to_vec()),
         };
         assert_eq!((all.len(), &all[1]), (3, &expected));
-        assert!(store.ledger(&MembershipKey::new([2; 64].into())).await.is_err());
         let mut write = store.write().await.unwrap();
         let none = write.record_publication(4, &run_id(9)).await;
         assert!(matches!(none, Err(StoreError::NotInLedger(_))));
@@ -94,7 +89,7 @@ async fn of_judgements_on_the_same_head_one_alone_is_recorded() {
             }
         }
         assert_eq!(recorded, 1);
-        assert_eq!(test.store.ledger(&key()).await.unwrap().len(), 1);
+        assert_eq!(test.store.ledger().await.unwrap().len(), 1);
     }
 }
 
@@ -103,10 +98,10 @@ async fn what_is_not_committed_leaves_the_ledger_as_it_was() {
     for test in stores().await {
         submitted(&test.store, 1..2).await;
         let mut write = test.store.write().await.unwrap();
-        write.record_release(0, &release(1, OURS), Some(b"members"), &key(), now()).await.unwrap();
+        write.record_release(0, &release(1, OURS), Some(b"members"), now()).await.unwrap();
         drop(write);
         assert_eq!(test.store.ledger_head().await.unwrap(), 0);
-        assert!(test.store.ledger(&key()).await.unwrap().is_empty());
+        assert!(test.store.ledger().await.unwrap().is_empty());
         record(&test.store, 0, &release(1, OURS)).await.unwrap();
     }
 }
@@ -126,8 +121,8 @@ async fn a_membership_is_forgotten_when_its_time_is_up_and_the_release_stays() {
         };
         assert_eq!(forget("2027-01-31").await, 0);
         assert_eq!(forget("2027-02-01").await, 1);
-        let all = test.store.ledger(&key()).await.unwrap();
-        assert_eq!((all[0].membership.as_deref(), all[1].membership.is_some()), (None, true));
+        let all = test.store.ledger().await.unwrap();
+        assert_eq!((all[0].sealed.as_deref(), all[1].sealed.is_some()), (None, true));
         assert_eq!(all[0].release, release(1, OURS));
     }
 }

@@ -1,4 +1,5 @@
-//! Sealing of memberships: AES-256-SIV (RFC 5297), bound to the run they belong to.
+//! Sealing of memberships: AES-256-SIV (RFC 5297), bound to the run they belong to. What is kept outside
+//! disclosure control is sealed.
 
 use std::fmt;
 
@@ -8,18 +9,20 @@ use zeroize::Zeroizing;
 
 use crate::domain::ids::RunId;
 
-use super::error::StoreError;
-
 /// What is sealed, so that a key used elsewhere by mistake opens nothing here.
 const LABEL: &[u8] = b"kpr/ledger-membership/v1";
 
+/// A membership was sealed under another key or for another run, or has been changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a membership of the release ledger does not open under the gateway's secret")]
+pub struct NotSealed;
+
 /// The key under which the ledger's memberships are sealed: 64 bytes, of its own. Erased on drop.
-pub struct MembershipKey(Zeroizing<[u8; 64]>);
+pub(in crate::disclosure) struct MembershipKey(Zeroizing<[u8; 64]>);
 
 impl MembershipKey {
     /// The key with these bytes.
-    #[must_use]
-    pub const fn new(bytes: Zeroizing<[u8; 64]>) -> Self {
+    pub(in crate::disclosure) const fn new(bytes: Zeroizing<[u8; 64]>) -> Self {
         Self(bytes)
     }
 
@@ -29,15 +32,15 @@ impl MembershipKey {
     }
 
     /// The bytes sealed. The synthetic IV comes first.
-    pub(super) fn seal(&self, run: &RunId, bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
+    pub(in crate::disclosure) fn seal(&self, run: &RunId, bytes: &[u8]) -> Result<Vec<u8>, NotSealed> {
         let sealed = self.cipher().encrypt([LABEL, run.as_str().as_bytes()], bytes);
-        sealed.map_err(|_| StoreError::Corrupt("membership"))
+        sealed.map_err(|_| NotSealed)
     }
 
     /// Opens what was sealed under this key for this run.
-    pub(super) fn open(&self, run: &RunId, sealed: &[u8]) -> Result<Vec<u8>, StoreError> {
+    pub(in crate::disclosure) fn open(&self, run: &RunId, sealed: &[u8]) -> Result<Vec<u8>, NotSealed> {
         let opened = self.cipher().decrypt([LABEL, run.as_str().as_bytes()], sealed);
-        opened.map_err(|_| StoreError::Corrupt("membership under this key"))
+        opened.map_err(|_| NotSealed)
     }
 }
 
@@ -50,7 +53,10 @@ impl fmt::Debug for MembershipKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::fixtures::run_id;
+
+    fn run_id(n: u8) -> RunId {
+        RunId::new(format!("r-{}", format!("{n:02x}").repeat(16))).unwrap()
+    }
 
     #[test]
     fn what_is_sealed_opens_under_its_own_key_and_run_only() {

@@ -1,0 +1,224 @@
+//! A protected table on its way to its recipient: judged beside everything released to it before.
+
+use super::ledger::{Judgement, KnowledgeSet, Membership, Proposal, Refused, Release, judge, pattern_bytes};
+use super::pattern::PatternKey;
+use super::protect::DisclosureError;
+use super::released::Disclosed;
+use crate::domain::canonical::Digest;
+use crate::domain::ids::RunId;
+use crate::domain::rule::Rule;
+use crate::domain::table::{CellValue, LinkageQuality, RecipientReport, ResultTable, TableShape};
+use crate::linkage::Tally;
+
+/// A table with a pattern that protects it by itself. It can be neither read nor released; what it is good
+/// for is to be judged.
+pub struct Proposed {
+    pub(super) run: RunId,
+    pub(super) shape: TableShape,
+    pub(super) rule: Rule,
+    pub(super) counts: Vec<u64>,
+    pub(super) withheld: Vec<bool>,
+    pub(super) membership: Membership,
+    pub(super) tally: Tally,
+}
+
+/// An earlier release, as the ledger keeps it.
+#[derive(Debug, Clone, Copy)]
+pub struct Earlier<'a> {
+    /// Its run.
+    pub run: &'a RunId,
+    /// Which of its counts are withheld.
+    pub pattern: &'a [u8],
+    /// Who is in its cells, sealed; none where that is no longer kept.
+    pub sealed: Option<&'a [u8]>,
+    /// Whether it answered the same question.
+    pub same_question: bool,
+}
+
+/// A table that may be released beside what its recipient has received, and what the ledger has to keep of it
+/// for that to stay true.
+pub struct Judged {
+    disclosed: Disclosed<ResultTable>,
+    pattern: Vec<u8>,
+    sealed: Vec<u8>,
+}
+
+impl Judged {
+    /// The table.
+    #[must_use]
+    pub const fn disclosed(&self) -> &Disclosed<ResultTable> {
+        &self.disclosed
+    }
+
+    /// The table, once it is recorded.
+    #[must_use]
+    pub fn into_disclosed(self) -> Disclosed<ResultTable> {
+        self.disclosed
+    }
+
+    /// Which of its counts are withheld.
+    #[must_use]
+    pub fn pattern(&self) -> &[u8] {
+        &self.pattern
+    }
+
+    /// Who is in its cells, sealed.
+    #[must_use]
+    pub fn sealed(&self) -> &[u8] {
+        &self.sealed
+    }
+}
+
+impl Proposed {
+    /// Judges the table beside everything its recipient has received, and withholds more where that is needed. The
+    /// same question about the same persons gets the same table, whatever has been released since.
+    ///
+    /// # Errors
+    /// [`DisclosureError::Refused`] if it cannot stand beside the earlier releases.
+    pub fn judge(&self, earlier: &[Earlier<'_>], key: &PatternKey) -> Result<Judged, DisclosureError> {
+        let known = opened(earlier, key)?;
+        let again = known
+            .releases
+            .iter()
+            .find(|(earlier, release)| earlier.same_question && *release.membership() == self.membership);
+        let withheld = match again {
+            Some((_, release)) => release.withheld().to_vec(),
+            None => self.beside(&known, key)?,
+        };
+        let sealed = key.membership_key().seal(&self.run, &self.membership.encode()?)?;
+        Ok(Judged { pattern: pattern_bytes(&withheld), sealed, disclosed: self.disclosed(&withheld)? })
+    }
+
+    /// The counts to withhold beside what is known.
+    fn beside(&self, known: &Known<'_>, key: &PatternKey) -> Result<Vec<bool>, DisclosureError> {
+        let mut withheld = self.withheld.clone();
+        // Alone, the table is protected by its pattern already.
+        if known.releases.is_empty() && !known.lacking {
+            return Ok(withheld);
+        }
+        let proposal =
+            Proposal { membership: &self.membership, withheld: &withheld, least: self.rule.min_persons() };
+        match judge(proposal, &[known.set()], &mut draws(key, &self.membership, &self.withheld)?)? {
+            Judgement::Release => {}
+            Judgement::WithholdMore(more) => {
+                for cell in more {
+                    if let Some(withheld) = withheld.get_mut(cell) {
+                        *withheld = true;
+                    }
+                }
+            }
+            Judgement::Refuse(refused) => return Err(refused.into()),
+        }
+        Ok(withheld)
+    }
+
+    fn disclosed(&self, withheld: &[bool]) -> Result<Disclosed<ResultTable>, DisclosureError> {
+        let value = |(&count, &withheld): (&u64, &bool)| {
+            if withheld { CellValue::Withheld } else { CellValue::Count(count) }
+        };
+        let values: Vec<CellValue> = self.counts.iter().zip(withheld).map(value).collect();
+        let rule = &self.rule;
+        let report = RecipientReport {
+            rule: rule.id().clone(),
+            rule_text: rule.text(),
+            min_persons: rule.min_persons(),
+            cells: values.len() as u64,
+            withheld: withheld.iter().filter(|&&withheld| withheld).count() as u64,
+            linkage: linkage_quality(&self.tally, values.first().copied(), rule),
+        };
+        let table = ResultTable { run: self.run.clone(), shape: self.shape.clone(), values, report };
+        Ok(Disclosed::new(table)?)
+    }
+}
+
+/// Whether a released table may be published: whether nobody who holds what was published and what was released to
+/// one organisation learns more by it than the rule allows. One set of earlier releases an organisation, each
+/// with everything published.
+///
+/// # Errors
+/// [`DisclosureError::Refused`].
+pub fn may_publish(
+    table: Earlier<'_>,
+    least: u32,
+    sets: &[Vec<Earlier<'_>>],
+    key: &PatternKey,
+) -> Result<(), DisclosureError> {
+    let known = opened(&[table], key)?;
+    let Some((_, release)) = known.releases.first() else { return Err(Refused::EarlierGone.into()) };
+    for set in sets {
+        let set = opened(set, key)?;
+        let (membership, withheld) = (release.membership(), release.withheld());
+        let proposal = Proposal { membership, withheld, least };
+        match judge(proposal, &[set.set()], &mut draws(key, membership, withheld)?)? {
+            Judgement::Release => {}
+            Judgement::WithholdMore(_) => return Err(Refused::NotBesideEarlier.into()),
+            Judgement::Refuse(refused) => return Err(refused.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Earlier releases, opened.
+struct Known<'a> {
+    releases: Vec<(Earlier<'a>, Release)>,
+    /// Whether there are some of which the membership is no longer kept.
+    lacking: bool,
+}
+
+impl Known<'_> {
+    fn set(&self) -> KnowledgeSet<'_> {
+        let set: KnowledgeSet<'_> = self.releases.iter().map(|(_, release)| release).collect();
+        if self.lacking { set.lacking_one() } else { set }
+    }
+}
+
+fn opened<'a>(earlier: &[Earlier<'a>], key: &PatternKey) -> Result<Known<'a>, DisclosureError> {
+    let key = key.membership_key();
+    let mut known = Known { releases: Vec::with_capacity(earlier.len()), lacking: false };
+    for earlier in earlier {
+        let Some(sealed) = earlier.sealed else {
+            known.lacking = true;
+            continue;
+        };
+        let mut membership = Membership::decode(&key.open(earlier.run, sealed)?)?;
+        if let Some((_, same)) = known
+            .releases
+            .iter()
+            .find(|(_, release): &&(Earlier<'_>, Release)| release.membership().same_persons(&membership))
+        {
+            membership.share(same.membership());
+        }
+        known.releases.push((*earlier, Release::restore(membership, earlier.pattern)?));
+    }
+    Ok(known)
+}
+
+/// The draws that belong to a pattern of a table.
+fn draws(
+    key: &PatternKey,
+    membership: &Membership,
+    withheld: &[bool],
+) -> Result<impl rand::Rng, DisclosureError> {
+    let mut bytes = membership.encode()?;
+    bytes.extend(pattern_bytes(withheld));
+    Ok(key.draws(&Digest::of_bytes("kpr/judged-table/v1", &bytes)))
+}
+
+/// How the linkage went, with every number of 1..k-1 withheld, and every number whose difference from
+/// a published one is. The base of the table stands as it stands in the table.
+fn linkage_quality(tally: &Tally, base: Option<CellValue>, rule: &Rule) -> LinkageQuality {
+    let small = |count: u64| (1..u64::from(rule.min_persons())).contains(&count);
+    let value = |count: u64| if small(count) { CellValue::Withheld } else { CellValue::Count(count) };
+    let matched = base.unwrap_or(CellValue::Withheld);
+    let complement = matched.count().map(|m| m.saturating_sub(tally.several_numbers));
+    LinkageQuality {
+        matched,
+        unknown: value(tally.unknown),
+        several_numbers: if complement.is_some_and(small) {
+            CellValue::Withheld
+        } else {
+            value(tally.several_numbers)
+        },
+        invalid_rows: value(tally.invalid_rows),
+    }
+}

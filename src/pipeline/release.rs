@@ -1,0 +1,172 @@
+//! The last step of a run: the table is judged beside what its recipient has received, recorded and let out.
+
+use super::Gateway;
+use crate::audit::{AuditIntent, LedgerRecord, Unreceived};
+use crate::disclosure::ledger::Refused;
+use crate::disclosure::{DisclosureError, Earlier, Proposed, Released, may_publish};
+use crate::domain::canonical::{Canonical, CanonicalError, Digest};
+use crate::domain::ids::{OrganisationId, RunId};
+use crate::domain::refusal::{Refusal, RefusalKind};
+use crate::domain::table::ResultTable;
+use crate::plan::QueryPlan;
+use crate::registers::Snapshot;
+use crate::store::{LedgerEntry, LedgerRefusal, LedgerRelease};
+
+/// How often a table is judged, if others are released meanwhile, before its run gives up.
+const MOST_JUDGEMENTS: usize = 20;
+
+impl Gateway {
+    /// Proposed table -> judged beside the recipient's earlier ones -> recorded with its receipt -> released. Of
+    /// two tables that may stand alone but not together, one alone is recorded: the ledger's head tells.
+    pub(super) async fn let_out(
+        &self,
+        plan: &QueryPlan,
+        snapshot: &Snapshot,
+        mut intent: AuditIntent,
+        proposed: &Proposed,
+    ) -> Result<Released<ResultTable>, Refusal> {
+        for _ in 0..MOST_JUDGEMENTS {
+            let (judged, record) = match self.judge(plan, snapshot, intent.run(), proposed).await {
+                Ok(judged) => judged,
+                Err(refusal) => return self.close(intent, refusal).await,
+            };
+            match self.audit.receive(intent, &judged, &record).await {
+                Ok(receipt) => {
+                    return judged.into_disclosed().release(&receipt).map_err(|_| not_released());
+                }
+                Err(Unreceived::Moved(open)) => intent = open,
+                Err(Unreceived::Failed(error)) => return Err(error.into()),
+            }
+        }
+        self.close(intent, busy()).await
+    }
+
+    /// Judges a table on what the ledger holds now.
+    async fn judge(
+        &self,
+        plan: &QueryPlan,
+        snapshot: &Snapshot,
+        run: &RunId,
+        proposed: &Proposed,
+    ) -> Result<(crate::disclosure::Judged, LedgerRecord), Refusal> {
+        let approved = plan.approved();
+        let organisation = approved.caller().organisation();
+        let question = question(plan)?;
+        // Before what the judgement is made on.
+        let head = self.store.ledger_head().await?;
+        let known = self.store.known_to(organisation).await?;
+        let earlier: Vec<Earlier<'_>> = known.iter().map(|entry| told(entry, Some(question))).collect();
+        let judged = tokio::task::block_in_place(|| proposed.judge(&earlier, &self.pattern_key));
+        let judged = match judged {
+            Ok(judged) => judged,
+            Err(error) => {
+                if matches!(error, DisclosureError::Refused(_)) {
+                    self.remember_refusal(organisation, snapshot, question).await?;
+                }
+                return Err(error.into());
+            }
+        };
+        let kept = approved.approval().approval().linked_sets_until;
+        let release = LedgerRelease {
+            run: run.clone(),
+            organisation: organisation.clone(),
+            project: approved.query().project.clone(),
+            snapshot: snapshot.id(),
+            question,
+            definition: approved.query().canonical().map_err(not_encodable)?,
+            pattern: judged.pattern().to_vec(),
+            lives_until: kept.unwrap_or_else(|| self.clock.today()),
+        };
+        let sealed = kept.map(|_| judged.sealed().to_vec());
+        Ok((judged, LedgerRecord { head, release, sealed }))
+    }
+
+    /// A question that was refused beside earlier releases is refused again on the same data, before any
+    /// partner is asked: its answer would tell what has changed.
+    pub(super) async fn not_refused_before(
+        &self,
+        plan: &QueryPlan,
+        snapshot: &Snapshot,
+    ) -> Result<(), Refusal> {
+        let organisation = plan.approved().caller().organisation();
+        match self.store.refused_before(organisation, snapshot.id(), question(plan)?).await? {
+            None => Ok(()),
+            Some(_) => Err(Refused::NotBesideEarlier.into()),
+        }
+    }
+
+    async fn remember_refusal(
+        &self,
+        organisation: &OrganisationId,
+        snapshot: &Snapshot,
+        question: Digest,
+    ) -> Result<(), Refusal> {
+        let refusal: Refusal = Refused::NotBesideEarlier.into();
+        let refused = LedgerRefusal {
+            organisation: organisation.clone(),
+            snapshot: snapshot.id(),
+            question,
+            code: refusal.code.to_owned(),
+        };
+        let mut write = self.store.write().await?;
+        write.record_refusal(&refused, self.clock.now()).await?;
+        Ok(write.commit().await?)
+    }
+
+    /// Judges a released table beside everything that anybody has received. Gives the ledger's head that this was
+    /// judged on.
+    pub(super) async fn publishable(&self, run: &RunId, least: u32) -> Result<u64, Refusal> {
+        let head = self.store.ledger_head().await?;
+        let entries = self.store.ledger().await?;
+        let Some(table) = entries.iter().find(|entry| entry.release.run == *run) else {
+            return Err(Refusal::from(DisclosureError::from(Refused::EarlierGone)));
+        };
+        // Its own recipient knows it already; somebody with no project knows what is public.
+        let mut readers: Vec<Option<&OrganisationId>> =
+            entries.iter().map(|entry| Some(&entry.release.organisation)).chain([None]).collect();
+        readers.sort_unstable();
+        readers.dedup();
+        readers.retain(|reader| *reader != Some(&table.release.organisation));
+        let sets: Vec<Vec<Earlier<'_>>> = readers
+            .into_iter()
+            .map(|reader| {
+                let known = |entry: &&LedgerEntry| {
+                    entry.release.run != *run
+                        && (entry.published || Some(&entry.release.organisation) == reader)
+                };
+                entries.iter().filter(known).map(|entry| told(entry, None)).collect()
+            })
+            .collect();
+        tokio::task::block_in_place(|| may_publish(told(table, None), least, &sets, &self.pattern_key))?;
+        Ok(head)
+    }
+}
+
+/// The digest of what a plan asks.
+fn question(plan: &QueryPlan) -> Result<Digest, Refusal> {
+    let approved = plan.approved();
+    approved.query().question(approved.rule().min_persons()).map_err(not_encodable)
+}
+
+/// An entry as disclosure control reads it.
+fn told(entry: &LedgerEntry, question: Option<Digest>) -> Earlier<'_> {
+    Earlier {
+        run: &entry.release.run,
+        pattern: &entry.release.pattern,
+        sealed: entry.sealed.as_deref(),
+        same_question: question == Some(entry.release.question),
+    }
+}
+
+fn not_encodable(_: CanonicalError) -> Refusal {
+    super::not_encodable()
+}
+
+pub(super) fn not_released() -> Refusal {
+    Refusal::new(RefusalKind::Internal, "result.not_released", "the result has no receipt of its own")
+}
+
+fn busy() -> Refusal {
+    let hint = "other results were released all the while; submit the query under a new request id";
+    Refusal::new(RefusalKind::Unavailable, "disclosure.ledger_busy", hint)
+}
