@@ -143,6 +143,10 @@ pub fn may_publish(
     sets: &[Vec<Earlier<'_>>],
     key: &PatternKey,
 ) -> Result<(), DisclosureError> {
+    // Alone, the table is protected by its pattern already.
+    if sets.iter().all(Vec::is_empty) {
+        return Ok(());
+    }
     let known = opened(&[table], key)?;
     let Some((_, release)) = known.releases.first() else { return Err(Refused::EarlierGone.into()) };
     for set in sets {
@@ -220,5 +224,132 @@ fn linkage_quality(tally: &Tally, base: Option<CellValue>, rule: &Rule) -> Linka
             value(tally.several_numbers)
         },
         invalid_rows: value(tally.invalid_rows),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disclosure::ledger;
+    use crate::disclosure::protect::tests::shape;
+    use crate::domain::ids::{PersonNo, RuleId};
+    use crate::execute::Placed;
+    use proptest::prelude::*;
+
+    const LEAVES: usize = 4;
+
+    fn key() -> PatternKey {
+        PatternKey::new([7; 32].into())
+    }
+
+    fn run_id(n: u8) -> RunId {
+        RunId::new(format!("r-{}", format!("{n:02x}").repeat(16))).unwrap()
+    }
+
+    /// A table by place of these persons, in two measures; alone, no more than its small cells are withheld.
+    fn proposed(run: u8, persons: &[(u32, u32, bool)]) -> Proposed {
+        let placed = persons.iter().map(|&(person, place, outcome)| Placed {
+            person: PersonNo(person),
+            leaf: 1 + place,
+            measures: 1 | u16::from(outcome) << 1,
+        });
+        let shape = shape(LEAVES, 2);
+        let membership = ledger::of_table(&shape, &placed.collect::<Vec<_>>()).unwrap();
+        let counts = membership.counts();
+        Proposed {
+            run: run_id(run),
+            shape,
+            rule: Rule::new(RuleId::new("tables-5").unwrap(), 5).unwrap(),
+            withheld: counts.iter().map(|count| (1..5).contains(count)).collect(),
+            counts,
+            membership,
+            tally: Tally { matched: 0, unknown: 0, several_numbers: 0, invalid_rows: 0 },
+        }
+    }
+
+    /// What the ledger keeps of a released table.
+    fn kept<'a>(run: &'a RunId, judged: &'a Judged, same_question: bool) -> Earlier<'a> {
+        Earlier { run, pattern: judged.pattern(), sealed: Some(judged.sealed()), same_question }
+    }
+
+    fn people(many: u32) -> Vec<(u32, u32, bool)> {
+        (0..many).map(|p| (p * 3, p % 4, p % 8 < 4)).collect()
+    }
+
+    #[test]
+    fn a_table_without_a_few_persons_does_not_give_them_away() {
+        let all = people(80);
+        // Three persons of the second place fewer.
+        let fewer: Vec<_> = all.iter().copied().filter(|(p, place, _)| *place != 1 || *p > 30).collect();
+        let first = proposed(1, &all).judge(&[], &key()).unwrap();
+        assert!(first.pattern().iter().all(|&w| w == 0));
+        let second = proposed(2, &fewer).judge(&[kept(&run_id(1), &first, false)], &key()).unwrap();
+        // The total and the second place would each tell how many are missing.
+        let published: Vec<bool> = second.pattern().iter().map(|&w| w == 0).collect();
+        assert!(!published[0] && !published[4], "{published:?}");
+        assert!(published[2] && published[6], "no more than is needed: {published:?}");
+    }
+
+    #[test]
+    fn the_same_question_gets_the_same_table_and_a_forgotten_one_stops_all() {
+        let (all, fewer) = (people(80), people(78));
+        let first = proposed(1, &all).judge(&[], &key()).unwrap();
+        let second = proposed(2, &fewer).judge(&[kept(&run_id(1), &first, false)], &key()).unwrap();
+        assert!(second.pattern().contains(&1));
+        let (one, two) = (run_id(1), run_id(2));
+        let known = [kept(&one, &first, false), kept(&two, &second, true)];
+        let again = proposed(3, &fewer).judge(&known, &key()).unwrap();
+        assert_eq!(again.pattern(), second.pattern());
+
+        let forgotten = Earlier { sealed: None, ..kept(&one, &first, false) };
+        let refused = proposed(4, &fewer).judge(&[forgotten], &key());
+        assert!(matches!(refused, Err(DisclosureError::Refused(Refused::EarlierGone))));
+        // Nor does a membership open under another run or secret.
+        let swapped = Earlier { run: &two, ..kept(&one, &first, false) };
+        assert!(matches!(proposed(4, &fewer).judge(&[swapped], &key()), Err(DisclosureError::Sealed(_))));
+        let other = PatternKey::new([8; 32].into());
+        let known = kept(&one, &first, false);
+        assert!(matches!(proposed(4, &fewer).judge(&[known], &other), Err(DisclosureError::Sealed(_))));
+    }
+
+    #[test]
+    fn a_publication_is_judged_beside_what_others_have() {
+        let (all, fewer) = (people(80), people(78));
+        let ours = proposed(1, &all).judge(&[], &key()).unwrap();
+        let theirs = proposed(2, &fewer).judge(&[], &key()).unwrap();
+        let (one, two) = (run_id(1), run_id(2));
+        let (ours, theirs) = (kept(&one, &ours, false), kept(&two, &theirs, false));
+        may_publish(ours, 5, &[vec![]], &key()).unwrap();
+        let refused = may_publish(ours, 5, &[vec![], vec![theirs]], &key());
+        assert!(matches!(refused, Err(DisclosureError::Refused(_))));
+    }
+
+    proptest! {
+        /// Whatever series of subsets is asked for: no difference of two published counts is of 1 to 4 persons where
+        /// one cell holds the other.
+        #[test]
+        fn differences_of_a_series_are_never_small(
+            many in 40_u32..90,
+            cuts in prop::collection::vec((0_u32..4, 0_u32..12), 1..4),
+        ) {
+            let all = people(many);
+            let mut released: Vec<(RunId, Vec<u64>, Judged)> = Vec::new();
+            for (number, (place, first)) in [(9, 0)].into_iter().chain(cuts).enumerate() {
+                let chosen: Vec<_> =
+                    all.iter().copied().filter(|(p, of, _)| *of != place || *p >= 3 * first).collect();
+                let table = proposed(number as u8 + 1, &chosen);
+                let known: Vec<_> = released.iter().map(|(run, _, judged)| kept(run, judged, false)).collect();
+                if let Ok(judged) = table.judge(&known, &key()) {
+                    released.push((table.run.clone(), table.counts.clone(), judged));
+                }
+            }
+            let (_, whole, first) = &released[0];
+            for (_, counts, judged) in &released[1..] {
+                for cell in 0..counts.len() {
+                    let both = first.pattern()[cell] == 0 && judged.pattern()[cell] == 0;
+                    prop_assert!(!(both && (1..5).contains(&(whole[cell] - counts[cell]))));
+                }
+            }
+        }
     }
 }

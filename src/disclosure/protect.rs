@@ -207,7 +207,7 @@ fn table_digest(shape: &TableShape, counts: &[u64]) -> Result<Digest, Disclosure
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::disclosure) mod tests {
     use super::*;
     use crate::disclosure::attacker::computable;
     use crate::domain::codelist::{Code, CodeList};
@@ -216,8 +216,10 @@ mod tests {
     use crate::domain::table::{Dimension, Measure};
     use proptest::prelude::*;
 
+    use crate::domain::table::CellValue;
+
     /// A table over one flat dimension, its measures one chain from the widest to the narrowest.
-    fn shape(leaves: usize, measures: u32) -> TableShape {
+    pub(in crate::disclosure) fn shape(leaves: usize, measures: u32) -> TableShape {
         let code = |n: usize| Code {
             code: if n == 0 { "Total".to_owned() } else { n.to_string() },
             label: n.to_string(),
@@ -249,7 +251,9 @@ mod tests {
 
     fn values(shape: &TableShape, counts: &[u64]) -> Vec<CellValue> {
         let rule = Rule::new(RuleId::new("tables-5").unwrap(), 5).unwrap();
-        protect_counts(shape, counts, &rule, &PatternKey::new([7; 32].into())).unwrap()
+        let withheld = protect_counts(shape, counts, &rule, &PatternKey::new([7; 32].into())).unwrap();
+        let value = |(&count, withheld)| if withheld { CellValue::Withheld } else { CellValue::Count(count) };
+        counts.iter().zip(withheld).map(value).collect()
     }
 
     /// Total first, then the leaves; one count a measure.

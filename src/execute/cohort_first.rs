@@ -7,45 +7,36 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
-use datafusion::datasource::physical_plan::parquet::metadata::CachedParquetMetaData;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, FileSource, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result;
-use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr, conjunction, split_conjunction};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 
-use super::cohort_pages;
 use super::expressions::InCohort;
+use super::person_index::{PERSON_NO, PersonIndexes};
 
 /// Lets the reader ask for the cohort before anything else. It evaluates conditions one after the other,
 /// each on the rows the last one left, and the logical optimizer, which takes every function for costly,
-/// would have it decode all other columns of all persons first. Pages that hold nobody of the cohort are
-/// not read at all ([`super::cohort_pages`]).
+/// would have it decode all other columns of all persons first. Rows of others are skipped before that where the
+/// part's index is there ([`super::person_index`]).
 #[derive(Debug)]
 pub(super) struct CohortFirst {
-    /// What is known of the files, page index included.
-    files: Arc<FileMetadataCache>,
+    indexes: Arc<PersonIndexes>,
 }
 
 impl CohortFirst {
-    /// With what the engine knows of its files.
-    pub(super) fn new(files: Arc<FileMetadataCache>) -> Self {
-        Self { files }
+    /// With the indexes of the engine's parts.
+    pub(super) const fn new(indexes: Arc<PersonIndexes>) -> Self {
+        Self { indexes }
     }
 
-    /// The file, with the rows of it that have to be looked at.
-    fn narrowed(&self, file: &PartitionedFile, person: &str, members: &BooleanBuffer) -> PartitionedFile {
-        let known = self.files.get(&file.object_meta.location);
-        let known = known.filter(|known| known.is_valid_for(&file.object_meta));
-        let metadata = known.as_ref().and_then(|k| k.file_metadata.as_any().downcast_ref());
-        let selection = metadata.and_then(|m: &CachedParquetMetaData| {
-            cohort_pages::selection(m.parquet_metadata(), person, members)
-        });
-        match selection {
-            Some(selection) => file.clone().with_extension(ParquetRowSelection::new(selection)),
+    /// The file, with the rows of it that belong to members.
+    fn narrowed(&self, file: &PartitionedFile, members: &BooleanBuffer) -> PartitionedFile {
+        match self.indexes.get(file.object_meta.location.as_ref()) {
+            Some(index) => file.clone().with_extension(ParquetRowSelection::new(index.rows_of(members))),
             None => file.clone(),
         }
     }
@@ -67,10 +58,9 @@ impl PhysicalOptimizerRule for CohortFirst {
             parts.sort_by_key(|part| in_cohort(part).is_none());
             let scanned = &config.file_groups;
             let mut config = FileScanConfigBuilder::from(config.clone());
-            if let Some((person, members)) = parts.first().and_then(in_cohort) {
-                let narrow = |group: &FileGroup| {
-                    group.iter().map(|file| self.narrowed(file, person.name(), members)).collect()
-                };
+            if let Some(members) = parts.first().and_then(in_cohort) {
+                let narrow =
+                    |group: &FileGroup| group.iter().map(|file| self.narrowed(file, members)).collect();
                 config = config.with_file_groups(scanned.iter().map(narrow).collect());
             }
             let source = source.with_predicate(conjunction(parts));
@@ -89,9 +79,9 @@ impl PhysicalOptimizerRule for CohortFirst {
     }
 }
 
-/// The column asked about and the members, if a condition asks who is in the cohort.
-fn in_cohort(part: &Arc<dyn PhysicalExpr>) -> Option<(&Column, &BooleanBuffer)> {
+/// The members, if a condition asks who is in the cohort.
+fn in_cohort(part: &Arc<dyn PhysicalExpr>) -> Option<&BooleanBuffer> {
     let call = part.downcast_ref::<ScalarFunctionExpr>()?;
-    let members = call.fun().inner().downcast_ref::<InCohort>()?.members();
-    Some((call.args().first()?.downcast_ref::<Column>()?, members))
+    let person = call.args().first()?.downcast_ref::<Column>()?;
+    (person.name() == PERSON_NO).then_some(call.fun().inner().downcast_ref::<InCohort>()?.members())
 }

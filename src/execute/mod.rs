@@ -10,10 +10,10 @@
 
 mod cells;
 mod cohort_first;
-mod cohort_pages;
 mod engine;
 mod error;
 mod expressions;
+mod person_index;
 mod persons;
 mod protected;
 mod sources;

@@ -38,12 +38,8 @@ fn days(dates: impl Iterator<Item = Option<NaiveDate>>) -> ArrayRef {
 fn write(folder: &Path, name: &str, columns: Vec<(&str, ArrayRef)>) -> Part {
     let batch =
         RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).unwrap();
-    // Small row groups and pages, so that a file is more than one.
-    let properties = WriterProperties::builder()
-        .set_max_row_group_row_count(Some(16))
-        .set_write_batch_size(3)
-        .set_data_page_row_count_limit(3)
-        .build();
+    // Small row groups, so that a file is more than one.
+    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(16)).build();
     let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).unwrap();
     writer.write(&batch).unwrap();
     let bytes = writer.into_inner().unwrap();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::Arc;
 
 use chrono::{Datelike, Days, NaiveDate, TimeDelta};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -11,6 +12,7 @@ use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
 use datafusion::datasource::source::DataSourceExec;
 use proptest::prelude::*;
 
+use super::sources::Register;
 use super::testing::{Home, World};
 use super::{Counted, Engine, ExecuteError};
 use crate::authorise::fixtures::{approved, condition, name, query};
@@ -160,7 +162,8 @@ async fn each_person_counts_once_at_the_first_event_and_without_contacts_too() {
     let snapshot = world.snapshot(folder.path(), 2024..=2025);
     let plan = planned(query(), snapshot.municipalities());
     let sealed = run(&plan, &events, &snapshot).await.unwrap();
-    let Counted { counts, tally } = sealed.peek();
+    let Counted { counts, tally, persons } = sealed.peek();
+    assert_eq!(persons.len(), 4);
     let at = |codes: &[&str], measure| at(plan.shape(), counts, codes, measure);
     assert_eq!([0, 1, 2, 3].map(|m| at(&["Total", "Total", "Total"], m)), [4, 1, 2, 4]);
     assert_eq!(at(&["1", "18-44", "0301"], 0), 2);
@@ -219,7 +222,8 @@ async fn a_code_that_its_column_cannot_hold_is_refused_without_being_repeated() 
     let mut follow = plan.follows()[0].clone();
     follow.conditions = vec![condition("tjenestetype", &["1a"])];
     let context = datafusion::prelude::SessionContext::new();
-    let rows = super::sources::dataset(&context, &snapshot, &follow.dataset, Some("dato")).await.unwrap();
+    let register = Register { snapshot, indexes: Arc::default() };
+    let rows = register.dataset(&context, &follow.dataset, Some("dato")).await.unwrap();
     let refusal = super::persons::holds(&rows, &follow.conditions[0], &follow).unwrap_err().to_string();
     assert!(refusal.contains("tjenestetype") && !refusal.contains("1a"), "{refusal}");
 }
@@ -251,7 +255,7 @@ fn the_reader_drops_other_persons_first_and_reads_no_other_column() {
         let world = World {
             population: vec![(1, 1, day("1980-03-01"))],
             homes: vec![(1, "0301", day("1990-01-01"), None)],
-            // Of 41 persons, three contacts a page.
+            // Of 41 persons.
             contacts: (1..=41)
                 .flat_map(|p| ["2024-01-31", "2025-01-31"].map(|d| (Some(p), day(d), 1, 3)))
                 .collect(),
@@ -262,8 +266,9 @@ fn the_reader_drops_other_persons_first_and_reads_no_other_column() {
         let linked = linked_persons(order(&plan), &[(1, day("2024-01-01"))]).await;
         let engine = engine(scratch.path());
         let context = engine.context();
+        let register = engine.register(&snapshot);
         let cohort = super::persons::cohort(&context, &plan, linked).await.unwrap();
-        let rows = super::persons::rows_of_persons(&context, &plan, &snapshot, &cohort).await.unwrap();
+        let rows = super::persons::rows_of_persons(&context, &plan, &register, &cohort).await.unwrap();
         let physical = rows.create_physical_plan().await.unwrap();
         let text = datafusion::physical_plan::displayable(physical.as_ref()).indent(true).to_string();
         let scans: Vec<&str> = text.lines().filter(|line| line.contains("file_type=parquet")).collect();
@@ -295,7 +300,7 @@ fn the_reader_drops_other_persons_first_and_reads_no_other_column() {
             })
             .unwrap();
         read.sort_unstable();
-        assert_eq!(read, [1, 1, 3, 3], "pages of others are not read");
+        assert_eq!(read, [1, 1, 1, 1], "rows of others are not read");
     });
 }
 
@@ -340,7 +345,9 @@ proptest! {
         let events: Vec<_> = events.into_iter().chain(strangers).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let sealed = runtime.block_on(run(&plan, &events, &snapshot)).unwrap();
-        let Counted { counts, tally } = sealed.peek();
+        let Counted { counts, tally, persons } = sealed.peek();
+        let distinct: BTreeSet<u32> = persons.iter().map(|placed| placed.person.0).collect();
+        prop_assert_eq!((persons.len() as u64, distinct.len()), (counts[0], persons.len()));
         let (expected, matched, unknown) = plain(&world, &events, plan.shape());
         prop_assert_eq!(counts, &expected);
         prop_assert_eq!((tally.matched, tally.unknown), (matched, unknown));

@@ -23,8 +23,6 @@ use crate::domain::canonical::Digest;
 
 /// Rows of a row group: small enough to prune by person, large enough to scan well.
 const ROW_GROUP: usize = 1 << 20;
-/// Rows of a page: so few persons that a small cohort has members in few pages, and the others are not read.
-const PAGE: usize = 1 << 10;
 /// Rows turned into Arrow arrays at a time.
 const BATCH: usize = 1 << 15;
 /// The label under which the digest of a part is made.
@@ -176,8 +174,9 @@ impl Output {
     }
 }
 
-/// Snappy, because these files are read far more often than written and it is the quickest to read;
-/// no dictionary where nearly every value differs.
+/// Snappy, because these files are read far more often than written and it is the quickest to read; nothing
+/// for the columns that questions look in, whose values take a few bits each or, persons, are skipped over. No
+/// dictionary where nearly every value differs.
 fn properties(schema: &SchemaRef, date: &str) -> WriterProperties {
     let order = ["person_no", date].into_iter().filter_map(|name| schema.index_of(name).ok());
     let order = order
@@ -187,12 +186,13 @@ fn properties(schema: &SchemaRef, date: &str) -> WriterProperties {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
         .set_max_row_group_row_count(Some(ROW_GROUP))
-        .set_write_batch_size(PAGE)
-        .set_data_page_row_count_limit(PAGE)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_sorting_columns(Some(order));
     for field in schema.fields() {
         let path = ColumnPath::from(field.name().as_str());
+        if !matches!(field.data_type(), DataType::UInt64 | DataType::Int64 | DataType::Utf8) {
+            properties = properties.set_column_compression(path.clone(), Compression::UNCOMPRESSED);
+        }
         if matches!(field.data_type(), DataType::UInt64 | DataType::UInt32) {
             properties = properties.set_column_dictionary_enabled(path.clone(), false);
         }

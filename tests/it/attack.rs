@@ -23,6 +23,14 @@ pub struct Released {
     rows: BTreeMap<Vec<String>, [Option<u64>; 4]>,
 }
 
+impl Released {
+    /// The published count of persons at these codes.
+    pub fn persons(&self, codes: &[&str]) -> Option<u64> {
+        let key: Vec<String> = codes.iter().map(|&code| code.to_owned()).collect();
+        self.rows[&key][0]
+    }
+}
+
 /// Reads a released CSV.
 pub fn read(csv: &[u8]) -> Released {
     let mut reader = csv::Reader::from_reader(csv);

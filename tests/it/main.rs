@@ -18,4 +18,5 @@ mod leak;
 mod oracle;
 mod postgres;
 mod question;
+mod series;
 mod world;

@@ -215,11 +215,14 @@ async fn a_result_that_cannot_be_recorded_is_not_kept() {
         let run = submit(&test, 3).await;
         let intent = intend(&log, &run).await;
         let wrong = Digest::from_bytes([9; 32]);
-        assert!(log.receive_bytes(intent, wrong, &table(&run).canonical().unwrap()).await.is_err());
+        assert!(log.receive_bytes(intent, wrong, &table(&run).canonical().unwrap(), None).await.is_err());
 
         let run = submit(&test, 4).await;
-        let garbage = log.receive_bytes(intend(&log, &run).await, wrong, b"{}").await;
-        assert!(matches!(garbage, Err(AuditError::Canonical(CanonicalError::NotCanonical(_)))));
+        let garbage = log.receive_bytes(intend(&log, &run).await, wrong, b"{}", None).await;
+        assert!(matches!(
+            garbage,
+            Err(Unreceived::Failed(AuditError::Canonical(CanonicalError::NotCanonical(_))))
+        ));
 
         // A run that ended in the meantime: everything of the receipt is taken back.
         let run = submit(&test, 5).await;
