@@ -304,7 +304,7 @@ fn fill(country: &Country, options: &Options, rng: &mut ChaCha8Rng) -> Vec<Enter
             published: below(rng, 100) < options.published,
             release: Release::new(membership, withheld).unwrap(),
         });
-        if ledger.len() % 1000 == 0 {
+        if ledger.len().is_multiple_of(1000) {
             eprintln!("{} releases entered, {refused} refused, {} MB", ledger.len(), memory("VmRSS"));
         }
     }

@@ -105,6 +105,7 @@ pub async fn run(
     if interrupted > 0 {
         tracing::warn!(runs = interrupted, "runs that a stop had cut short were marked as failed");
     }
+    gateway.forget().await?;
     let (routes, health) = gateway::routes(&gateway, desk.clone()).await?;
     let (grpc_listener, grpc) = listen(config.listen).await?;
     let (https_listener, https) = listen(config.https_listen).await?;

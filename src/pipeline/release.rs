@@ -3,14 +3,14 @@
 use super::Gateway;
 use crate::audit::{AuditIntent, LedgerRecord, Unreceived};
 use crate::disclosure::ledger::Refused;
-use crate::disclosure::{DisclosureError, Earlier, Proposed, Released, may_publish};
+use crate::disclosure::{DisclosureError, Earlier, Judged, Proposed, Released, may_publish};
 use crate::domain::canonical::{Canonical, CanonicalError, Digest};
 use crate::domain::ids::{OrganisationId, RunId};
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::domain::table::ResultTable;
 use crate::plan::QueryPlan;
 use crate::registers::Snapshot;
-use crate::store::{LedgerEntry, LedgerRefusal, LedgerRelease};
+use crate::store::{LedgerEntry, LedgerRefusal, LedgerRelease, StoreError};
 
 /// How often a table is judged, if others are released meanwhile, before its run gives up.
 const MOST_JUDGEMENTS: usize = 20;
@@ -48,10 +48,11 @@ impl Gateway {
         snapshot: &Snapshot,
         run: &RunId,
         proposed: &Proposed,
-    ) -> Result<(crate::disclosure::Judged, LedgerRecord), Refusal> {
+    ) -> Result<(Judged, LedgerRecord), Refusal> {
         let approved = plan.approved();
         let organisation = approved.caller().organisation();
         let question = question(plan)?;
+        self.forget().await?;
         // Before what the judgement is made on.
         let head = self.store.ledger_head().await?;
         let known = self.store.known_to(organisation).await?;
@@ -79,6 +80,13 @@ impl Gateway {
         };
         let sealed = kept.map(|_| judged.sealed().to_vec());
         Ok((judged, LedgerRecord { head, release, sealed }))
+    }
+
+    /// Deletes who was in releases whose time is up.
+    pub(crate) async fn forget(&self) -> Result<(), StoreError> {
+        let mut write = self.store.write().await?;
+        write.forget_memberships(self.clock.today()).await?;
+        write.commit().await
     }
 
     /// A question that was refused beside earlier releases is refused again on the same data, before any
@@ -116,6 +124,7 @@ impl Gateway {
     /// Judges a released table beside everything that anybody has received. Gives the ledger's head that this was
     /// judged on.
     pub(super) async fn publishable(&self, run: &RunId, least: u32) -> Result<u64, Refusal> {
+        self.forget().await?;
         let head = self.store.ledger_head().await?;
         let entries = self.store.ledger().await?;
         let Some(table) = entries.iter().find(|entry| entry.release.run == *run) else {
