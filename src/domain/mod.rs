@@ -11,6 +11,8 @@ pub mod ids;
 pub mod order;
 pub mod period;
 pub mod query;
+pub mod record_key;
 pub mod refusal;
+pub mod rho;
 pub mod rule;
 pub mod table;
