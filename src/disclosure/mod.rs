@@ -2,11 +2,14 @@
 
 #[cfg(test)]
 mod attacker;
+pub mod cellkey;
 mod cycle;
 mod field;
+pub mod fold;
 mod kernel;
 mod lattice;
 mod pattern;
+pub mod privacy;
 mod protect;
 mod released;
 mod subspace;

@@ -78,6 +78,9 @@ mod tests {
             assert_eq!(first.of(person), rotated.of(person));
             assert!(seen.insert(first.of(person).0) && seen.insert(elsewhere.of(person).0));
         }
-        assert_eq!(format!("{first:?} {:?}", first.of(PersonNo(0))), "RecordKeys(redacted) RecordKey(redacted)");
+        assert_eq!(
+            format!("{first:?} {:?}", first.of(PersonNo(0))),
+            "RecordKeys(redacted) RecordKey(redacted)"
+        );
     }
 }

@@ -37,14 +37,18 @@ async fn a_budget_is_spent_to_the_last_unit_and_no_further() {
     for test in stores().await {
         let store = &test.store;
         runs(store, 6).await;
-        let mut other = Submission { request_id: "other".to_owned().try_into().unwrap(), ..submission("req") };
+        let mut other =
+            Submission { request_id: "other".to_owned().try_into().unwrap(), ..submission("req") };
         other.query.project = "P-2026-0002".to_owned().try_into().unwrap();
         let mut write = store.write().await.unwrap();
         write.submit(&other, run_id(9), now()).await.unwrap();
         write.commit().await.unwrap();
 
         let lease = reserve(store, 0, "0.1", "0.3").await.unwrap();
-        assert_eq!((lease.left_before(), lease.rho(), lease.left_after()), (rho("0.3"), rho("0.1"), rho("0.2")));
+        assert_eq!(
+            (lease.left_before(), lease.rho(), lease.left_after()),
+            (rho("0.3"), rho("0.1"), rho("0.2"))
+        );
         assert_eq!((lease.run(), lease.project()), (&run_id(0), &project()));
         reserve(store, 1, "0.1", "0.3").await.unwrap();
         let refused = reserve(store, 2, "0.100000001", "0.3").await.unwrap_err();
@@ -247,7 +251,10 @@ async fn a_killed_process_leaves_whole_reservations_and_no_lease_without_one() {
         let spent = store.budget_spent(&project()).await.unwrap().units();
         // Every lease that was told of is on disk; at most one more is, whose telling was cut off.
         let runs_told = told.len() as u64;
-        assert!(spent == runs_told * 1_000_000 || spent == (runs_told + 1) * 1_000_000, "{spent} {runs_told}");
+        assert!(
+            spent == runs_told * 1_000_000 || spent == (runs_told + 1) * 1_000_000,
+            "{spent} {runs_told}"
+        );
         // The next process takes up all runs, and each has paid once.
         for run in 0..100 {
             reserve(store, run, "0.001", "1").await.unwrap();

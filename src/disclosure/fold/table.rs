@@ -1,5 +1,8 @@
 //! Folding one dimension of a table.
-#![allow(clippy::indexing_slicing, reason = "nodes and cells are indices of the table's shape, which is checked")]
+#![allow(
+    clippy::indexing_slicing,
+    reason = "nodes and cells are indices of the table's shape, which is checked"
+)]
 
 use super::group::{Draw, Fate, FoldRule, fate};
 use crate::disclosure::pattern::PatternKey;
@@ -61,7 +64,8 @@ pub fn fold(
         return Err(FoldError::NotATable);
     }
     // One block of counts for each code, within each combination of the dimensions before.
-    let block = shape.dimensions.iter().skip(dimension + 1).map(|d| d.codes.len()).product::<usize>() * measures;
+    let block =
+        shape.dimensions.iter().skip(dimension + 1).map(|d| d.codes.len()).product::<usize>() * measures;
     let children = children(list);
     for run in counts.chunks_exact(block * list.len()) {
         for (node, below) in children.iter().enumerate().filter(|(_, below)| !below.is_empty()) {
@@ -153,7 +157,8 @@ impl Plan<'_> {
                 };
                 of(false).for_each(|child| self.lay(child, Some(at), fate));
                 let above = &self.list.codes()[node];
-                let label = if parent.is_none() { "Øvrig".to_owned() } else { format!("Øvrig {}", above.label) };
+                let label =
+                    if parent.is_none() { "Øvrig".to_owned() } else { format!("Øvrig {}", above.label) };
                 self.codes.push(Code { code: format!("{}-ovrig", above.code), label, parent: Some(at) });
                 self.sources.push(Source::Sum(of(true).collect()));
             }

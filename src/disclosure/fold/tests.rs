@@ -21,8 +21,7 @@ fn rule(k: u32) -> FoldRule {
 
 /// A list of groups of so many leaves, or a flat one.
 fn list(id: &str, groups: &[usize], flat: bool) -> CodeList {
-    let code =
-        |code: String, parent: Option<u32>| Code { label: format!("Label {code}"), code, parent };
+    let code = |code: String, parent: Option<u32>| Code { label: format!("Label {code}"), code, parent };
     let mut codes = vec![code("Total".to_owned(), None)];
     for (group, &leaves) in groups.iter().enumerate() {
         let mut parent = 0;
@@ -48,7 +47,11 @@ fn shape(lists: Vec<CodeList>, measures: u32) -> TableShape {
             })
             .collect(),
         measures: (0..measures)
-            .map(|m| Measure { code: variable(&format!("m{m}")), label: m.to_string(), nested_in: (0..m).collect() })
+            .map(|m| Measure {
+                code: variable(&format!("m{m}")),
+                label: m.to_string(),
+                nested_in: (0..m).collect(),
+            })
             .collect(),
         period: Period::new("2024-01-01".parse().unwrap(), "2024-12-31".parse().unwrap()).unwrap(),
     }
@@ -209,8 +212,11 @@ fn a_small_group_goes_with_all_below_it() {
     assert_eq!((list.codes()[rest].label.as_str(), list.parent(rest)), ("Øvrig", Some(0)));
     assert!(list.leaves()[rest] && margin(&folded.shape, &folded.counts, "Total-ovrig").unwrap() >= 7);
     assert_eq!(margin(&folded.shape, &folded.counts, "Total"), Some(1388));
-    assert_eq!(folded.codes_folded, shape.dimensions[0].codes.len() - list.len() + list
-        .codes().iter().filter(|c| c.code.ends_with("-ovrig")).count());
+    assert_eq!(
+        folded.codes_folded,
+        shape.dimensions[0].codes.len() - list.len()
+            + list.codes().iter().filter(|c| c.code.ends_with("-ovrig")).count()
+    );
 }
 
 #[test]

@@ -51,7 +51,8 @@ impl TreeFit {
     /// Projects the values at `at(node)`.
     fn project(&self, values: &mut [f64], at: impl Fn(usize) -> usize) {
         let nodes = self.parent.len();
-        let sum = |values: &[f64], node: usize| self.children[node].iter().map(|&c| values[at(c)]).sum::<f64>();
+        let sum =
+            |values: &[f64], node: usize| self.children[node].iter().map(|&c| values[at(c)]).sum::<f64>();
         for node in (0..nodes).rev().filter(|&n| !self.children[n].is_empty()) {
             let below: f64 = self.children[node].iter().map(|&c| self.upward[c]).sum();
             values[at(node)] = (values[at(node)] * below + sum(values, node)) / (below + 1.0);

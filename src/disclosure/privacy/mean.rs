@@ -18,7 +18,11 @@ impl Bounds {
     /// [`PrivacyError::NotATable`] unless `low` is less than `high` and both are within ±2^40.
     pub fn new(low: i64, high: i64) -> Result<Self, PrivacyError> {
         let most = 1 << 40;
-        if -most <= low && low < high && high <= most { Ok(Self { low, high }) } else { Err(PrivacyError::NotATable) }
+        if -most <= low && low < high && high <= most {
+            Ok(Self { low, high })
+        } else {
+            Err(PrivacyError::NotATable)
+        }
     }
 
     /// The value within the bounds.
@@ -94,7 +98,8 @@ fn mean(sum: i64, number: i64, reach: (u64, u64), bounds: Bounds) -> NoisyMean {
     let (least, most) = (thousand(bounds.low), thousand(bounds.high));
     // middle + sum / 2n, in thousandths, rounded downwards or upwards.
     let at = |sum: i128, number: i128, up: bool| {
-        let (numerator, denominator) = ((thousand(bounds.low) + thousand(bounds.high)) * number + 1000 * sum, 2 * number);
+        let (numerator, denominator) =
+            ((thousand(bounds.low) + thousand(bounds.high)) * number + 1000 * sum, 2 * number);
         let rounded = numerator.div_euclid(denominator);
         (rounded + i128::from(up && numerator.rem_euclid(denominator) > 0)).clamp(least, most)
     };

@@ -1,8 +1,8 @@
 //! Noise by OpenDP's samplers, its scale from the share of budget by exact arithmetic.
 //!
 //! With d the sensitivity in the norm that belongs to the mechanism and s the scale, a release costs
-//! ρ = d²/2s²: of the discrete Gaussian with d in the second norm (Canonne, Kamath and Steinke 2020,
-//! theorem 4), of the discrete Laplace with d in the first, being d/s-differentially private and therefore
+//! ρ = d²/2s²: of the discrete Gaussian with d in the second norm (Canonne, Kamath and Steinke 2020),
+//! of the discrete Laplace with d in the first, being d/s-differentially private and therefore
 //! (d/s)²/2-zCDP (Bun and Steinke 2016, proposition 1.4).
 //!
 //! OpenDP's measurements are not `Send`: each is built, checked and invoked inside one call, which an

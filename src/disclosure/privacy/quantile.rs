@@ -82,8 +82,7 @@ mod tests {
         let draws = 3000;
         let mut seen = [0.0; 9];
         for _ in 0..draws {
-            let drawn =
-                noisy_quantile(values.clone(), values.clone(), 0.5, 1, Share::of("0.125")).unwrap();
+            let drawn = noisy_quantile(values.clone(), values.clone(), 0.5, 1, Share::of("0.125")).unwrap();
             seen[(drawn.value - 1) as usize] += 1.0;
             assert_eq!(drawn.rank_error, 6); // ln(180) = 5.19
         }

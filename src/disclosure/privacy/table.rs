@@ -1,5 +1,8 @@
 //! Noisy tables of counts.
-#![allow(clippy::indexing_slicing, reason = "cells and nodes are indices of the table's shape, which is checked")]
+#![allow(
+    clippy::indexing_slicing,
+    reason = "cells and nodes are indices of the table's shape, which is checked"
+)]
 
 use super::contribution::Contribution;
 use super::fit::{fit, variances};

@@ -17,7 +17,8 @@ fn persons(cells: u32) -> Contribution {
 }
 
 fn list(name: &str, parents: &[Option<u32>]) -> CodeList {
-    let code = |(n, &parent): (usize, &Option<u32>)| Code { code: format!("c{n}"), label: String::new(), parent };
+    let code =
+        |(n, &parent): (usize, &Option<u32>)| Code { code: format!("c{n}"), label: String::new(), parent };
     let codes = parents.iter().enumerate().map(code).collect();
     CodeList::new(CodeListId::new(name).unwrap(), name.to_owned(), codes).unwrap()
 }
@@ -31,7 +32,11 @@ fn shape(lists: Vec<CodeList>, measures: u32) -> TableShape {
             .map(|codes| Dimension { variable: variable(codes.id().as_str()), label: String::new(), codes })
             .collect(),
         measures: (0..measures)
-            .map(|m| Measure { code: variable(&format!("m{m}")), label: String::new(), nested_in: (0..m).collect() })
+            .map(|m| Measure {
+                code: variable(&format!("m{m}")),
+                label: String::new(),
+                nested_in: (0..m).collect(),
+            })
             .collect(),
         period: Period::new("2024-01-01".parse().unwrap(), "2024-12-31".parse().unwrap()).unwrap(),
     }
@@ -139,8 +144,7 @@ fn the_fit_is_that_of_the_normal_equations() {
         let weights: Vec<f64> = columns.iter().map(|c| c[cell]).collect();
         let expected: f64 = (0..n).map(|i| weights[i] * rows[i][n]).sum();
         assert!((fitted[cell] - expected).abs() < 1e-9, "{cell}");
-        let variance: f64 =
-            (0..n).map(|i| weights[i] * dot(&rows[i][n + 1..], &weights)).sum();
+        let variance: f64 = (0..n).map(|i| weights[i] * dot(&rows[i][n + 1..], &weights)).sum();
         assert!((variances[cell] - variance).abs() < 1e-9 && variance < 1.0, "{cell}");
     }
 }
