@@ -222,7 +222,7 @@ mod tests {
                 // Not far too wide either: the least that suffices, by the convolution.
                 let within = |t: usize| sum[middle - t..=middle + t].iter().sum::<f64>();
                 let least = (0..middle).find(|&t| within(t) >= 0.95).unwrap();
-                assert!(t <= least + 1 + least / 2, "{law:?} {n} {t} {least}");
+                assert!(t <= 2 * least + 1, "{law:?} {n} {t} {least}");
             }
         }
     }
