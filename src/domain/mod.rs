@@ -13,6 +13,8 @@ pub mod microdata;
 pub mod order;
 pub mod period;
 pub mod query;
+pub mod record_key;
 pub mod refusal;
+pub mod rho;
 pub mod rule;
 pub mod table;
