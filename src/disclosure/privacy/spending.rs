@@ -55,6 +55,11 @@ impl Share {
         self.0
     }
 
+    /// What a steward states for a table of a file, which belongs to no project.
+    pub(in crate::disclosure) const fn stated(rho: Rho) -> Self {
+        Self(rho)
+    }
+
     /// Two halves; what does not divide goes to the first.
     pub(super) fn halves(self) -> (Self, Self) {
         let half = Rho::from_units(self.0.units() / 2).unwrap_or(Rho::ZERO);
