@@ -9,6 +9,7 @@ pub mod canonical;
 pub mod clock;
 pub mod codelist;
 pub mod ids;
+pub mod method;
 pub mod microdata;
 pub mod order;
 pub mod period;

@@ -16,16 +16,8 @@ use opendp::metrics::{L1Distance, L2Distance};
 use super::contribution::Sensitivity;
 use super::law::Law;
 use super::spending::Share;
+pub use crate::domain::method::Mechanism;
 use crate::domain::rho::Rho;
-
-/// The law of the noise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mechanism {
-    /// Discrete Laplace: pure differential privacy, for few cells.
-    Laplace,
-    /// Discrete Gaussian: less noise where a person changes many cells.
-    Gaussian,
-}
 
 /// A number with noise, and how far it is at most from the true one with 95 % probability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
