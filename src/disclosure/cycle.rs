@@ -46,10 +46,13 @@ struct Way {
 struct Search<'a> {
     ground: &'a Ground<'a>,
     ways: Vec<Vec<Way>>,
-    /// For each dimension the price of the cheapest ways from it on.
-    least: Vec<f64>,
+    /// For each dimension the price of the cheapest ways from it on, and by how many times the shortest ones
+    /// lengthen the cycle.
+    least: Vec<(f64, usize)>,
     cells: Vec<(usize, bool)>,
     budget: f64,
+    /// How many more exposed cells a cycle may turn out to cover.
+    hoped: f64,
     best: f64,
     found: Vec<(usize, bool)>,
     weighed: usize,
@@ -68,9 +71,11 @@ pub(super) fn cheapest(ground: &Ground<'_>, cell: usize, budget: f64, rng: &mut 
         ways.push(ways_here);
     }
     ways.sort_by_key(Vec::len);
-    let mut least = vec![0.0; ways.len() + 1];
+    let mut least = vec![(0.0, 1); ways.len() + 1];
     for d in (0..ways.len()).rev() {
-        least[d] = least[d + 1] + ways[d].first().map_or(0.0, |way| way.price);
+        let (price, times) = least[d + 1];
+        let shortest = ways[d].iter().map(|way| 1 + way.steps.len()).min().unwrap_or(1);
+        least[d] = (price + ways[d].first().map_or(0.0, |way| way.price), times * shortest);
     }
     let own = ground.price[cell];
     let mut search = Search {
@@ -79,6 +84,8 @@ pub(super) fn cheapest(ground: &Ground<'_>, cell: usize, budget: f64, rng: &mut 
         least,
         cells: vec![(cell, false)],
         budget,
+        // What costs nothing is withheld already, and so is all that it could cover.
+        hoped: if budget > 0.0 { HOPED } else { 0.0 },
         best: f64::INFINITY,
         found: Vec::new(),
         weighed: 0,
@@ -104,9 +111,15 @@ impl Search<'_> {
         }
         let length = self.cells.len();
         for w in 0..self.ways[depth].len() {
-            let bound = price + self.ways[depth][w].price + self.least[depth + 1];
-            if bound > self.budget || bound >= self.best * (covered + HOPED) || self.weighed > MOST_CYCLES {
+            let (ways_price, times) = self.least[depth + 1];
+            let bound = price + self.ways[depth][w].price + ways_price;
+            let most_covered = (covered + self.hoped).max(1.0);
+            if bound > self.budget || bound >= self.best * most_covered || self.weighed > MOST_CYCLES {
                 break;
+            }
+            let shortest = length * (1 + self.ways[depth][w].steps.len()) * times;
+            if bound + PER_CELL * shortest as f64 >= self.best * most_covered {
+                continue;
             }
             let (mut price, mut covered) = (price, covered);
             for s in 0..self.ways[depth][w].steps.len() {
@@ -165,13 +178,19 @@ fn ways_through(
     downs.shuffle(rng);
     // Which of the two leaves, or none, and at what price.
     let mut options: Vec<(f64, usize, Option<usize>)> = Vec::new();
-    for &(_, up) in &ups {
-        options.push((total(&mut only(up, up)), up, None));
-        for &(_, down) in &downs {
-            options.push((total(&mut only(up, down).chain(only(down, up))), up, Some(down)));
+    for down in std::iter::once(None).chain(downs.iter().map(|&(_, down)| Some(down))) {
+        for &(_, up) in &ups {
+            let lowered = down.into_iter().flat_map(|down| only(down, up));
+            let price = total(&mut only(up, down.unwrap_or(up)).chain(lowered));
+            if affordable(price) {
+                options.push((price, up, down));
+            }
+        }
+        // None is cheaper than what costs nothing.
+        if budget <= 0.0 && options.len() >= MOST_WAYS {
+            break;
         }
     }
-    options.retain(|(price, ..)| affordable(*price));
     options.sort_by(|a, b| a.0.total_cmp(&b.0));
     options.truncate(MOST_WAYS);
     let step = |n: usize| (n as isize - node as isize) * stride as isize;

@@ -183,9 +183,25 @@ fn everything<'a>(
 
 /// Refuses a pattern under which anything leaks.
 fn protected(draft: &Draft<'_>) -> Result<(), Unprotectable> {
+    let exposed = leaking(draft);
+    if exposed.is_empty() { Ok(()) } else { Err(Unprotectable { cells: exposed.len() }) }
+}
+
+/// What leaks from a draft.
+fn leaking(draft: &Draft<'_>) -> Vec<Target> {
     let mut exposed: Vec<Target> = draft.all_leaks().into_iter().map(|(target, _)| target).collect();
     exposed.dedup();
-    if exposed.is_empty() { Ok(()) } else { Err(Unprotectable { cells: exposed.len() }) }
+    exposed
+}
+
+/// What leaks from a pattern: to anybody, or else to who is alone in a cell.
+fn exposed(kernel: &mut Kernel<'_>, task: Task<'_>, withheld: Vec<bool>, rng: &mut impl Rng) -> Vec<Target> {
+    let vector = kernel.draw(&withheld, rng);
+    let exposed: Vec<Target> = task.targets().filter(|target| target.of(|c| vector[c]) == 0).collect();
+    if !exposed.is_empty() || task.alone.iter().all(Option::is_none) {
+        return exposed;
+    }
+    leaking(&drawn(kernel, task, withheld, rng))
 }
 
 /// Publishes again what is withheld without need, as far as changes through it are found; the greatest loss
@@ -321,8 +337,8 @@ fn settle(
         withheld = draft.withheld().to_vec();
         let Some(first) = chosen.first().cloned() else { return Ok(withheld) };
         loop {
-            let leaks = drawn(kernel, task, without(&withheld, &chosen), rng).all_leaks();
-            if leaks.is_empty() {
+            let exposed = exposed(kernel, task, without(&withheld, &chosen), rng);
+            if exposed.is_empty() {
                 break;
             }
             if chosen.len() == 1 {
@@ -332,7 +348,7 @@ fn settle(
                 }
                 break;
             }
-            thin(kernel, &mut chosen, &leaks, rng);
+            thin(kernel, &mut chosen, &exposed, rng);
             if chosen.is_empty() {
                 chosen.push(first.clone());
             }
@@ -342,13 +358,8 @@ fn settle(
 }
 
 /// Leaves out about half of the classes near a leak; of all classes, if none is near.
-fn thin(
-    kernel: &Kernel<'_>,
-    chosen: &mut Vec<Vec<usize>>,
-    leaks: &[(Target, Option<usize>)],
-    rng: &mut impl Rng,
-) {
-    let nodes: BTreeSet<usize> = leaks.iter().map(|(target, _)| kernel.node(target.cell)).collect();
+fn thin(kernel: &Kernel<'_>, chosen: &mut Vec<Vec<usize>>, exposed: &[Target], rng: &mut impl Rng) {
+    let nodes: BTreeSet<usize> = exposed.iter().map(|target| kernel.node(target.cell)).collect();
     let is_near = |cells: &Vec<usize>| cells.first().is_some_and(|&c| kernel.is_near(&nodes, kernel.node(c)));
     let anywhere = !chosen.iter().any(is_near);
     chosen.retain(|cells| !(anywhere || is_near(cells)) || rng.next_u64() & 1 == 0);

@@ -16,7 +16,9 @@ use tokio::task::JoinSet;
 use super::cells::{Cells, Counted};
 use super::cohort_first::CohortFirst;
 use super::error::ExecuteError;
+use super::person_index::PersonIndexes;
 use super::protected::Protected;
+use super::sources::Register;
 use super::{persons, sources};
 use crate::linkage::{Linked, Tally};
 use crate::plan::QueryPlan;
@@ -35,6 +37,7 @@ const STACK_BYTES: usize = 16 * 1024 * 1024;
 pub struct Engine {
     runtime: Arc<RuntimeEnv>,
     config: SessionConfig,
+    indexes: Arc<PersonIndexes>,
     workers: Workers,
 }
 
@@ -71,7 +74,12 @@ impl Engine {
             .enable_all()
             .build()
             .map_err(|_| ExecuteError::Engine("its threads cannot be started"))?;
-        Ok(Self { runtime, config: config(threads), workers: Workers(Some(workers)) })
+        Ok(Self {
+            runtime,
+            config: config(threads),
+            indexes: Arc::default(),
+            workers: Workers(Some(workers)),
+        })
     }
 
     /// A session of its own for each run; memory, scratch space and limits are shared.
@@ -80,9 +88,14 @@ impl Engine {
             .with_config(self.config.clone())
             .with_runtime_env(Arc::clone(&self.runtime))
             .with_default_features()
-            .with_physical_optimizer_rule(Arc::new(CohortFirst))
+            .with_physical_optimizer_rule(Arc::new(CohortFirst::new(Arc::clone(&self.indexes))))
             .build();
         SessionContext::new_with_state(state)
+    }
+
+    /// A snapshot with what has been indexed of it.
+    pub(super) fn register(&self, snapshot: &Snapshot) -> Register {
+        Register { snapshot: snapshot.clone(), indexes: Arc::clone(&self.indexes) }
     }
 
     /// Counts distinct persons for every cell and margin of the plan.
@@ -100,7 +113,7 @@ impl Engine {
     ) -> Result<Protected<Counted>, ExecuteError> {
         sources::covered(plan, snapshot)?;
         let workers = self.workers.0.as_ref().ok_or(ExecuteError::Engine("it has been shut down"))?;
-        let work = count(self.context(), plan.clone(), linked, snapshot.clone());
+        let work = count(self.context(), plan.clone(), linked, self.register(snapshot));
         // The set ends what it runs when the caller stops waiting.
         let mut running = JoinSet::new();
         running.spawn_on(work, workers.handle());
@@ -115,11 +128,11 @@ async fn count(
     context: SessionContext,
     plan: QueryPlan,
     linked: Linked,
-    snapshot: Snapshot,
+    register: Register,
 ) -> Result<Counted, ExecuteError> {
     let tally = linked.tally();
     let cohort = persons::cohort(&context, &plan, linked).await?;
-    let groups = persons::groups(&context, &plan, &snapshot, &cohort).await?;
+    let groups = persons::groups(&context, &plan, &register, &cohort).await?;
     let mut cells = Cells::new(&plan);
     let mut stream = groups.execute_stream().await?;
     while let Some(batch) = stream.try_next().await? {

@@ -15,9 +15,6 @@ use datafusion::logical_expr::{
 };
 use datafusion::scalar::ScalarValue;
 
-/// The name of the function that tells who is in the cohort.
-pub(super) const IN_COHORT: &str = "in_cohort";
-
 /// A date as a typed literal.
 pub(super) fn date(day: NaiveDate) -> Expr {
     lit(ScalarValue::Date32(Some(arrow::datatypes::Date32Type::from_naive_date(day))))
@@ -42,9 +39,17 @@ pub(super) fn in_cohort(persons: impl Iterator<Item = u32> + Clone) -> ScalarUDF
     ScalarUDF::new_from_impl(InCohort { signature, bits: Arc::new(bits.finish()) })
 }
 
-struct InCohort {
+/// The function [`in_cohort`] makes.
+pub(super) struct InCohort {
     signature: Signature,
     bits: Arc<BooleanBuffer>,
+}
+
+impl InCohort {
+    /// A bit for each person, up to the last member.
+    pub(super) fn members(&self) -> &BooleanBuffer {
+        &self.bits
+    }
 }
 
 // Who is in the cohort is data: a plan that is printed must not show it.
@@ -70,7 +75,7 @@ impl Hash for InCohort {
 
 impl ScalarUDFImpl for InCohort {
     fn name(&self) -> &str {
-        IN_COHORT
+        "in_cohort"
     }
 
     fn signature(&self) -> &Signature {

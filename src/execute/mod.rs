@@ -13,6 +13,7 @@ mod cohort_first;
 mod engine;
 mod error;
 mod expressions;
+mod person_index;
 mod persons;
 mod protected;
 mod sources;

@@ -11,12 +11,12 @@ use datafusion::prelude::{DataFrame, Expr, SessionContext, col};
 
 use super::cells::{AGE, MUNICIPALITY, SEX, measure};
 use super::error::ExecuteError;
-use super::{expressions, sources};
+use super::expressions;
+use super::sources::Register;
 use crate::domain::ids::DatasetId;
 use crate::domain::query::Condition;
 use crate::linkage::Linked;
 use crate::plan::{Follow, QueryPlan};
-use crate::registers::Snapshot;
 
 /// The cohort: each person once, with the index date.
 pub(super) struct Cohort {
@@ -62,13 +62,13 @@ pub(super) async fn cohort(
 /// The rows of a dataset that belong to the cohort and fulfil `conditions`.
 async fn rows(
     context: &SessionContext,
-    snapshot: &Snapshot,
+    register: &Register,
     cohort: &Cohort,
     dataset: &DatasetId,
     date: Option<&str>,
     conditions: impl FnOnce(&DataFrame) -> Result<Vec<Expr>, ExecuteError>,
 ) -> Result<DataFrame, ExecuteError> {
-    let rows = sources::dataset(context, snapshot, dataset, date).await?;
+    let rows = register.dataset(context, dataset, date).await?;
     let member = cohort.in_cohort.call(vec![col("person_no")]);
     let all = conditions(&rows)?.into_iter().fold(member, Expr::and);
     Ok(rows.filter(all)?)
@@ -79,20 +79,20 @@ async fn rows(
 pub(super) async fn groups(
     context: &SessionContext,
     plan: &QueryPlan,
-    snapshot: &Snapshot,
+    register: &Register,
     cohort: &Cohort,
 ) -> Result<DataFrame, ExecuteError> {
     let has = |name: &str| plan.shape().dimensions.iter().any(|d| d.variable.as_str() == name);
 
-    let population = population(context, snapshot, cohort).await?;
+    let population = population(context, register, cohort).await?;
     let mut persons =
         cohort.index.clone().join(population, JoinType::Inner, &["person"], &["known_person"], None)?;
     if has(MUNICIPALITY) {
-        let homes = homes(context, snapshot, cohort).await?;
+        let homes = homes(context, register, cohort).await?;
         persons = persons.join(homes, JoinType::Left, &["person"], &["home_person"], None)?;
     }
     for (number, follow) in plan.follows().iter().enumerate() {
-        let events = events(context, plan, snapshot, cohort, number, follow).await?;
+        let events = events(context, plan, register, cohort, number, follow).await?;
         let person = format!("event_person_{number}");
         persons = persons.join(events, JoinType::Left, &["person"], &[person.as_str()], None)?;
     }
@@ -125,10 +125,10 @@ fn days_column(number: usize) -> String {
 /// the snapshot holds.
 async fn population(
     context: &SessionContext,
-    snapshot: &Snapshot,
+    register: &Register,
     cohort: &Cohort,
 ) -> Result<DataFrame, ExecuteError> {
-    let rows = rows(context, snapshot, cohort, &dataset("population")?, None, |_| Ok(Vec::new())).await?;
+    let rows = rows(context, register, cohort, &dataset("population")?, None, |_| Ok(Vec::new())).await?;
     Ok(rows.aggregate(
         vec![col("person_no").alias("known_person")],
         vec![min(col(SEX)).alias(SEX), min(col("birth_date")).alias("birth_date")],
@@ -139,10 +139,10 @@ async fn population(
 /// stated.
 async fn homes(
     context: &SessionContext,
-    snapshot: &Snapshot,
+    register: &Register,
     cohort: &Cohort,
 ) -> Result<DataFrame, ExecuteError> {
-    let rows = rows(context, snapshot, cohort, &dataset("residence")?, Some("from_date"), |_| Ok(Vec::new()))
+    let rows = rows(context, register, cohort, &dataset("residence")?, Some("from_date"), |_| Ok(Vec::new()))
         .await?;
     let on_index = col("from_date")
         .lt_eq(col("index_date"))
@@ -162,7 +162,7 @@ async fn homes(
 async fn events(
     context: &SessionContext,
     plan: &QueryPlan,
-    snapshot: &Snapshot,
+    register: &Register,
     cohort: &Cohort,
     number: usize,
     follow: &Follow,
@@ -175,7 +175,7 @@ async fn events(
         let coded = follow.conditions.iter().map(|c| holds(rows, c, follow));
         coded.chain([Ok(in_time)]).collect()
     };
-    let rows = rows(context, snapshot, cohort, &follow.dataset, Some(date), conditions).await?;
+    let rows = rows(context, register, cohort, &follow.dataset, Some(date), conditions).await?;
     let rows = rows.select(vec![col("person_no").alias("event_person"), col(date).alias("event_date")])?;
     let day = |name: &str| cast(col(name), DataType::Int32);
     let days = day("event_date") - day("index_date");

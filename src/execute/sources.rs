@@ -1,29 +1,46 @@
 //! The snapshot's datasets as relations.
 
+use std::sync::Arc;
+
+use datafusion::datasource::listing::ListingTableUrl;
 use datafusion::prelude::{DataFrame, ParquetReadOptions, SessionContext, col};
 
 use super::error::ExecuteError;
+use super::person_index::{PERSON_NO, PersonIndexes};
 use crate::domain::ids::DatasetId;
 use crate::plan::QueryPlan;
 use crate::registers::Snapshot;
 
-/// The parts of a dataset as one relation, with the order its rows are kept in declared: by person, then
-/// by `date` where the dataset has one.
-pub(super) async fn dataset(
-    context: &SessionContext,
-    snapshot: &Snapshot,
-    id: &DatasetId,
-    date: Option<&str>,
-) -> Result<DataFrame, ExecuteError> {
-    let parts = snapshot.parts(id.as_str());
-    let paths = parts.iter().map(|p| p.to_str().map(str::to_owned)).collect::<Option<Vec<_>>>();
-    let paths = paths.ok_or(ExecuteError::Engine("the path of a part is not UTF-8"))?;
-    if paths.is_empty() {
-        return Err(ExecuteError::NoData(id.clone()));
+/// A snapshot, with what the engine has indexed of it.
+pub(super) struct Register {
+    pub(super) snapshot: Snapshot,
+    pub(super) indexes: Arc<PersonIndexes>,
+}
+
+impl Register {
+    /// The parts of a dataset as one relation, with the order its rows are kept in declared: by person, then
+    /// by `date` where the dataset has one.
+    pub(super) async fn dataset(
+        &self,
+        context: &SessionContext,
+        id: &DatasetId,
+        date: Option<&str>,
+    ) -> Result<DataFrame, ExecuteError> {
+        let parts = self.snapshot.parts(id.as_str());
+        if parts.is_empty() {
+            return Err(ExecuteError::NoData(id.clone()));
+        }
+        let mut urls = Vec::with_capacity(parts.len());
+        for part in parts {
+            let path = part.to_str().ok_or(ExecuteError::Engine("the path of a part is not UTF-8"))?;
+            let url = ListingTableUrl::parse(path)?;
+            self.indexes.prepare(url.prefix().as_ref(), part)?;
+            urls.push(url);
+        }
+        let order = [PERSON_NO].into_iter().chain(date).map(|column| col(column).sort(true, false));
+        let options = ParquetReadOptions { file_sort_order: vec![order.collect()], ..Default::default() };
+        Ok(context.read_parquet(urls, options).await?)
     }
-    let order = ["person_no"].into_iter().chain(date).map(|column| col(column).sort(true, false));
-    let options = ParquetReadOptions { file_sort_order: vec![order.collect()], ..Default::default() };
-    Ok(context.read_parquet(paths, options).await?)
 }
 
 /// That every dataset the plan looks in has been delivered for all the days it looks at. A day that

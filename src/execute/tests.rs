@@ -3,10 +3,16 @@
 use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::Arc;
 
 use chrono::{Datelike, Days, NaiveDate, TimeDelta};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::datasource::physical_plan::ParquetSource;
+use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
+use datafusion::datasource::source::DataSourceExec;
 use proptest::prelude::*;
 
+use super::sources::Register;
 use super::testing::{Home, World};
 use super::{Counted, Engine, ExecuteError};
 use crate::authorise::fixtures::{approved, condition, name, query};
@@ -215,7 +221,8 @@ async fn a_code_that_its_column_cannot_hold_is_refused_without_being_repeated() 
     let mut follow = plan.follows()[0].clone();
     follow.conditions = vec![condition("tjenestetype", &["1a"])];
     let context = datafusion::prelude::SessionContext::new();
-    let rows = super::sources::dataset(&context, &snapshot, &follow.dataset, Some("dato")).await.unwrap();
+    let register = Register { snapshot, indexes: Arc::default() };
+    let rows = register.dataset(&context, &follow.dataset, Some("dato")).await.unwrap();
     let refusal = super::persons::holds(&rows, &follow.conditions[0], &follow).unwrap_err().to_string();
     assert!(refusal.contains("tjenestetype") && !refusal.contains("1a"), "{refusal}");
 }
@@ -247,7 +254,10 @@ fn the_reader_drops_other_persons_first_and_reads_no_other_column() {
         let world = World {
             population: vec![(1, 1, day("1980-03-01"))],
             homes: vec![(1, "0301", day("1990-01-01"), None)],
-            contacts: vec![(Some(1), day("2024-01-31"), 1, 3), (Some(1), day("2025-01-31"), 1, 3)],
+            // Of 41 persons.
+            contacts: (1..=41)
+                .flat_map(|p| ["2024-01-31", "2025-01-31"].map(|d| (Some(p), day(d), 1, 3)))
+                .collect(),
         };
         let (folder, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let snapshot = world.snapshot(folder.path(), 2024..=2025);
@@ -255,8 +265,9 @@ fn the_reader_drops_other_persons_first_and_reads_no_other_column() {
         let linked = linked_persons(order(&plan), &[(1, day("2024-01-01"))]).await;
         let engine = engine(scratch.path());
         let context = engine.context();
+        let register = engine.register(&snapshot);
         let cohort = super::persons::cohort(&context, &plan, linked).await.unwrap();
-        let groups = super::persons::groups(&context, &plan, &snapshot, &cohort).await.unwrap();
+        let groups = super::persons::groups(&context, &plan, &register, &cohort).await.unwrap();
         let physical = groups.create_physical_plan().await.unwrap();
         let text = datafusion::physical_plan::displayable(physical.as_ref()).indent(true).to_string();
         let scans: Vec<&str> = text.lines().filter(|line| line.contains("file_type=parquet")).collect();
@@ -271,6 +282,24 @@ fn the_reader_drops_other_persons_first_and_reads_no_other_column() {
         assert!(contacts.contains("tjenestetype@3 = 1"), "the code has the column's type: {text}");
         assert!(!text.contains("FilterExec"), "{text}");
         assert!(!text.contains("mode=Partitioned"), "{text}");
+
+        let mut read = Vec::new();
+        physical
+            .apply(|node| {
+                if let Some((scan, _)) = node
+                    .downcast_ref::<DataSourceExec>()
+                    .and_then(DataSourceExec::downcast_to_file_source::<ParquetSource>)
+                {
+                    let files = scan.file_groups.iter().flat_map(|group| group.iter());
+                    read.extend(
+                        files.map(|f| f.extension::<ParquetRowSelection>().unwrap().selection().row_count()),
+                    );
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+            .unwrap();
+        read.sort_unstable();
+        assert_eq!(read, [1, 1, 1, 1], "rows of others are not read");
     });
 }
 

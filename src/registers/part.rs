@@ -174,8 +174,9 @@ impl Output {
     }
 }
 
-/// Snappy, because these files are read far more often than written and it is the quickest to read;
-/// no dictionary where nearly every value differs.
+/// Snappy, because these files are read far more often than written and it is the quickest to read; nothing
+/// for the columns that questions look in, whose values take a few bits each or, persons, are skipped over. No
+/// dictionary where nearly every value differs.
 fn properties(schema: &SchemaRef, date: &str) -> WriterProperties {
     let order = ["person_no", date].into_iter().filter_map(|name| schema.index_of(name).ok());
     let order = order
@@ -189,6 +190,9 @@ fn properties(schema: &SchemaRef, date: &str) -> WriterProperties {
         .set_sorting_columns(Some(order));
     for field in schema.fields() {
         let path = ColumnPath::from(field.name().as_str());
+        if !matches!(field.data_type(), DataType::UInt64 | DataType::Int64 | DataType::Utf8) {
+            properties = properties.set_column_compression(path.clone(), Compression::UNCOMPRESSED);
+        }
         if matches!(field.data_type(), DataType::UInt64 | DataType::UInt32) {
             properties = properties.set_column_dictionary_enabled(path.clone(), false);
         }
