@@ -175,11 +175,11 @@ fn protect_counts(
         all.iter().map(|count| (1..u64::from(rule.min_persons())).contains(count)).collect();
     let absent: Vec<bool> = (0..all.len()).map(|c| is_rest(c % nodes)).collect();
     let differences = distant_differences(&all, nodes, rule);
-    // A cell with nobody in it is published, or known as the difference of two measures that are equal.
     let is_total = |at: usize| {
         at.is_multiple_of(nodes)
             && shape.positions(at / nodes).iter().filter(|position| **position > 0).count() < 2
     };
+    // A cell with nobody in it is published, or known as the difference of two measures that are equal.
     let fixed: Vec<bool> =
         all.iter().enumerate().map(|(at, &count)| count == 0 || totals_stay && is_total(at)).collect();
     let task = Task {
