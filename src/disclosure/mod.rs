@@ -3,17 +3,20 @@
 
 #[cfg(test)]
 mod attacker;
+pub mod cellkey;
 mod changes;
 mod cycle;
 mod draft;
 mod field;
 pub mod file;
+pub mod fold;
 mod junction;
 mod kernel;
 mod lattice;
 pub mod microdata;
 mod pattern;
 pub mod primary;
+pub mod privacy;
 mod protect;
 mod released;
 mod subspace;

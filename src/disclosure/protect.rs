@@ -8,20 +8,26 @@
 //! must not be computable either, and a rest that is zero ties two measures together.
 #![allow(clippy::indexing_slicing, reason = "cells and measures are indices of the table's shape")]
 
+use super::fold::{FoldError, FoldRule, fold};
 use super::lattice::{Lattice, Tree};
 use super::pattern::PatternKey;
+use super::privacy::PrivacyError;
 use super::released::Disclosed;
 use super::suppress::{Effort, Unprotectable, suppress};
 use super::task::Task;
 use super::warrant::Warrant;
 use crate::domain::canonical::{CanonicalError, Digest};
 use crate::domain::ids::RunId;
+use crate::domain::method::Method;
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::domain::rule::Rule;
 use crate::domain::table::{CellValue, LinkageQuality, RecipientReport, ResultTable, TableShape};
 use crate::execute::{Counted, Protected};
 use crate::linkage::Tally;
 use crate::plan::QueryPlan;
+use crate::store::BudgetLease;
+
+mod noisy;
 
 /// Why a table is not released.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +38,15 @@ pub enum DisclosureError {
     /// No pattern protects every small cell.
     #[error("no suppression pattern was found that protects every small cell")]
     Unprotectable,
+    /// The table cannot be folded.
+    #[error(transparent)]
+    Fold(#[from] FoldError),
+    /// Noise could not be added.
+    #[error(transparent)]
+    Noise(#[from] PrivacyError),
+    /// Noise without a lease of its run and cost, or a lease without noise.
+    #[error("the privacy budget reserved for the run is not what its method costs")]
+    OtherLease,
     /// The result has no canonical encoding.
     #[error(transparent)]
     Canonical(#[from] CanonicalError),
@@ -54,7 +69,7 @@ impl From<DisclosureError> for Refusal {
     }
 }
 
-/// Protects a counted table by the rule of its plan.
+/// Protects a counted table by the rule and method of its plan. Noise spends the lease, and nothing else takes one.
 ///
 /// # Errors
 /// [`DisclosureError`]; nothing is released then.
@@ -63,27 +78,71 @@ pub fn protect(
     run: RunId,
     counted: Protected<Counted>,
     key: &PatternKey,
+    lease: Option<BudgetLease>,
 ) -> Result<Disclosed<ResultTable>, DisclosureError> {
-    let Counted { counts, tally } = counted.open(Warrant::new());
-    let (shape, rule) = (plan.shape(), plan.approved().rule());
-    let values = protect_counts(shape, &counts, rule, key)?;
+    let (method, rule) = (plan.approved().method(), plan.approved().rule());
+    let counted = counted.open(Warrant::new());
+    match (method, lease) {
+        (Method::Suppress, None) => suppressed(method, plan.shape(), &counted, false, (rule, key), run),
+        (Method::Fold, None) => {
+            let (shape, counts) = folded(plan.shape(), counted.counts, rule, key)?;
+            suppressed(method, &shape, &Counted { counts, tally: counted.tally }, true, (rule, key), run)
+        }
+        (Method::Noise(noise), Some(lease)) => {
+            Ok(Disclosed::new(noisy::table(plan, noise, run, &counted, lease)?)?)
+        }
+        _ => Err(DisclosureError::OtherLease),
+    }
+}
+
+/// A table folded by the margin of each of its dimensions.
+fn folded(
+    shape: &TableShape,
+    mut counts: Vec<u64>,
+    rule: &Rule,
+    key: &PatternKey,
+) -> Result<(TableShape, Vec<u64>), DisclosureError> {
+    let mut shape = shape.clone();
+    for dimension in 0..shape.dimensions.len() {
+        let fold_rule = FoldRule::new(rule, rule.min_persons(), false);
+        let folded = fold(&shape, &counts, dimension, fold_rule, key)?;
+        (shape, counts) = (folded.shape, folded.counts);
+    }
+    Ok((shape, counts))
+}
+
+/// A table with its small counts withheld. In a folded one the total of every category that is shown stays published:
+/// what folding tells of it follows from its number then.
+fn suppressed(
+    method: Method,
+    shape: &TableShape,
+    counted: &Counted,
+    is_folded: bool,
+    (rule, key): (&Rule, &PatternKey),
+    run: RunId,
+) -> Result<Disclosed<ResultTable>, DisclosureError> {
+    let Counted { counts, tally } = counted;
+    let values = protect_counts(shape, counts, is_folded, rule, key)?;
     let withheld = values.iter().filter(|v| v.count().is_none()).count();
     let report = RecipientReport {
         rule: rule.id().clone(),
-        rule_text: rule.text(),
+        rule_text: method.text(rule),
         min_persons: rule.min_persons(),
         cells: values.len() as u64,
         withheld: withheld as u64,
-        linkage: linkage_quality(&tally, values.first().copied(), rule),
+        linkage: linkage_quality(tally, values.first().copied(), rule),
+        noise: None,
     };
     let table = ResultTable { run, shape: shape.clone(), values, report };
     Ok(Disclosed::new(table)?)
 }
 
-/// The values that may be released of counts numbered as [`TableShape`] numbers them.
+/// The values that may be released of counts numbered as [`TableShape`] numbers them. With `totals_stay` everyone's
+/// number in each category of one dimension, over all others, is published.
 fn protect_counts(
     shape: &TableShape,
     counts: &[u64],
+    totals_stay: bool,
     rule: &Rule,
     key: &PatternKey,
 ) -> Result<Vec<CellValue>, DisclosureError> {
@@ -116,8 +175,13 @@ fn protect_counts(
         all.iter().map(|count| (1..u64::from(rule.min_persons())).contains(count)).collect();
     let absent: Vec<bool> = (0..all.len()).map(|c| is_rest(c % nodes)).collect();
     let differences = distant_differences(&all, nodes, rule);
+    let is_total = |at: usize| {
+        at.is_multiple_of(nodes)
+            && shape.positions(at / nodes).iter().filter(|position| **position > 0).count() < 2
+    };
     // A cell with nobody in it is published, or known as the difference of two measures that are equal.
-    let fixed: Vec<bool> = all.iter().map(|&count| count == 0).collect();
+    let fixed: Vec<bool> =
+        all.iter().enumerate().map(|(at, &count)| count == 0 || totals_stay && is_total(at)).collect();
     let task = Task {
         lattice: &lattice,
         counts: &all,
@@ -219,6 +283,8 @@ fn linkage_quality(tally: &Tally, base: Option<CellValue>, rule: &Rule) -> Linka
 }
 
 #[cfg(test)]
+mod fold_tests;
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::disclosure::attacker::computable;
@@ -230,24 +296,32 @@ mod tests {
 
     /// A table over one flat dimension, its measures one chain from the widest to the narrowest.
     fn shape(leaves: usize, measures: u32) -> TableShape {
+        shape_of(&[leaves], measures)
+    }
+
+    /// A table over flat dimensions of so many leaves.
+    pub(super) fn shape_of(leaves: &[usize], measures: u32) -> TableShape {
         let code = |n: usize| Code {
             code: if n == 0 { "Total".to_owned() } else { n.to_string() },
             label: n.to_string(),
             parent: (n > 0).then_some(0),
         };
-        let codes = CodeList::new(
-            CodeListId::new("list").unwrap(),
-            "List".to_owned(),
-            (0..=leaves).map(code).collect(),
-        );
+        let list = |leaves: usize| {
+            let codes = (0..=leaves).map(code).collect();
+            CodeList::new(CodeListId::new("list").unwrap(), "List".to_owned(), codes).unwrap()
+        };
         let variable = |name: &str| VariableId::new(name).unwrap();
         TableShape {
             title: "A table".to_owned(),
-            dimensions: vec![Dimension {
-                variable: variable("place"),
-                label: "Place".to_owned(),
-                codes: codes.unwrap(),
-            }],
+            dimensions: leaves
+                .iter()
+                .zip(["place", "age"])
+                .map(|(&leaves, name)| Dimension {
+                    variable: variable(name),
+                    label: name.to_owned(),
+                    codes: list(leaves),
+                })
+                .collect(),
             measures: (0..measures)
                 .map(|m| Measure {
                     code: variable(&format!("m{m}")),
@@ -261,7 +335,7 @@ mod tests {
 
     fn values(shape: &TableShape, counts: &[u64]) -> Vec<CellValue> {
         let rule = Rule::new(RuleId::new("tables-5").unwrap(), 5).unwrap();
-        protect_counts(shape, counts, &rule, &PatternKey::new([7; 32].into())).unwrap()
+        protect_counts(shape, counts, false, &rule, &PatternKey::new([7; 32].into())).unwrap()
     }
 
     /// Total first, then the leaves; one count a measure.
@@ -313,6 +387,9 @@ mod tests {
         let key = PatternKey::new([7; 32].into());
         let mut counts = table(&[vec![20, 3], vec![50, 30]]);
         counts[0] += 1;
-        assert_eq!(protect_counts(&shape(2, 2), &counts, &rule, &key), Err(DisclosureError::NotATable));
+        assert_eq!(
+            protect_counts(&shape(2, 2), &counts, false, &rule, &key),
+            Err(DisclosureError::NotATable)
+        );
     }
 }

@@ -20,11 +20,15 @@ impl Migration {
     }
 }
 
-const SQLITE: [Migration; 1] =
-    [Migration { version: 1, sql: include_str!("migrations/sqlite/0001_control.sql") }];
+const SQLITE: [Migration; 2] = [
+    Migration { version: 1, sql: include_str!("migrations/sqlite/0001_control.sql") },
+    Migration { version: 2, sql: include_str!("migrations/sqlite/0002_budget.sql") },
+];
 
-const POSTGRES: [Migration; 1] =
-    [Migration { version: 1, sql: include_str!("migrations/postgres/0001_control.sql") }];
+const POSTGRES: [Migration; 2] = [
+    Migration { version: 1, sql: include_str!("migrations/postgres/0001_control.sql") },
+    Migration { version: 2, sql: include_str!("migrations/postgres/0002_budget.sql") },
+];
 
 /// The migrations of a backend, in order.
 pub(super) const fn migrations(backend: Backend) -> &'static [Migration] {
@@ -82,9 +86,11 @@ mod tests {
 
     /// Each landed migration with its digest. A line is added with a migration and never changed: a
     /// database in use has been through the migration as it was.
-    const LANDED: [(Backend, i64, &str); 2] = [
+    const LANDED: [(Backend, i64, &str); 4] = [
         (Backend::Sqlite, 1, "fc3a4a9791c039313eb55ab4066434aeb1361249127089aaa2e7e693a7694d68"),
+        (Backend::Sqlite, 2, "591697e7ef3b55309344d7dccbfdeb713cd91212cf5f8be4352327da8be434d9"),
         (Backend::Postgres, 1, "65ba3391a5f5277b041836a29acc008e73df4b67da6ffe964dcf615cf44244f9"),
+        (Backend::Postgres, 2, "bd6b0002f9f3fc5d731c0f0494f6729e21c4bfb39537401e60cec7342a935a2a"),
     ];
 
     #[test]
@@ -120,7 +126,7 @@ mod tests {
             let newer = "INSERT INTO schema_versions (version, digest) VALUES (99, 'newer')";
             test.store.pool.execute(newer).await.unwrap();
             let refused = migrate(&test.store).await;
-            assert!(matches!(refused, Err(StoreError::NewerSchema { found: 99, known: 1 })));
+            assert!(matches!(refused, Err(StoreError::NewerSchema { found: 99, known: 2 })));
         }
     }
 }
