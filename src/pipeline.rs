@@ -21,19 +21,21 @@ pub use runs::{MOST_RUNS, RunState};
 use crate::audit::{Actor, AuditIntent, AuditLog, Entry, Event, OrderGiven, QueryOpened, QueryRefused};
 use crate::authorise::{ApprovedQuery, Caller, Policies, authorise};
 use crate::disclosure::{PatternKey, Proposed, Released, protect};
-use crate::domain::answer::{Checked, Submission};
+use crate::domain::answer::{BudgetState, Checked, Submission};
 use crate::domain::approval::StewardKey;
 use crate::domain::canonical::Canonical;
 use crate::domain::clock::{Clock, Entropy, EntropyError};
 use crate::domain::ids::{OrderId, ProjectId, RequestId, RunId};
+use crate::domain::method::Method;
 use crate::domain::query::Query;
 use crate::domain::refusal::{Refusal, RefusalKind};
+use crate::domain::rho::Rho;
 use crate::domain::table::ResultTable;
 use crate::execute::Engine;
 use crate::linkage::{CodeMapper, Partners, link};
 use crate::plan::{Catalogue, QueryPlan, plan};
 use crate::registers::Snapshot;
-use crate::store::{self, Phase, Store, Submitted};
+use crate::store::{self, BudgetLease, Phase, Store, Submitted};
 
 /// What a query passes through, and what its answer is recorded in.
 pub struct Gateway {
@@ -80,12 +82,21 @@ impl Gateway {
     pub async fn check(&self, caller: &Caller, query: Query) -> Result<Checked, Refusal> {
         let (plan, _) = self.plan(caller, query).await?;
         let (approved, shape) = (plan.approved(), plan.shape());
+        let budget = match approved.method() {
+            Method::Noise(noise) => {
+                let (cost, allowance) = (noise.rho, allowance(approved));
+                let spent = self.store.budget_spent(&approved.query().project).await?;
+                Some(BudgetState { cost, allowance, left: allowance.minus(spent).unwrap_or(Rho::ZERO) })
+            }
+            Method::Suppress | Method::Fold => None,
+        };
         Ok(Checked {
             query_digest: approved.query_digest(),
             approval_digest: approved.approval().digest(),
             rule: approved.rule().id().clone(),
-            rule_text: approved.rule().text(),
-            min_persons: approved.rule().min_persons(),
+            rule_text: approved.method().text(approved.rule()),
+            min_persons: least_persons(approved),
+            budget,
             steps: plan.steps().to_vec(),
             cells: (shape.cells() * shape.measures.len()) as u64,
         })
@@ -117,6 +128,7 @@ impl Gateway {
                 return Err(refusal);
             }
         };
+        let project = query.project.clone();
         let submission = store::Submission {
             organisation: caller.organisation().clone(),
             caller: caller.name().to_owned(),
@@ -127,11 +139,18 @@ impl Gateway {
         // In a task of its own: a call that is dropped must not leave a run that is never started.
         let gateway = Arc::clone(self);
         let accepting = tokio::spawn(async move { gateway.accept(submission, plan, snapshot).await });
-        let run = accepting.await.map_err(|_| not_submitted())??;
-        Ok(Submission { run, query_digest })
+        let accepted = accepting.await.map_err(|_| not_submitted())?;
+        if let Err(refusal) = &accepted
+            && refusal.code == BUDGET_EXCEEDED
+        {
+            let event = QueryRefused { intent: None, query: query_digest, code: refusal.code.to_owned() };
+            self.audit.append(entry(caller, Some(project), None, event)).await?;
+        }
+        Ok(Submission { run: accepted?, query_digest })
     }
 
-    /// Makes a submission durable and starts its run.
+    /// Makes a submission durable and starts its run. Where its result will have noise, its privacy loss is reserved
+    /// in the same transaction: before any data are read, once for a request id, and never given back.
     async fn accept(
         self: Arc<Self>,
         submission: store::Submission,
@@ -140,15 +159,22 @@ impl Gateway {
     ) -> Result<RunId, Refusal> {
         let run = RunId::random(&*self.entropy).map_err(no_entropy)?;
         let mut write = self.store.write().await?;
-        let submitted = write.submit(&submission, run, self.clock.now()).await?;
-        write.commit().await?;
-        Ok(match submitted {
-            Submitted::Before(run) => run,
-            Submitted::New(run) => {
-                self.start(plan, snapshot, run.clone());
-                run
+        let now = self.clock.now();
+        let run = match write.submit(&submission, run, now).await? {
+            Submitted::Before(run) => return Ok(run),
+            Submitted::New(run) => run,
+        };
+        let lease = match plan.approved().method() {
+            Method::Noise(noise) => {
+                Some(write.reserve_budget(&run, noise.rho, allowance(plan.approved()), now).await?)
             }
-        })
+            Method::Suppress | Method::Fold => {
+                write.commit().await?;
+                None
+            }
+        };
+        self.start(plan, snapshot, run.clone(), lease);
+        Ok(run)
     }
 
     /// Query -> approved query -> plan, with the snapshot it is made for.
@@ -167,10 +193,11 @@ impl Gateway {
         plan: QueryPlan,
         snapshot: Snapshot,
         run: &RunId,
+        lease: Option<BudgetLease>,
     ) -> Result<Released<ResultTable>, Refusal> {
         let intent = self.open_intent(&plan, run).await?;
-        match self.answer(&plan, &snapshot, &intent).await {
-            Ok(proposed) => self.let_out(&plan, &snapshot, intent, &proposed).await,
+        match self.answer(&plan, &snapshot, &intent, lease).await {
+            Ok(proposed) => self.let_out(&plan, &snapshot, intent, proposed).await,
             Err(refusal) => self.close(intent, refusal).await,
         }
     }
@@ -193,6 +220,7 @@ impl Gateway {
         plan: &QueryPlan,
         snapshot: &Snapshot,
         intent: &AuditIntent,
+        lease: Option<BudgetLease>,
     ) -> Result<Proposed, Refusal> {
         let (approved, run) = (plan.approved(), intent.run());
         self.not_refused_before(plan, snapshot).await?;
@@ -214,9 +242,9 @@ impl Gateway {
         let counted = self.engine.run(plan, linked, snapshot).await?;
 
         self.enter(run, Phase::Protecting).await?;
-        // Suppression computes without waiting; the other calls go on meanwhile.
+        // Protection computes without waiting; the other calls go on meanwhile.
         let proposed =
-            tokio::task::block_in_place(|| protect(plan, run.clone(), counted, &self.pattern_key))?;
+            tokio::task::block_in_place(|| protect(plan, run.clone(), counted, &self.pattern_key, lease))?;
         Ok(proposed)
     }
 
@@ -229,10 +257,26 @@ impl Gateway {
             policies: approved.policy_digest(),
             plan: plan.digest(),
             rule: approved.rule().id().clone(),
-            min_persons: approved.rule().min_persons(),
+            min_persons: least_persons(approved),
         };
         let project = approved.query().project.clone();
         Ok(self.audit.open_intent(actor(approved.caller()), project, run.clone(), opened).await?)
+    }
+}
+
+/// The code of a refusal because the privacy budget does not suffice.
+const BUDGET_EXCEEDED: &str = "budget.exceeded";
+
+/// A project's whole privacy budget; nothing if the approval has none.
+fn allowance(approved: &ApprovedQuery) -> Rho {
+    approved.approval().approval().privacy_budget.unwrap_or(Rho::ZERO)
+}
+
+/// The least number of persons in a published cell; 0 where every number has noise.
+const fn least_persons(approved: &ApprovedQuery) -> u32 {
+    match approved.method() {
+        Method::Suppress | Method::Fold => approved.rule().min_persons(),
+        Method::Noise(_) => 0,
     }
 }
 

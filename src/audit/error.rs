@@ -35,6 +35,9 @@ pub enum AuditError {
     /// The result has no receipt in the log that stands for it.
     #[error("the result of run {0} has no receipt that stands for it")]
     NoReceipt(RunId),
+    /// A result with true counts came without its entry for the release ledger, or one with noise with an entry.
+    #[error("the result of run {0} has not the entry in the release ledger that it needs")]
+    NoLedger(RunId),
     /// The export cannot be written.
     #[error(transparent)]
     Export(#[from] ExportError),

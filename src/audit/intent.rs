@@ -100,16 +100,20 @@ impl AuditLog {
     /// result was judged, the intent comes back for another judgement.
     ///
     /// # Errors
-    /// [`Unreceived`].
+    /// [`Unreceived`], also without a record for a result that the ledger has to keep.
     pub async fn receive(
         &self,
         intent: AuditIntent,
         judged: &Judged,
-        ledger: &LedgerRecord,
+        ledger: Option<&LedgerRecord>,
     ) -> Result<AuditReceipt, Unreceived> {
         let disclosed = judged.disclosed();
+        if judged.remembered().is_some() != ledger.is_some() {
+            let _ = self.fail_with(&intent, "audit.receipt", "the result has no entry for the ledger").await;
+            return Err(Unreceived::Failed(AuditError::NoLedger(intent.run)));
+        }
         let bytes = disclosed.deposit(&Deposit::new());
-        self.receive_bytes(intent, disclosed.digest(), bytes, Some(ledger)).await
+        self.receive_bytes(intent, disclosed.digest(), bytes, ledger).await
     }
 
     pub(super) async fn receive_bytes(

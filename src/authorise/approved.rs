@@ -4,6 +4,7 @@ use chrono::NaiveDate;
 
 use crate::domain::approval::VerifiedApproval;
 use crate::domain::canonical::{Canonical, Digest};
+use crate::domain::method::Method;
 use crate::domain::query::Query;
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::domain::rule::Rule;
@@ -11,6 +12,7 @@ use crate::domain::rule::Rule;
 use super::action::{Action, Resource};
 use super::caller::Caller;
 use super::checks;
+use super::disclosure::Applied;
 use super::policies::Policies;
 
 /// A query, the approval it falls under and the disclosure rule that applies. Made only by
@@ -43,6 +45,7 @@ pub struct ApprovedQuery {
     approval: VerifiedApproval,
     caller: Caller,
     rule: Rule,
+    method: Method,
     policy_digest: Digest,
 }
 
@@ -77,6 +80,12 @@ impl ApprovedQuery {
         &self.rule
     }
 
+    /// The method that applies: the policies', with what the query asks to be stricter.
+    #[must_use]
+    pub const fn method(&self) -> Method {
+        self.method
+    }
+
     /// The digest of the policies that decided.
     #[must_use]
     pub const fn policy_digest(&self) -> Digest {
@@ -109,13 +118,15 @@ pub fn authorise(
     checks::datasets(&query, granted)?;
     checks::period(&query, granted)?;
     checks::dimensions(&query, granted)?;
-    let rule = checks::rule(&query, granted, policies)?;
+    let Applied { rule, method } = policies.disclosure(&query, granted, caller.organisation())?;
+    checks::budget(method, granted)?;
     Ok(ApprovedQuery {
         query,
         query_digest,
         approval: approval.clone(),
         caller: caller.clone(),
         rule,
+        method,
         policy_digest: policies.digest(),
     })
 }

@@ -6,13 +6,12 @@ use chrono::{Days, NaiveDate};
 use crate::domain::approval::{Approval, Grant, Tier, VerifiedApproval};
 use crate::domain::canonical::Digest;
 use crate::domain::ids::{DatasetId, RegisterId, VariableId};
+use crate::domain::method::Method;
 use crate::domain::period::Period;
 use crate::domain::query::{Condition, Query};
 use crate::domain::refusal::{Refusal, RefusalKind};
-use crate::domain::rule::Rule;
 
 use super::caller::Caller;
-use super::policies::Policies;
 
 fn unmet(code: &'static str, hint: impl Into<String>) -> Refusal {
     Refusal::new(RefusalKind::Precondition, code, hint)
@@ -189,32 +188,17 @@ pub(super) fn dimensions(query: &Query, approval: &Approval) -> Result<(), Refus
     }
 }
 
-/// The approval's rule, or a stricter one where the query asks for it.
-pub(super) fn rule(query: &Query, approval: &Approval, policies: &Policies) -> Result<Rule, Refusal> {
-    let rule = policies.rule(&approval.rule).ok_or_else(|| {
-        unmet(
-            "rule.unknown",
+/// A project whose results have noise has a budget for them.
+pub(super) fn budget(method: Method, approval: &Approval) -> Result<(), Refusal> {
+    match method {
+        Method::Noise(noise) if approval.privacy_budget.is_none() => Err(unmet(
+            "approval.no_privacy_budget",
             format!(
-                "the approval names rule {}, which the policies do not have; they have: {}",
-                approval.rule,
-                joined(policies.rule_ids())
-            ),
-        )
-    })?;
-    match query.min_persons {
-        Some(asked) if asked < rule.min_persons() => Err(unmet(
-            "rule.looser",
-            format!(
-                "rule {} asks for at least {} persons in a cell; a query may ask for more, not for fewer",
-                rule.id(),
-                rule.min_persons()
+                "the approval has no privacy budget, and its data are released with noise that costs up to rho = {} a \
+                 query; an approval with a privacy_budget would be accepted",
+                noise.rho
             ),
         )),
-        Some(asked) if asked > Rule::MOST => Err(Refusal::new(
-            RefusalKind::Invalid,
-            "rule.out_of_range",
-            format!("min_persons may be at most {}", Rule::MOST),
-        )),
-        asked => Ok(rule.tightened(asked)),
+        _ => Ok(()),
     }
 }

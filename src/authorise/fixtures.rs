@@ -62,6 +62,7 @@ pub(crate) fn query() -> Query {
             .to_vec(),
         by: dimensions(),
         min_persons: None,
+        privacy_loss: None,
     }
 }
 
@@ -80,7 +81,7 @@ pub(crate) fn approval() -> Approval {
         title: "Follow-up after psychiatric inpatient care".to_owned(),
         rek_reference: "REK 2026/1".to_owned(),
         purpose: Purpose::Research,
-        legal_basis: "GDPR art. 6(1)e, 9(2)j".to_owned(),
+        legal_basis: "GDPR art. 6(1)e, 9(2)j; helseregisterloven section 19".to_owned(),
         recipients: vec![name(RECIPIENT)],
         grants: vec![
             Grant {
@@ -100,6 +101,7 @@ pub(crate) fn approval() -> Approval {
         dimensions: dimensions(),
         tier: Tier::ProtectedTables,
         rule: name("tables-5"),
+        privacy_budget: None,
         valid: period("2026-01-01", "2027-12-31"),
         linked_sets_until: None,
         queries: vec![],

@@ -7,6 +7,7 @@ mod action;
 mod approved;
 mod caller;
 mod checks;
+mod disclosure;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod policies;

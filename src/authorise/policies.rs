@@ -9,15 +9,16 @@ use cedar_policy::{
     ActionConstraint, Authorizer, Context, Decision, Effect, Entities, Policy, PolicyId, PolicySet, Request,
     Schema, ValidationMode, Validator,
 };
-use serde::Deserialize;
 
+use crate::domain::approval::Approval;
 use crate::domain::canonical::Digest;
-use crate::domain::ids::RuleId;
+use crate::domain::ids::OrganisationId;
+use crate::domain::query::Query;
 use crate::domain::refusal::{Refusal, RefusalKind};
-use crate::domain::rule::Rule;
 
 use super::action::{Action, Resource, facts};
 use super::caller::Caller;
+use super::disclosure::{Applied, DisclosurePolicy};
 
 const SCHEMA: &str = "gateway.cedarschema";
 const DISCLOSURE: &str = "disclosure.toml";
@@ -57,12 +58,6 @@ pub enum PolicyError {
     },
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Disclosure {
-    rules: Vec<Rule>,
-}
-
 /// The policies in force.
 #[derive(Debug)]
 pub struct Policies {
@@ -70,7 +65,7 @@ pub struct Policies {
     policies: PolicySet,
     /// For each action, in words, whom its permits let through.
     accepts: BTreeMap<&'static str, Vec<String>>,
-    rules: BTreeMap<RuleId, Rule>,
+    disclosure: DisclosurePolicy,
     digest: Digest,
 }
 
@@ -88,25 +83,36 @@ impl Policies {
             add(&mut policies, text).map_err(|reason| bad(dir.join(name), reason))?;
         }
         validate(&schema, &policies).map_err(|reason| bad(dir.to_owned(), reason))?;
-        let rules = rules(text(DISCLOSURE)?).map_err(|reason| bad(dir.join(DISCLOSURE), reason))?;
+        let disclosure = DisclosurePolicy::parse(text(DISCLOSURE)?)
+            .map_err(|fault| bad(dir.join(DISCLOSURE), fault.to_string()))?;
         let framed: Vec<u8> = files
             .iter()
             .flat_map(|(name, text)| [name.as_bytes(), text.as_bytes()])
             .flat_map(|part| [&(part.len() as u64).to_be_bytes(), part].concat())
             .collect();
         let digest = Digest::of_bytes("kpr/policies/v1", &framed);
-        Ok(Self { accepts: accepts(&policies), schema, policies, rules, digest })
+        Ok(Self { accepts: accepts(&policies), schema, policies, disclosure, digest })
     }
 
-    /// The disclosure rule with this id.
-    #[must_use]
-    pub fn rule(&self, id: &RuleId) -> Option<&Rule> {
-        self.rules.get(id)
+    /// The disclosure rule and method for a query of an organisation under an approval.
+    ///
+    /// # Errors
+    /// A [`Refusal`]: which rule refused, what was asked, and what would be accepted.
+    pub(super) fn disclosure(
+        &self,
+        query: &Query,
+        approval: &Approval,
+        organisation: &OrganisationId,
+    ) -> Result<Applied, Refusal> {
+        self.disclosure.apply(query, approval, organisation)
     }
 
-    /// The ids of all disclosure rules.
-    pub fn rule_ids(&self) -> impl Iterator<Item = &RuleId> {
-        self.rules.keys()
+    /// Whether a table that this query gave may be published.
+    ///
+    /// # Errors
+    /// A [`Refusal`] if its data domain is not published.
+    pub fn may_publish(&self, query: &Query) -> Result<(), Refusal> {
+        self.disclosure.may_publish(query)
     }
 
     /// The digest of the policy files: label `kpr/policies/v1` over name and content of each file in
@@ -269,21 +275,6 @@ fn accepts(policies: &PolicySet) -> BTreeMap<&'static str, Vec<String>> {
         words
     };
     Action::ALL.into_iter().map(|action| (action.as_str(), words(action))).collect()
-}
-
-fn rules(text: &str) -> Result<BTreeMap<RuleId, Rule>, String> {
-    let disclosure: Disclosure = toml::from_str(text).map_err(|e| e.message().to_owned())?;
-    let mut rules = BTreeMap::new();
-    for rule in disclosure.rules {
-        let id = rule.id().clone();
-        if rules.insert(id.clone(), rule).is_some() {
-            return Err(format!("rule {id} occurs twice"));
-        }
-    }
-    if rules.is_empty() {
-        return Err("at least one rule is needed".to_owned());
-    }
-    Ok(rules)
 }
 
 #[cfg(test)]

@@ -1,19 +1,24 @@
 //! `kpr protect`: disclosure control for a table in a file.
 
+mod method;
+
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::ValueEnum;
 use indicatif::ProgressBar;
 use kpr::app::system::SystemEntropy;
 use kpr::config::read_secret;
 use kpr::disclosure::PatternKey;
-use kpr::disclosure::file::{Columns, FileTable, Hierarchy};
+use kpr::disclosure::file::{Columns, FileTable, Hierarchy, RecordSecret};
 use kpr::disclosure::primary::{Rules, SumRule, Zeros};
 use kpr::domain::clock::Entropy;
+use method::{Method, NoiseArgs};
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
+use zeroize::Zeroizing;
 
 /// Arguments of `kpr protect`.
 #[derive(Debug, clap::Args)]
@@ -28,9 +33,9 @@ pub struct Args {
     /// lies in two hierarchies
     #[arg(long, value_name = "DIMENSION=FILE|COLUMN", value_parser = named)]
     hierarchy: Vec<(String, String)>,
-    /// The least number of persons in a published cell
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
-    min_persons: u64,
+    /// The least number of persons in a published cell: 5 if not given
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    min_persons: Option<u64>,
     /// Withhold empty cells as well: that nobody is there must not be known
     #[arg(long)]
     protect_zeros: bool,
@@ -50,9 +55,12 @@ pub struct Args {
     /// How the table is protected
     #[arg(long, value_enum, default_value_t = Method::Suppress)]
     method: Method,
-    /// A file of 32 secret bytes, mode 0600, that decide between equally good patterns. The same table and key give the
-    /// same pattern. Without it they are drawn anew, and the same table can give another pattern: publish only
-    /// one of them, since two tell more than either
+    #[command(flatten)]
+    noise: NoiseArgs,
+    /// A file of 32 secret bytes, mode 0600. With suppress and fold they decide between equally good patterns: the
+    /// same table and key give the same pattern; without it they are drawn anew, and the same table can give another
+    /// pattern: publish only one of them, since two tell more than either. With cellkey the noise is made from them:
+    /// keep them for as long as tables of these persons are published
     #[arg(long)]
     key: Option<PathBuf>,
     /// The file to write: every cell of every margin, with value and status
@@ -60,41 +68,100 @@ pub struct Args {
     out: PathBuf,
 }
 
-/// How a table is protected.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Method {
-    /// Withhold small cells, and others so that they cannot be computed
-    Suppress,
-}
-
 /// Runs `kpr protect`.
 ///
 /// # Errors
-/// Says what is wrong with the files.
+/// Says what is wrong with the options or the files.
 pub fn run(args: Args) -> anyhow::Result<()> {
+    method::check(&args)?;
     let table = read(&args)?;
     let rules = Rules {
         zeros: if args.protect_zeros { Zeros::Protected } else { Zeros::Published },
-        sums: args.dominance,
-        ..Rules::persons(args.min_persons)
+        sums: args.dominance.clone(),
+        ..Rules::persons(args.min_persons.unwrap_or(LEAST_PERSONS))
     };
+    let bar = ProgressBar::new_spinner().with_message(format!("protecting {} cells", table.cells()));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    let told = match args.method {
+        Method::Suppress => suppress(&args, &table, &rules),
+        Method::Fold => fold(&args, &table, &rules),
+        Method::Cellkey => perturb(&args, &table),
+        Method::Noise => noise(&args, &table),
+    };
+    bar.finish_and_clear();
+    println!("{}: {}", told?, args.out.display());
+    Ok(())
+}
+
+/// The least number of persons in a published cell, where nothing else is asked for.
+const LEAST_PERSONS: u64 = 5;
+
+fn suppress(args: &Args, table: &FileTable, rules: &Rules) -> anyhow::Result<String> {
     let published = match &args.frozen {
         Some(path) => table.published_in(open(path)?)?,
         None => vec![false; table.cells()],
     };
-    let key = key(args.key.as_deref())?;
-    let bar = ProgressBar::new_spinner().with_message(format!("protecting {} cells", table.cells()));
-    bar.enable_steady_tick(Duration::from_millis(200));
-    let chosen = match args.method {
-        Method::Suppress => table.suppress(&rules, &published, &key),
-    };
-    bar.finish_and_clear();
-    let withheld = chosen?;
-    let out = File::create(&args.out).with_context(|| format!("cannot write {}", args.out.display()))?;
-    table.write(&withheld, BufWriter::new(out))?;
-    let count = withheld.iter().filter(|w| **w).count();
-    println!("{count} of {} cells are withheld: {}", table.cells(), args.out.display());
-    Ok(())
+    let withheld = table.suppress(rules, &published, &key(args.key.as_deref())?)?;
+    table.write(&withheld, out(args)?)?;
+    Ok(format!("{} of {} cells are withheld", count(&withheld), table.cells()))
+}
+
+fn fold(args: &Args, table: &FileTable, rules: &Rules) -> anyhow::Result<String> {
+    let folded = table.fold(rules, &key(args.key.as_deref())?)?;
+    folded.table.write(&folded.withheld, out(args)?)?;
+    Ok(format!(
+        "{} codes are folded, and {} of {} cells are withheld",
+        folded.codes_folded,
+        count(&folded.withheld),
+        folded.table.cells()
+    ))
+}
+
+fn perturb(args: &Args, table: &FileTable) -> anyhow::Result<String> {
+    let least = u32::try_from(args.min_persons.unwrap_or(LEAST_PERSONS)).unwrap_or(u32::MAX);
+    let noise = args.noise.perturbation(least)?;
+    let path = args.key.as_deref().context("--method cellkey needs --key")?;
+    let values = table.perturbed(&noise, &RecordSecret::new(read_secret(path)?))?;
+    table.write_perturbed(&values, out(args)?)?;
+    let design = noise.design();
+    Ok(format!(
+        "{} cells have noise of at most {} with variance {}.{}",
+        table.cells(),
+        design.bound,
+        design.variance_tenths / 10,
+        design.variance_tenths % 10
+    ))
+}
+
+fn noise(args: &Args, table: &FileTable) -> anyhow::Result<String> {
+    eprintln!(
+        "The codes of the file are taken to be public: it must name those too that nobody has, with a count of 0."
+    );
+    let asked = args.noise.asked()?;
+    let mut seed = Zeroizing::new([0; 32]);
+    SystemEntropy.fill(seed.as_mut_slice())?;
+    let noisy = table.noisy(asked, &mut ChaCha20Rng::from_seed(*seed))?;
+    table.write_noisy(&noisy, out(args)?)?;
+    let epsilon = noisy.cost.epsilon_thousandths(DELTA_EXPONENT);
+    Ok(format!(
+        "{} cells have noise; spent is rho = {}, that is epsilon = {}.{:03} at delta = 10^-{DELTA_EXPONENT}",
+        table.cells(),
+        noisy.cost,
+        epsilon / 1000,
+        epsilon % 1000
+    ))
+}
+
+/// The delta at which a privacy loss is also told as an epsilon.
+const DELTA_EXPONENT: u32 = 6;
+
+fn count(cells: &[bool]) -> usize {
+    cells.iter().filter(|chosen| **chosen).count()
+}
+
+fn out(args: &Args) -> anyhow::Result<BufWriter<File>> {
+    let file = File::create(&args.out).with_context(|| format!("cannot write {}", args.out.display()))?;
+    Ok(BufWriter::new(file))
 }
 
 fn read(args: &Args) -> anyhow::Result<FileTable> {
@@ -119,7 +186,7 @@ fn read(args: &Args) -> anyhow::Result<FileTable> {
 fn key(path: Option<&Path>) -> anyhow::Result<PatternKey> {
     let Some(path) = path else {
         eprintln!("No --key: the pattern's secret is drawn anew. Publish only one pattern of a table.");
-        let mut bytes = zeroize::Zeroizing::new([0; 32]);
+        let mut bytes = Zeroizing::new([0; 32]);
         SystemEntropy.fill(bytes.as_mut_slice())?;
         return Ok(PatternKey::new(bytes));
     };

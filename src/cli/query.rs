@@ -82,6 +82,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             println!("rule             {}", checked.rule);
             println!("                 {}", checked.rule_text);
             println!("cells            {}", checked.cells);
+            if let Some(budget) = checked.budget {
+                println!(
+                    "privacy loss     {} of {} left, out of {}",
+                    budget.cost, budget.left, budget.allowance
+                );
+            }
             for (number, step) in checked.steps.iter().enumerate() {
                 println!("{:>3}. {step}", number + 1);
             }

@@ -191,8 +191,11 @@ fn ways_through(
             break;
         }
     }
+    if options.len() > MOST_WAYS {
+        options.select_nth_unstable_by(MOST_WAYS, |a, b| a.0.total_cmp(&b.0));
+        options.truncate(MOST_WAYS);
+    }
     options.sort_by(|a, b| a.0.total_cmp(&b.0));
-    options.truncate(MOST_WAYS);
     let step = |n: usize| (n as isize - node as isize) * stride as isize;
     options
         .into_iter()

@@ -3,11 +3,13 @@
 
 #[cfg(test)]
 mod attacker;
+pub mod cellkey;
 mod changes;
 mod cycle;
 mod draft;
 mod field;
 pub mod file;
+pub mod fold;
 mod junction;
 mod kernel;
 mod lattice;
@@ -15,6 +17,7 @@ pub mod ledger;
 pub mod microdata;
 mod pattern;
 pub mod primary;
+pub mod privacy;
 mod proposed;
 mod protect;
 mod released;
@@ -25,7 +28,7 @@ mod tree;
 mod warrant;
 
 pub use pattern::PatternKey;
-pub use proposed::{Earlier, Judged, Proposed, may_publish};
+pub use proposed::{Earlier, Judged, Proposed, Remembered, may_publish};
 pub use protect::{DisclosureError, protect};
 pub use released::{Disclosed, ReleaseError, Released};
 pub use warrant::Warrant;

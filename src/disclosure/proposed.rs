@@ -1,21 +1,33 @@
 //! A protected table on its way to its recipient: judged beside everything released to it before.
 
-use super::ledger::{Judgement, KnowledgeSet, Membership, Proposal, Refused, Release, judge, pattern_bytes};
+use super::ledger::{
+    Judgement, KnowledgeSet, Membership, Proposal, Refused, Release, WrongPattern, judge, pattern_bytes,
+};
 use super::pattern::PatternKey;
 use super::protect::DisclosureError;
 use super::released::Disclosed;
 use crate::domain::canonical::Digest;
 use crate::domain::ids::RunId;
+use crate::domain::method::Method;
 use crate::domain::rule::Rule;
 use crate::domain::table::{CellValue, LinkageQuality, RecipientReport, ResultTable, TableShape};
 use crate::linkage::Tally;
 
-/// A table with a pattern that protects it by itself. It can be neither read nor released; what it is good
-/// for is to be judged.
-pub struct Proposed {
+/// A table protected by itself. It can be neither read nor released; what it is good for is to be judged.
+pub struct Proposed(Kind);
+
+enum Kind {
+    Exact(Box<Counts>),
+    /// Noise is drawn once, and nothing that was released before makes it tell more than its cost.
+    Noisy(Option<Disclosed<ResultTable>>),
+}
+
+/// True counts with a pattern that protects them.
+pub(super) struct Counts {
     pub(super) run: RunId,
     pub(super) shape: TableShape,
     pub(super) rule: Rule,
+    pub(super) method: Method,
     pub(super) counts: Vec<u64>,
     pub(super) withheld: Vec<bool>,
     pub(super) membership: Membership,
@@ -39,8 +51,16 @@ pub struct Earlier<'a> {
 /// for that to stay true.
 pub struct Judged {
     disclosed: Disclosed<ResultTable>,
-    pattern: Vec<u8>,
-    sealed: Vec<u8>,
+    remembered: Option<Remembered>,
+}
+
+/// What the ledger has to keep of a table with true counts.
+#[derive(Debug, Clone)]
+pub struct Remembered {
+    /// Which of its counts are withheld.
+    pub pattern: Vec<u8>,
+    /// Who is in its cells, sealed.
+    pub sealed: Vec<u8>,
 }
 
 impl Judged {
@@ -56,41 +76,67 @@ impl Judged {
         self.disclosed
     }
 
-    /// Which of its counts are withheld.
+    /// What the ledger has to keep of it; nothing for a table with noise.
     #[must_use]
-    pub fn pattern(&self) -> &[u8] {
-        &self.pattern
-    }
-
-    /// Who is in its cells, sealed.
-    #[must_use]
-    pub fn sealed(&self) -> &[u8] {
-        &self.sealed
+    pub const fn remembered(&self) -> Option<&Remembered> {
+        self.remembered.as_ref()
     }
 }
 
 impl Proposed {
+    pub(super) fn exact(counts: Counts) -> Self {
+        Self(Kind::Exact(Box::new(counts)))
+    }
+
+    pub(super) const fn noisy(disclosed: Disclosed<ResultTable>) -> Self {
+        Self(Kind::Noisy(Some(disclosed)))
+    }
+
     /// Judges the table beside everything its recipient has received, and withholds more where that is needed. The
-    /// same question about the same persons gets the same table, whatever has been released since.
+    /// same question about the same persons gets the same table, whatever has been released since. A table with
+    /// noise is judged once.
     ///
     /// # Errors
     /// [`DisclosureError::Refused`] if it cannot stand beside the earlier releases.
-    pub fn judge(&self, earlier: &[Earlier<'_>], key: &PatternKey) -> Result<Judged, DisclosureError> {
-        let known = opened(earlier, key)?;
-        let again = known
-            .releases
-            .iter()
-            .find(|(earlier, release)| earlier.same_question && *release.membership() == self.membership);
+    pub fn judge(&mut self, earlier: &[Earlier<'_>], key: &PatternKey) -> Result<Judged, DisclosureError> {
+        match &mut self.0 {
+            Kind::Exact(counts) => counts.judge(earlier, key),
+            Kind::Noisy(disclosed) => {
+                let disclosed = disclosed.take().ok_or(DisclosureError::JudgedTwice)?;
+                Ok(Judged { disclosed, remembered: None })
+            }
+        }
+    }
+}
+
+impl Counts {
+    fn judge(&self, earlier: &[Earlier<'_>], key: &PatternKey) -> Result<Judged, DisclosureError> {
+        let (mut known, mut lacking) = (Vec::with_capacity(earlier.len()), false);
+        let opened = key.membership_key();
+        let mut again = None;
+        for earlier in earlier {
+            let Some(sealed) = earlier.sealed else {
+                lacking = true;
+                continue;
+            };
+            let membership = Membership::decode(&opened.open(earlier.run, sealed)?)?;
+            if earlier.same_question && membership == self.membership {
+                again = Some(pattern_of(earlier.pattern, &membership)?);
+                break;
+            }
+            known.push((earlier.pattern, membership));
+        }
         let withheld = match again {
-            Some((_, release)) => release.withheld().to_vec(),
-            None => self.beside(&known, key)?,
+            Some(withheld) => withheld,
+            None => self.beside(&Known::new(known, lacking)?, key)?,
         };
-        let sealed = key.membership_key().seal(&self.run, &self.membership.encode()?)?;
-        Ok(Judged { pattern: pattern_bytes(&withheld), sealed, disclosed: self.disclosed(&withheld)? })
+        let sealed = opened.seal(&self.run, &self.membership.encode()?)?;
+        let remembered = Remembered { pattern: pattern_bytes(&withheld), sealed };
+        Ok(Judged { disclosed: self.disclosed(&withheld)?, remembered: Some(remembered) })
     }
 
     /// The counts to withhold beside what is known.
-    fn beside(&self, known: &Known<'_>, key: &PatternKey) -> Result<Vec<bool>, DisclosureError> {
+    fn beside(&self, known: &Known, key: &PatternKey) -> Result<Vec<bool>, DisclosureError> {
         let mut withheld = self.withheld.clone();
         // Alone, the table is protected by its pattern already.
         if known.releases.is_empty() && !known.lacking {
@@ -100,6 +146,10 @@ impl Proposed {
             Proposal { membership: &self.membership, withheld: &withheld, least: self.rule.min_persons() };
         match judge(proposal, &[known.set()], &mut draws(key, &self.membership, &self.withheld)?)? {
             Judgement::Release => {}
+            // What folding tells of a category that is shown must follow from its published total.
+            Judgement::WithholdMore(_) if self.method == Method::Fold => {
+                return Err(Refused::NotBesideEarlier.into());
+            }
             Judgement::WithholdMore(more) => {
                 for cell in more {
                     if let Some(withheld) = withheld.get_mut(cell) {
@@ -120,11 +170,12 @@ impl Proposed {
         let rule = &self.rule;
         let report = RecipientReport {
             rule: rule.id().clone(),
-            rule_text: rule.text(),
+            rule_text: self.method.text(rule),
             min_persons: rule.min_persons(),
             cells: values.len() as u64,
             withheld: withheld.iter().filter(|&&withheld| withheld).count() as u64,
             linkage: linkage_quality(&self.tally, values.first().copied(), rule),
+            noise: None,
         };
         let table = ResultTable { run: self.run.clone(), shape: self.shape.clone(), values, report };
         Ok(Disclosed::new(table)?)
@@ -147,8 +198,8 @@ pub fn may_publish(
     if sets.iter().all(Vec::is_empty) {
         return Ok(());
     }
-    let known = opened(&[table], key)?;
-    let Some((_, release)) = known.releases.first() else { return Err(Refused::EarlierGone.into()) };
+    let table = opened(&[table], key)?;
+    let Some(release) = table.releases.first() else { return Err(Refused::EarlierGone.into()) };
     for set in sets {
         let set = opened(set, key)?;
         let (membership, withheld) = (release.membership(), release.withheld());
@@ -163,38 +214,46 @@ pub fn may_publish(
 }
 
 /// Earlier releases, opened.
-struct Known<'a> {
-    releases: Vec<(Earlier<'a>, Release)>,
+struct Known {
+    releases: Vec<Release>,
     /// Whether there are some of which the membership is no longer kept.
     lacking: bool,
 }
 
-impl Known<'_> {
+impl Known {
+    /// Those with these patterns and memberships; sets of the same persons are kept once.
+    fn new(earlier: Vec<(&[u8], Membership)>, lacking: bool) -> Result<Self, DisclosureError> {
+        let mut releases: Vec<Release> = Vec::with_capacity(earlier.len());
+        for (pattern, mut membership) in earlier {
+            if let Some(same) = releases.iter().find(|r| r.membership().same_persons(&membership)) {
+                membership.share(same.membership());
+            }
+            releases.push(Release::restore(membership, pattern)?);
+        }
+        Ok(Self { releases, lacking })
+    }
+
     fn set(&self) -> KnowledgeSet<'_> {
-        let set: KnowledgeSet<'_> = self.releases.iter().map(|(_, release)| release).collect();
+        let set: KnowledgeSet<'_> = self.releases.iter().collect();
         if self.lacking { set.lacking_one() } else { set }
     }
 }
 
-fn opened<'a>(earlier: &[Earlier<'a>], key: &PatternKey) -> Result<Known<'a>, DisclosureError> {
+fn opened(earlier: &[Earlier<'_>], key: &PatternKey) -> Result<Known, DisclosureError> {
     let key = key.membership_key();
-    let mut known = Known { releases: Vec::with_capacity(earlier.len()), lacking: false };
-    for earlier in earlier {
-        let Some(sealed) = earlier.sealed else {
-            known.lacking = true;
-            continue;
-        };
-        let mut membership = Membership::decode(&key.open(earlier.run, sealed)?)?;
-        if let Some((_, same)) = known
-            .releases
-            .iter()
-            .find(|(_, release): &&(Earlier<'_>, Release)| release.membership().same_persons(&membership))
-        {
-            membership.share(same.membership());
-        }
-        known.releases.push((*earlier, Release::restore(membership, earlier.pattern)?));
+    let kept = earlier.iter().filter_map(|e| Some((e, e.sealed?)));
+    let kept = kept
+        .map(|(e, sealed)| Ok((e.pattern, Membership::decode(&key.open(e.run, sealed)?)?)))
+        .collect::<Result<Vec<_>, DisclosureError>>()?;
+    Known::new(kept, earlier.iter().any(|e| e.sealed.is_none()))
+}
+
+/// A pattern as the ledger keeps it, of a table with this membership.
+fn pattern_of(bytes: &[u8], membership: &Membership) -> Result<Vec<bool>, DisclosureError> {
+    if bytes.len() != membership.cells() || bytes.iter().any(|&byte| byte > 1) {
+        return Err(WrongPattern.into());
     }
-    Ok(known)
+    Ok(bytes.iter().map(|&byte| byte == 1).collect())
 }
 
 /// The draws that belong to a pattern of a table.
@@ -247,7 +306,7 @@ mod tests {
     }
 
     /// A table by place of these persons, in two measures; alone, no more than its small cells are withheld.
-    fn proposed(run: u8, persons: &[(u32, u32, bool)]) -> Proposed {
+    fn proposed(run: u8, persons: &[(u32, u32, bool)]) -> Counts {
         let placed = persons.iter().map(|&(person, place, outcome)| Placed {
             person: PersonNo(person),
             leaf: 1 + place,
@@ -256,9 +315,10 @@ mod tests {
         let shape = shape(LEAVES, 2);
         let membership = ledger::of_table(&shape, &placed.collect::<Vec<_>>()).unwrap();
         let counts = membership.counts();
-        Proposed {
+        Counts {
             run: run_id(run),
             shape,
+            method: Method::Suppress,
             rule: Rule::new(RuleId::new("tables-5").unwrap(), 5).unwrap(),
             withheld: counts.iter().map(|count| (1..5).contains(count)).collect(),
             counts,
@@ -267,9 +327,14 @@ mod tests {
         }
     }
 
+    fn kept_of(judged: &Judged) -> &Remembered {
+        judged.remembered().unwrap()
+    }
+
     /// What the ledger keeps of a released table.
     fn kept<'a>(run: &'a RunId, judged: &'a Judged, same_question: bool) -> Earlier<'a> {
-        Earlier { run, pattern: judged.pattern(), sealed: Some(judged.sealed()), same_question }
+        let Remembered { pattern, sealed } = kept_of(judged);
+        Earlier { run, pattern, sealed: Some(sealed), same_question }
     }
 
     fn people(many: u32) -> Vec<(u32, u32, bool)> {
@@ -282,10 +347,10 @@ mod tests {
         // Three persons of the second place fewer.
         let fewer: Vec<_> = all.iter().copied().filter(|(p, place, _)| *place != 1 || *p > 30).collect();
         let first = proposed(1, &all).judge(&[], &key()).unwrap();
-        assert!(first.pattern().iter().all(|&w| w == 0));
+        assert!(kept_of(&first).pattern.iter().all(|&w| w == 0));
         let second = proposed(2, &fewer).judge(&[kept(&run_id(1), &first, false)], &key()).unwrap();
         // The total and the second place would each tell how many are missing.
-        let published: Vec<bool> = second.pattern().iter().map(|&w| w == 0).collect();
+        let published: Vec<bool> = kept_of(&second).pattern.iter().map(|&w| w == 0).collect();
         assert!(!published[0] && !published[4], "{published:?}");
         assert!(published[2] && published[6], "no more than is needed: {published:?}");
     }
@@ -295,11 +360,11 @@ mod tests {
         let (all, fewer) = (people(80), people(78));
         let first = proposed(1, &all).judge(&[], &key()).unwrap();
         let second = proposed(2, &fewer).judge(&[kept(&run_id(1), &first, false)], &key()).unwrap();
-        assert!(second.pattern().contains(&1));
+        assert!(kept_of(&second).pattern.contains(&1));
         let (one, two) = (run_id(1), run_id(2));
         let known = [kept(&one, &first, false), kept(&two, &second, true)];
         let again = proposed(3, &fewer).judge(&known, &key()).unwrap();
-        assert_eq!(again.pattern(), second.pattern());
+        assert_eq!(kept_of(&again).pattern, kept_of(&second).pattern);
 
         let forgotten = Earlier { sealed: None, ..kept(&one, &first, false) };
         let refused = proposed(4, &fewer).judge(&[forgotten], &key());
@@ -346,7 +411,7 @@ mod tests {
             let (_, whole, first) = &released[0];
             for (_, counts, judged) in &released[1..] {
                 for cell in 0..counts.len() {
-                    let both = first.pattern()[cell] == 0 && judged.pattern()[cell] == 0;
+                    let both = kept_of(&first).pattern[cell] == 0 && kept_of(judged).pattern[cell] == 0;
                     prop_assert!(!(both && (1..5).contains(&(whole[cell] - counts[cell]))));
                 }
             }

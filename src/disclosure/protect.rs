@@ -8,20 +8,27 @@
 //! must not be computable either, and a rest that is zero ties two measures together.
 #![allow(clippy::indexing_slicing, reason = "cells and measures are indices of the table's shape")]
 
+use super::fold::{FoldError, FoldRule, fold};
 use super::lattice::{Lattice, Tree};
 use super::ledger::{self, MembershipError, NotSealed, Refused, WrongPattern};
 use super::pattern::PatternKey;
-use super::proposed::Proposed;
+use super::privacy::PrivacyError;
+use super::proposed::{Counts, Proposed};
+use super::released::Disclosed;
 use super::suppress::{Effort, Unprotectable, suppress};
 use super::task::Task;
 use super::warrant::Warrant;
 use crate::domain::canonical::{CanonicalError, Digest};
 use crate::domain::ids::RunId;
+use crate::domain::method::Method;
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::domain::rule::Rule;
 use crate::domain::table::TableShape;
 use crate::execute::{Counted, Protected};
 use crate::plan::QueryPlan;
+use crate::store::BudgetLease;
+
+mod noisy;
 
 /// Why a table is not released.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +39,15 @@ pub enum DisclosureError {
     /// No pattern protects every small cell.
     #[error("no suppression pattern was found that protects every small cell")]
     Unprotectable,
+    /// The table cannot be folded.
+    #[error(transparent)]
+    Fold(#[from] FoldError),
+    /// Noise could not be added.
+    #[error(transparent)]
+    Noise(#[from] PrivacyError),
+    /// Noise without a lease of its run and cost, or a lease without noise.
+    #[error("the privacy budget reserved for the run is not what its method costs")]
+    OtherLease,
     /// The result has no canonical encoding.
     #[error(transparent)]
     Canonical(#[from] CanonicalError),
@@ -44,6 +60,9 @@ pub enum DisclosureError {
     /// An earlier pattern is not one of its table.
     #[error(transparent)]
     Pattern(#[from] WrongPattern),
+    /// A table with noise has been judged before.
+    #[error("a table with noise is judged once")]
+    JudgedTwice,
     /// The table cannot stand beside what its recipients have received.
     #[error(transparent)]
     Refused(#[from] Refused),
@@ -69,8 +88,9 @@ impl From<DisclosureError> for Refusal {
     }
 }
 
-/// Protects a counted table by the rule of its plan. It is not released before it has been judged beside
-/// what its recipient has received ([`Proposed::judge`]).
+/// Protects a counted table by the rule and method of its plan. Noise spends the lease, and nothing else takes one.
+/// The table is not released before it has been judged beside what its recipient has received
+/// ([`Proposed::judge`]).
 ///
 /// # Errors
 /// [`DisclosureError`]; nothing is released then.
@@ -79,21 +99,57 @@ pub fn protect(
     run: RunId,
     counted: Protected<Counted>,
     key: &PatternKey,
+    lease: Option<BudgetLease>,
 ) -> Result<Proposed, DisclosureError> {
-    let Counted { counts, persons, tally } = counted.open(Warrant::new());
-    let (shape, rule) = (plan.shape(), plan.approved().rule());
-    let membership = ledger::of_table(shape, &persons)?;
+    let (method, rule) = (plan.approved().method(), plan.approved().rule());
+    let counted = counted.open(Warrant::new());
+    let (shape, Counted { counts, persons, tally }) = match (method, lease) {
+        (Method::Suppress, None) => (plan.shape().clone(), counted),
+        (Method::Fold, None) => folded(plan.shape().clone(), counted, rule, key)?,
+        (Method::Noise(noise), Some(lease)) => {
+            let disclosed = Disclosed::new(noisy::table(plan, noise, run, &counted, lease)?)?;
+            return Ok(Proposed::noisy(disclosed));
+        }
+        _ => return Err(DisclosureError::OtherLease),
+    };
+    let membership = ledger::of_table(&shape, &persons)?;
     if membership.counts() != counts {
         return Err(DisclosureError::NotATable);
     }
-    let withheld = protect_counts(shape, &counts, rule, key)?;
-    Ok(Proposed { run, shape: shape.clone(), rule: rule.clone(), counts, withheld, membership, tally })
+    let is_folded = method == Method::Fold;
+    let withheld = protect_counts(&shape, &counts, is_folded, rule, key)?;
+    let rule = rule.clone();
+    Ok(Proposed::exact(Counts { run, shape, rule, method, counts, withheld, membership, tally }))
 }
 
-/// Which counts are to be withheld, numbered as [`TableShape`] numbers them.
+/// A table folded by the margin of each of its dimensions.
+fn folded(
+    mut shape: TableShape,
+    counted: Counted,
+    rule: &Rule,
+    key: &PatternKey,
+) -> Result<(TableShape, Counted), DisclosureError> {
+    let Counted { mut counts, mut persons, tally } = counted;
+    for dimension in 0..shape.dimensions.len() {
+        let fold_rule = FoldRule::new(rule, rule.min_persons(), false);
+        let folded = fold(&shape, &counts, dimension, fold_rule, key)?;
+        for placed in &mut persons {
+            let mut positions = shape.positions(placed.leaf as usize);
+            positions[dimension] = folded.places[positions[dimension]];
+            placed.leaf =
+                u32::try_from(folded.shape.cell(&positions)).map_err(|_| DisclosureError::NotATable)?;
+        }
+        (shape, counts) = (folded.shape, folded.counts);
+    }
+    Ok((shape, Counted { counts, persons, tally }))
+}
+
+/// Which counts are to be withheld, numbered as [`TableShape`] numbers them. In a folded table the total of every
+/// category that is shown stays published: what folding tells of it follows from its number then.
 fn protect_counts(
     shape: &TableShape,
     counts: &[u64],
+    is_folded: bool,
     rule: &Rule,
     key: &PatternKey,
 ) -> Result<Vec<bool>, DisclosureError> {
@@ -126,8 +182,13 @@ fn protect_counts(
         all.iter().map(|count| (1..u64::from(rule.min_persons())).contains(count)).collect();
     let absent: Vec<bool> = (0..all.len()).map(|c| is_rest(c % nodes)).collect();
     let differences = distant_differences(&all, nodes, rule);
+    let is_total = |at: usize| {
+        at.is_multiple_of(nodes)
+            && shape.positions(at / nodes).iter().filter(|position| **position > 0).count() < 2
+    };
     // A cell with nobody in it is published, or known as the difference of two measures that are equal.
-    let fixed: Vec<bool> = all.iter().map(|&count| count == 0).collect();
+    let fixed: Vec<bool> =
+        all.iter().enumerate().map(|(at, &count)| count == 0 || is_folded && is_total(at)).collect();
     let task = Task {
         lattice: &lattice,
         counts: &all,
@@ -207,6 +268,8 @@ fn table_digest(shape: &TableShape, counts: &[u64]) -> Result<Digest, Disclosure
 }
 
 #[cfg(test)]
+mod fold_tests;
+#[cfg(test)]
 pub(in crate::disclosure) mod tests {
     use super::*;
     use crate::disclosure::attacker::computable;
@@ -220,24 +283,32 @@ pub(in crate::disclosure) mod tests {
 
     /// A table over one flat dimension, its measures one chain from the widest to the narrowest.
     pub(in crate::disclosure) fn shape(leaves: usize, measures: u32) -> TableShape {
+        shape_of(&[leaves], measures)
+    }
+
+    /// A table over flat dimensions of so many leaves.
+    pub(super) fn shape_of(leaves: &[usize], measures: u32) -> TableShape {
         let code = |n: usize| Code {
             code: if n == 0 { "Total".to_owned() } else { n.to_string() },
             label: n.to_string(),
             parent: (n > 0).then_some(0),
         };
-        let codes = CodeList::new(
-            CodeListId::new("list").unwrap(),
-            "List".to_owned(),
-            (0..=leaves).map(code).collect(),
-        );
+        let list = |leaves: usize| {
+            let codes = (0..=leaves).map(code).collect();
+            CodeList::new(CodeListId::new("list").unwrap(), "List".to_owned(), codes).unwrap()
+        };
         let variable = |name: &str| VariableId::new(name).unwrap();
         TableShape {
             title: "A table".to_owned(),
-            dimensions: vec![Dimension {
-                variable: variable("place"),
-                label: "Place".to_owned(),
-                codes: codes.unwrap(),
-            }],
+            dimensions: leaves
+                .iter()
+                .zip(["place", "age"])
+                .map(|(&leaves, name)| Dimension {
+                    variable: variable(name),
+                    label: name.to_owned(),
+                    codes: list(leaves),
+                })
+                .collect(),
             measures: (0..measures)
                 .map(|m| Measure {
                     code: variable(&format!("m{m}")),
@@ -251,7 +322,7 @@ pub(in crate::disclosure) mod tests {
 
     fn values(shape: &TableShape, counts: &[u64]) -> Vec<CellValue> {
         let rule = Rule::new(RuleId::new("tables-5").unwrap(), 5).unwrap();
-        let withheld = protect_counts(shape, counts, &rule, &PatternKey::new([7; 32].into())).unwrap();
+        let withheld = protect_counts(shape, counts, false, &rule, &PatternKey::new([7; 32].into())).unwrap();
         let value = |(&count, withheld)| if withheld { CellValue::Withheld } else { CellValue::Count(count) };
         counts.iter().zip(withheld).map(value).collect()
     }
@@ -305,6 +376,9 @@ pub(in crate::disclosure) mod tests {
         let key = PatternKey::new([7; 32].into());
         let mut counts = table(&[vec![20, 3], vec![50, 30]]);
         counts[0] += 1;
-        assert_eq!(protect_counts(&shape(2, 2), &counts, &rule, &key), Err(DisclosureError::NotATable));
+        assert_eq!(
+            protect_counts(&shape(2, 2), &counts, false, &rule, &key),
+            Err(DisclosureError::NotATable)
+        );
     }
 }

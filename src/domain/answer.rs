@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use super::approval::SignedApproval;
 use super::canonical::Digest;
 use super::ids::{RuleId, RunId, TableId};
+use super::rho::Rho;
 
 /// A project: its approval and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,12 +29,25 @@ pub struct Checked {
     pub rule: RuleId,
     /// The rule in words.
     pub rule_text: String,
-    /// The least number of persons in a published cell, zero aside.
+    /// The least number of persons in a published cell, zero aside; 0 where every number has noise.
     pub min_persons: u32,
+    /// Where every number has noise: what it would cost, and what there is.
+    pub budget: Option<BudgetState>,
     /// What each party would be asked for, in words.
     pub steps: Vec<String>,
     /// How many cells the table would have, over all measures.
     pub cells: u64,
+}
+
+/// A project's privacy budget before a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BudgetState {
+    /// What the query would cost.
+    pub cost: Rho,
+    /// The project's whole budget.
+    pub allowance: Rho,
+    /// What its runs have not reserved yet.
+    pub left: Rho,
 }
 
 /// A query on its way.

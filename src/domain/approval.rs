@@ -8,6 +8,7 @@ use super::canonical::{Canonical, CanonicalError, Digest};
 use super::ids::{DatasetId, OrganisationId, ProjectId, RegisterId, RuleId, StewardId, VariableId};
 use super::period::Period;
 use super::query::{By, Condition};
+use super::rho::Rho;
 
 /// What data may be used for (KPR regulation, draft of 2016, sections 1-1 and 4-1). The last three
 /// can be named so that they can be refused by name: no permit overrides that.
@@ -155,6 +156,9 @@ pub struct Approval {
     pub tier: Tier,
     /// The disclosure rule that applies.
     pub rule: RuleId,
+    /// What all results with noise may cost together, in zCDP; none if the project has no such results.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privacy_budget: Option<Rho>,
     /// The days on which queries may be asked.
     pub valid: Period,
     /// The last day on which it may be kept who is in the results (KPR regulation 4-11), at most ten years after

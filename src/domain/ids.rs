@@ -109,6 +109,14 @@ name!(
     RuleId, "a rule id", "1-64 letters, digits, '-' or '_', with a letter and no run of eleven digits", plain
 );
 name!(
+    /// A class of recipients in `policies/disclosure.toml`.
+    RecipientClassId, "a class of recipients", "1-64 letters, digits, '-' or '_', with a letter and no run of eleven digits", plain
+);
+name!(
+    /// A data domain of `policies/disclosure.toml`.
+    DomainId, "a data domain", "1-64 letters, digits, '-' or '_', with a letter and no run of eleven digits", plain
+);
+name!(
     /// An organisation, as SEID 2.0 writes it: `NTRNO-` and nine digits.
     OrganisationId, "an organisation id", "NTRNO- followed by nine digits",
     |text| text.strip_prefix("NTRNO-").is_some_and(|n| n.len() == 9 && n.bytes().all(|b| b.is_ascii_digit()))

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::canonical::{Canonical, CanonicalError, Digest};
 use super::ids::{CodeListId, DatasetId, ProjectId, RegisterId, VariableId};
 use super::period::Period;
+use super::rho::Rho;
 
 /// A question under a project: a cohort from one register, outcomes in another, and dimensions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +27,9 @@ pub struct Query {
     /// A stricter least number of persons in a cell than the rule asks for; never a looser one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_persons: Option<u32>,
+    /// Where data are protected by noise: a smaller privacy loss than the policies allow, so more noise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privacy_loss: Option<Rho>,
 }
 
 impl Query {

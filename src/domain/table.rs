@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::canonical::Canonical;
 use super::codelist::CodeList;
 use super::ids::{RuleId, RunId, VariableId};
+use super::method::Mechanism;
 use super::period::Period;
+use super::rho::Rho;
 
 /// One dimension of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,23 +80,30 @@ impl TableShape {
     }
 }
 
-/// A count as it is released: a number, or withheld. Nothing tells why it is withheld.
+/// A count as it is released: a number, a number with noise, or withheld. Nothing tells why it is withheld.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum CellValue {
     /// The number of persons.
     Count(u64),
+    /// A number with noise, and how far it is at most from the number of persons with 95 % probability.
+    Noisy {
+        /// The number. It may be negative.
+        value: i64,
+        /// The interval goes from `value - half_width` to `value + half_width`.
+        half_width: u64,
+    },
     /// Withheld, written `:` (confidential) as Statistics Norway writes it.
     Withheld,
 }
 
 impl CellValue {
-    /// The number, if it is not withheld.
+    /// The true number, if it is published.
     #[must_use]
     pub const fn count(self) -> Option<u64> {
         match self {
             Self::Count(n) => Some(n),
-            Self::Withheld => None,
+            Self::Noisy { .. } | Self::Withheld => None,
         }
     }
 }
@@ -107,7 +116,7 @@ pub struct RecipientReport {
     pub rule: RuleId,
     /// The rule in words.
     pub rule_text: String,
-    /// The least number of persons in a published cell, zero aside.
+    /// The least number of persons in a published cell, zero aside; 0 where every number has noise.
     pub min_persons: u32,
     /// How many cells the table has, over all measures.
     pub cells: u64,
@@ -115,9 +124,27 @@ pub struct RecipientReport {
     pub withheld: u64,
     /// How the linkage went, in protected form.
     pub linkage: LinkageQuality,
+    /// Where every number has noise: what it is and what it cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise: Option<NoiseReport>,
 }
 
-/// How linkage went, in protected form: a number of 1 to k-1 persons is withheld.
+/// What the recipient is told about noise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoiseReport {
+    /// Its law.
+    pub mechanism: Mechanism,
+    /// What the table cost of the project's privacy budget, in zCDP.
+    pub rho: Rho,
+    /// What was left of the budget before.
+    pub left_before: Rho,
+    /// What was left after.
+    pub left_after: Rho,
+}
+
+/// How linkage went, in protected form: a number of 1 to k-1 persons is withheld, and every number beside
+/// noisy ones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LinkageQuality {

@@ -164,6 +164,9 @@ fn config(threads: NonZeroUsize) -> SessionConfig {
     // decoded. The conditions are evaluated in the order the plan states them ([`CohortFirst`]).
     options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.reorder_filters = false;
+    // What is kept of the columns of conditions for the answer is kept in whole batches, most of whose rows nobody
+    // has asked for; to decode the few rows again costs less.
+    options.execution.parquet.max_predicate_cache_size = Some(0);
     // What a join's own filter would drop, the cohort's has dropped already.
     options.optimizer.enable_dynamic_filter_pushdown = false;
     options.optimizer.enable_join_dynamic_filter_pushdown = false;

@@ -55,6 +55,7 @@ pub(crate) fn approval() -> Approval {
         dimensions: Vec::new(),
         tier: Tier::ProtectedTables,
         rule: RuleId::new("research").unwrap(),
+        privacy_budget: None,
         valid: Period::new(day("2026-01-01"), day("2026-12-31")).unwrap(),
         linked_sets_until: None,
         queries: Vec::new(),

@@ -3,7 +3,7 @@
 use super::Gateway;
 use crate::audit::{AuditIntent, LedgerRecord, Unreceived};
 use crate::disclosure::ledger::Refused;
-use crate::disclosure::{DisclosureError, Earlier, Judged, Proposed, Released, may_publish};
+use crate::disclosure::{DisclosureError, Earlier, Judged, Proposed, Released, Remembered, may_publish};
 use crate::domain::canonical::{Canonical, CanonicalError, Digest};
 use crate::domain::ids::{OrganisationId, RunId};
 use crate::domain::refusal::{Refusal, RefusalKind};
@@ -23,14 +23,14 @@ impl Gateway {
         plan: &QueryPlan,
         snapshot: &Snapshot,
         mut intent: AuditIntent,
-        proposed: &Proposed,
+        mut proposed: Proposed,
     ) -> Result<Released<ResultTable>, Refusal> {
         for _ in 0..MOST_JUDGEMENTS {
-            let (judged, record) = match self.judge(plan, snapshot, intent.run(), proposed).await {
+            let (judged, record) = match self.judge(plan, snapshot, intent.run(), &mut proposed).await {
                 Ok(judged) => judged,
                 Err(refusal) => return self.close(intent, refusal).await,
             };
-            match self.audit.receive(intent, &judged, &record).await {
+            match self.audit.receive(intent, &judged, record.as_ref()).await {
                 Ok(receipt) => {
                     return judged.into_disclosed().release(&receipt).map_err(|_| not_released());
                 }
@@ -47,8 +47,8 @@ impl Gateway {
         plan: &QueryPlan,
         snapshot: &Snapshot,
         run: &RunId,
-        proposed: &Proposed,
-    ) -> Result<(Judged, LedgerRecord), Refusal> {
+        proposed: &mut Proposed,
+    ) -> Result<(Judged, Option<LedgerRecord>), Refusal> {
         let approved = plan.approved();
         let organisation = approved.caller().organisation();
         let question = question(plan)?;
@@ -67,6 +67,7 @@ impl Gateway {
                 return Err(error.into());
             }
         };
+        let Some(Remembered { pattern, sealed }) = judged.remembered() else { return Ok((judged, None)) };
         let kept = approved.approval().approval().linked_sets_until;
         let release = LedgerRelease {
             run: run.clone(),
@@ -75,11 +76,11 @@ impl Gateway {
             snapshot: snapshot.id(),
             question,
             definition: approved.query().canonical().map_err(not_encodable)?,
-            pattern: judged.pattern().to_vec(),
+            pattern: pattern.clone(),
             lives_until: kept.unwrap_or_else(|| self.clock.today()),
         };
-        let sealed = kept.map(|_| judged.sealed().to_vec());
-        Ok((judged, LedgerRecord { head, release, sealed }))
+        let sealed = kept.map(|_| sealed.clone());
+        Ok((judged, Some(LedgerRecord { head, release, sealed })))
     }
 
     /// Deletes who was in releases whose time is up.

@@ -13,7 +13,7 @@ use crate::domain::ids::RunId;
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::plan::QueryPlan;
 use crate::registers::Snapshot;
-use crate::store::{Phase, Run};
+use crate::store::{BudgetLease, Phase, Run};
 use crate::telemetry::logged;
 
 /// Where a run is.
@@ -35,11 +35,17 @@ const MOST_TIME: Duration = Duration::from_secs(3600);
 
 impl Gateway {
     /// Starts a run beside the call that asked for it.
-    pub(super) fn start(self: &Arc<Self>, plan: QueryPlan, snapshot: Snapshot, run: RunId) {
+    pub(super) fn start(
+        self: &Arc<Self>,
+        plan: QueryPlan,
+        snapshot: Snapshot,
+        run: RunId,
+        lease: Option<BudgetLease>,
+    ) {
         let gateway = Arc::clone(self);
         let task = async move {
             let Ok(_slot) = gateway.slots.acquire().await else { return };
-            match ended(MOST_TIME, gateway.run(plan, snapshot, &run)).await {
+            match ended(MOST_TIME, gateway.run(plan, snapshot, &run, lease)).await {
                 Ok(released) => {
                     tracing::info!(run = %logged(&run), digest = %logged(&released.digest()), "run released");
                 }

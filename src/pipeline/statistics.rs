@@ -23,6 +23,7 @@ impl Gateway {
         table: TableId,
     ) -> Result<PublishedTable, Refusal> {
         let found = self.permitted_run(caller, Action::PublishTable, &run).await?;
+        self.policies.may_publish(&found.query)?;
         let released = self.released(&run, found.phase).await?;
         let publication = Publication {
             table: table.clone(),

@@ -85,7 +85,7 @@ pub enum PlanError {
     /// An outcome whose name is taken or would make a column ambiguous.
     #[error(
         "outcome {0} must have another name: each name once, none of `persons`, `measure` or a \
-         dimension, and none that ends in `_share` or `_status`"
+         dimension, and none that ends in `_share`, `_status`, `_low` or `_high`"
     )]
     OutcomeName(VariableId),
     /// Two outcomes are the same but for their name.

@@ -1,6 +1,7 @@
 //! The plan of an approved query.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -11,9 +12,13 @@ use super::{shape, validate};
 use crate::authorise::ApprovedQuery;
 use crate::domain::canonical::{Canonical, CanonicalError, Digest};
 use crate::domain::ids::{DatasetId, OrderId, RegisterId, RunId, VariableId};
+use crate::domain::method::Method;
 use crate::domain::order::LinkageOrder;
 use crate::domain::query::{Condition, Outcome, Query};
 use crate::domain::table::TableShape;
+
+/// In how many inner cells one person is.
+const CELLS_A_PERSON: NonZeroU32 = NonZeroU32::MIN;
 
 /// One search for events after the index date. Outcomes that differ only in their window share it: the
 /// first event decides all of them.
@@ -182,7 +187,20 @@ fn steps(approved: &ApprovedQuery, parts: &Parts, catalogue: &Catalogue) -> Vec<
         parts.shape.cells()
     ));
     let rule = approved.rule();
-    steps.push(format!("protect under rule {} with at least {} persons", rule.id(), rule.min_persons()));
+    steps.push(match approved.method() {
+        Method::Suppress => format!("protect under rule {} with at least {} persons", rule.id(), rule.min_persons()),
+        Method::Fold => format!(
+            "fold and protect under rule {} with at least {} persons",
+            rule.id(),
+            rule.min_persons()
+        ),
+        Method::Noise(noise) => format!(
+            "add {} noise to every number; each person is in {CELLS_A_PERSON} inner cell; reserve the privacy loss of \
+             rho = {} before any data are read",
+            noise.mechanism.as_str(),
+            noise.rho
+        ),
+    });
     steps
 }
 
@@ -209,6 +227,13 @@ impl QueryPlan {
     #[must_use]
     pub fn follows(&self) -> &[Follow] {
         &self.follows
+    }
+
+    /// In how many inner cells of the table one person is at most, whatever its rows: each person enters once, at
+    /// the index date, with one sex, age and municipality. The engine counts one row a person.
+    #[must_use]
+    pub const fn cells_a_person(&self) -> NonZeroU32 {
+        CELLS_A_PERSON
     }
 
     /// What would be done, for people.

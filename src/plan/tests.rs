@@ -136,6 +136,7 @@ fn names_that_do_not_exist_are_refused_with_those_that_do() {
         (refused(|q| q.outcomes[1].name = variable("gp_30")), "gp_30"),
         (refused(|q| q.outcomes[1].name = variable("persons")), "persons"),
         (refused(|q| q.outcomes[1].name = variable("gp_30_share")), "_share"),
+        (refused(|q| q.outcomes[1].name = variable("gp_30_low")), "_low"),
         (refused(|q| q.outcomes[1].within_days = 30), "gp_30 and gp_90 are the same"),
         (refused(|q| q.title = "x\ny".to_owned()), "title"),
         (refused(|q| q.outcomes = vec![outcome(1); 9]), "at most 8 outcomes"),

@@ -91,7 +91,8 @@ fn outcomes(query: &Query, catalogue: &Catalogue) -> Result<(), PlanError> {
     names.extend(["persons", "measure"]);
     for (index, outcome) in query.outcomes.iter().enumerate() {
         let name = outcome.name.as_str();
-        if !names.insert(name) || name.ends_with("_share") || name.ends_with("_status") {
+        let figure = ["_share", "_status", "_low", "_high"].iter().any(|suffix| name.ends_with(suffix));
+        if !names.insert(name) || figure {
             return Err(PlanError::OutcomeName(outcome.name.clone()));
         }
         let register = register(&outcome.register, catalogue)?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, StringArray, UInt64Array};
+use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray, UInt64Array};
 use arrow::datatypes::{Field, Schema};
 use arrow::ipc::writer::StreamWriter;
 use arrow::record_batch::RecordBatch;
@@ -10,7 +10,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 
-use super::figures::{Figure, Value, figures};
+use super::figures::{Figure, Kind, Value, figures};
 use crate::domain::table::ResultTable;
 
 pub(super) fn arrow(table: &ResultTable) -> Option<Vec<u8>> {
@@ -56,12 +56,19 @@ fn batch(table: &ResultTable) -> Option<RecordBatch> {
 #[allow(clippy::cast_precision_loss, reason = "a share is at most 1000 tenths of a percent")]
 fn numbers(figure: &Figure) -> ArrayRef {
     let values = figure.values.iter();
-    if figure.is_share {
-        let share = |v: &Value| if let Value::Permille(t) = v { Some(*t as f64 / 10.0) } else { None };
-        Arc::new(values.map(share).collect::<Float64Array>())
-    } else {
-        let count = |v: &Value| if let Value::Count(n) = v { Some(*n) } else { None };
-        Arc::new(values.map(count).collect::<UInt64Array>())
+    match figure.kind {
+        Kind::Share => {
+            let share = |v: &Value| if let Value::Permille(t) = v { Some(*t as f64 / 10.0) } else { None };
+            Arc::new(values.map(share).collect::<Float64Array>())
+        }
+        Kind::Persons => {
+            let count = |v: &Value| if let Value::Count(n) = v { Some(*n) } else { None };
+            Arc::new(values.map(count).collect::<UInt64Array>())
+        }
+        Kind::Noisy => {
+            let number = |v: &Value| if let Value::Noisy(n) = v { Some(*n) } else { None };
+            Arc::new(values.map(number).collect::<Int64Array>())
+        }
     }
 }
 

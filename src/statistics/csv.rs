@@ -26,6 +26,7 @@ pub(super) fn write(table: &ResultTable) -> Option<Vec<u8>> {
 fn number(value: Value) -> String {
     match value {
         Value::Count(persons) => persons.to_string(),
+        Value::Noisy(number) => number.to_string(),
         Value::Permille(tenths) => format!("{}.{}", tenths / 10, tenths % 10),
         Value::Confidential | Value::NotApplicable => String::new(),
     }
@@ -33,7 +34,9 @@ fn number(value: Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::table;
+    use super::super::testing::{noisy_table, table};
+    use crate::domain::canonical::Canonical;
+    use crate::domain::table::ResultTable;
 
     #[test]
     fn the_table_as_csv() {
@@ -51,5 +54,19 @@ Total,\"11,\"\"03\",15,,0,,0.0,
 2,\"11,\"\"03\",,:,0,,,:
 ";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn numbers_with_noise_stand_between_the_ends_of_their_intervals() {
+        let table = noisy_table();
+        let text = String::from_utf8(super::write(&table).unwrap()).unwrap();
+        let mut lines = text.lines();
+        assert_eq!(
+            lines.next().unwrap(),
+            "sex,municipality,persons,persons_status,persons_low,persons_low_status,persons_high,persons_high_status,\
+             gp_30,gp_30_status,gp_30_low,gp_30_low_status,gp_30_high,gp_30_high_status"
+        );
+        assert_eq!(lines.next().unwrap(), "Total,Total,-2,,-9,,5,,-1,,-8,,6,");
+        assert_eq!(ResultTable::from_canonical(&table.canonical().unwrap()).unwrap(), table);
     }
 }

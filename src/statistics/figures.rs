@@ -7,6 +7,8 @@ use crate::domain::table::{CellValue, ResultTable};
 pub(super) enum Value {
     /// A number of persons.
     Count(u64),
+    /// A number with noise, or an end of its interval.
+    Noisy(i64),
     /// A share, in tenths of a percent.
     Permille(u64),
     /// Withheld.
@@ -19,35 +21,79 @@ impl Value {
     /// The symbol of a value that is no number, as Statistics Norway writes it.
     pub(super) const fn status(self) -> Option<&'static str> {
         match self {
-            Self::Count(_) | Self::Permille(_) => None,
+            Self::Count(_) | Self::Noisy(_) | Self::Permille(_) => None,
             Self::Confidential => Some(":"),
             Self::NotApplicable => Some("."),
         }
     }
 }
 
+/// What a figure's values are, beside symbols.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// [`Value::Count`].
+    Persons,
+    /// [`Value::Permille`].
+    Share,
+    /// [`Value::Noisy`].
+    Noisy,
+}
+
 /// A figure of every cell, in the order of the cells.
 pub(super) struct Figure {
-    /// The measure, or the measure and `_share`.
+    /// The measure, or the measure and `_share`, `_low` or `_high`.
     pub(super) code: String,
     pub(super) label: String,
-    pub(super) is_share: bool,
+    pub(super) kind: Kind,
     pub(super) values: Vec<Value>,
 }
 
-/// The figures of a table: persons, then each outcome and its share.
+/// The figures of a table: persons, then each outcome and its share; of numbers with noise each with the ends of its
+/// 95 % interval, and no shares, whose noise has another law.
 pub(super) fn figures(table: &ResultTable) -> Vec<Figure> {
+    if table.report.noise.is_some() {
+        return noisy(table);
+    }
     let mut figures = Vec::new();
     for (index, measure) in table.shape.measures.iter().enumerate() {
         let cells = 0..table.shape.cells();
         let counts = cells.clone().map(|cell| count(table, cell, index)).collect();
         let code = measure.code.to_string();
         let label = measure.label.clone();
-        figures.push(Figure { code: code.clone(), label: label.clone(), is_share: false, values: counts });
+        figures.push(Figure {
+            code: code.clone(),
+            label: label.clone(),
+            kind: Kind::Persons,
+            values: counts,
+        });
         if index > 0 {
             let shares = cells.map(|cell| share(table, cell, index)).collect();
             let (code, label) = (format!("{code}_share"), format!("{label}, percent of persons"));
-            figures.push(Figure { code, label, is_share: true, values: shares });
+            figures.push(Figure { code, label, kind: Kind::Share, values: shares });
+        }
+    }
+    figures
+}
+
+fn noisy(table: &ResultTable) -> Vec<Figure> {
+    let mut figures = Vec::new();
+    for (index, measure) in table.shape.measures.iter().enumerate() {
+        for (suffix, label, end) in
+            [("", "", 0), ("_low", ", low end of 95 %", -1), ("_high", ", high end of 95 %", 1)]
+        {
+            let value = |cell| match table.value(cell, index) {
+                Some(CellValue::Noisy { value, half_width }) => {
+                    let half_width = i64::try_from(half_width).unwrap_or(i64::MAX);
+                    Value::Noisy(value.saturating_add(half_width.saturating_mul(end)))
+                }
+                _ => Value::Confidential,
+            };
+            figures.push(Figure {
+                code: format!("{}{suffix}", measure.code),
+                label: format!("{}{label}", measure.label),
+                kind: Kind::Noisy,
+                values: (0..table.shape.cells()).map(value).collect(),
+            });
         }
     }
     figures

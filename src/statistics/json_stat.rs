@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Number, Value as Json};
 
-use super::figures::{Value, figures};
+use super::figures::{Kind, Value, figures};
 use super::report::Report;
 use crate::domain::codelist::CodeList;
 use crate::domain::ids::RunId;
@@ -78,14 +78,15 @@ pub(super) fn write(table: &ResultTable) -> Option<Vec<u8>> {
         .iter()
         .map(|d| (d.variable.as_str(), Dimension { label: &d.label, category: category(&d.codes) }))
         .collect();
-    let unit = |is_share| {
-        if is_share { Unit { label: "percent", decimals: 1 } } else { Unit { label: "persons", decimals: 0 } }
+    let unit = |kind| match kind {
+        Kind::Share => Unit { label: "percent", decimals: 1 },
+        Kind::Persons | Kind::Noisy => Unit { label: "persons", decimals: 0 },
     };
     let measure = Category {
         index: figures.iter().map(|f| f.code.as_str()).collect(),
         label: figures.iter().map(|f| (f.code.as_str(), f.label.as_str())).collect(),
         child: BTreeMap::new(),
-        unit: figures.iter().map(|f| (f.code.as_str(), unit(f.is_share))).collect(),
+        unit: figures.iter().map(|f| (f.code.as_str(), unit(f.kind))).collect(),
     };
     dimension.insert(MEASURE, Dimension { label: "Measure", category: measure });
 
@@ -130,6 +131,7 @@ fn category(codes: &CodeList) -> Category<'_> {
 fn number(value: Value) -> Option<Json> {
     match value {
         Value::Count(persons) => Some(Json::from(persons)),
+        Value::Noisy(number) => Some(Json::from(number)),
         Value::Permille(tenths) => Number::from_f64(tenths as f64 / 10.0).map(Json::Number),
         Value::Confidential | Value::NotApplicable => Some(Json::Null),
     }
@@ -139,7 +141,7 @@ fn number(value: Value) -> Option<Json> {
 mod tests {
     use serde_json::json;
 
-    use super::super::testing::table;
+    use super::super::testing::{noisy_table, table};
     use super::*;
 
     fn written() -> Json {
@@ -190,5 +192,20 @@ mod tests {
         // The share of a cell without persons; everything else is withheld.
         assert_eq!(status["17"], ".");
         assert_eq!(status.values().filter(|s| *s == ":").count(), status.len() - 1);
+    }
+
+    #[test]
+    fn numbers_with_noise_are_figures_of_their_own() {
+        let dataset: Json = serde_json::from_slice(&write(&noisy_table()).unwrap()).unwrap();
+        let measure = &dataset["dimension"]["measure"]["category"];
+        assert_eq!(
+            measure["index"],
+            json!(["persons", "persons_low", "persons_high", "gp_30", "gp_30_low", "gp_30_high"])
+        );
+        assert_eq!(dataset["value"].as_array().unwrap()[..6], [-2, -9, 5, -1, -8, 6].map(Json::from));
+        assert!(dataset.get("status").is_none());
+        let noise =
+            json!({"mechanism": "gaussian", "rho": "0.01", "left_before": "0.05", "left_after": "0.04"});
+        assert_eq!(dataset["extension"]["report"]["noise"], noise);
     }
 }

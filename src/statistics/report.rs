@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::domain::ids::{RuleId, RunId};
 use crate::domain::period::Period;
-use crate::domain::table::{RecipientReport, ResultTable};
+use crate::domain::table::{NoiseReport, RecipientReport, ResultTable};
 
 #[derive(Serialize)]
 struct File<'a> {
@@ -28,6 +28,8 @@ pub(super) struct Report<'a> {
     linkage: BTreeMap<&'static str, Option<u64>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     linkage_status: BTreeMap<&'static str, &'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    noise: Option<&'a NoiseReport>,
 }
 
 impl<'a> From<&'a RecipientReport> for Report<'a> {
@@ -48,6 +50,7 @@ impl<'a> From<&'a RecipientReport> for Report<'a> {
             withheld: report.withheld,
             linkage_status: withheld.map(|(name, _)| (*name, ":")).collect(),
             linkage,
+            noise: report.noise.as_ref(),
         }
     }
 }

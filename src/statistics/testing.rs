@@ -2,9 +2,10 @@
 
 use crate::domain::codelist::{Code, CodeList};
 use crate::domain::ids::{CodeListId, RuleId, RunId, VariableId};
+use crate::domain::method::Mechanism;
 use crate::domain::period::Period;
 use crate::domain::table::{
-    CellValue, Dimension, LinkageQuality, Measure, RecipientReport, ResultTable, TableShape,
+    CellValue, Dimension, LinkageQuality, Measure, NoiseReport, RecipientReport, ResultTable, TableShape,
 };
 
 fn dimension(variable: &str, label: &str, codes: &[(&str, &str, Option<u32>)]) -> Dimension {
@@ -73,6 +74,23 @@ pub(super) fn table() -> ResultTable {
                 several_numbers: CellValue::Count(0),
                 invalid_rows: CellValue::Count(7),
             },
+            noise: None,
         },
     }
+}
+
+/// The same with noise in every number.
+pub(super) fn noisy_table() -> ResultTable {
+    let mut table = table();
+    for (at, value) in table.values.iter_mut().enumerate() {
+        *value = CellValue::Noisy { value: i64::try_from(at).unwrap() - 2, half_width: 7 };
+    }
+    table.report.min_persons = 0;
+    table.report.noise = Some(NoiseReport {
+        mechanism: Mechanism::Gaussian,
+        rho: "0.01".parse().unwrap(),
+        left_before: "0.05".parse().unwrap(),
+        left_after: "0.04".parse().unwrap(),
+    });
+    table
 }

@@ -3,6 +3,7 @@
 use crate::domain::canonical::CanonicalError;
 use crate::domain::ids::{ProjectId, RequestId, RunId, TableId};
 use crate::domain::refusal::{Refusal, RefusalKind};
+use crate::domain::rho::Rho;
 
 /// Why control data are not read or written.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +63,24 @@ pub enum StoreError {
     /// The ledger has no release of this run.
     #[error("run {0} is not in the release ledger")]
     NotInLedger(RunId),
+    /// The project's privacy budget does not suffice.
+    #[error(
+        "project {project}: the release would cost rho = {asked}, and {left} of the privacy budget of {allowance} \
+         is left; a release that costs at most {left} would be accepted"
+    )]
+    BudgetExceeded {
+        /// The project.
+        project: ProjectId,
+        /// What was asked for.
+        asked: Rho,
+        /// What is left.
+        left: Rho,
+        /// The whole budget by the approval in force.
+        allowance: Rho,
+    },
+    /// The run has reserved another amount, or nothing was asked for.
+    #[error("run {0} reserves privacy budget once, and more than none")]
+    OtherReservation(RunId),
 }
 
 impl From<StoreError> for Refusal {
@@ -77,6 +96,8 @@ impl From<StoreError> for Refusal {
             StoreError::TableIdTaken(_) => refusal(RefusalKind::Conflict, "publication.table_id_taken"),
             StoreError::LedgerMoved => refusal(RefusalKind::Conflict, "disclosure.ledger_moved"),
             StoreError::NotInLedger(_) => refusal(RefusalKind::Precondition, "disclosure.not_in_ledger"),
+            StoreError::BudgetExceeded { .. } => refusal(RefusalKind::Limit, "budget.exceeded"),
+            StoreError::OtherReservation(_) => refusal(RefusalKind::Conflict, "budget.reserved_otherwise"),
             StoreError::Address
             | StoreError::Database(_)
             | StoreError::NewerSchema { .. }

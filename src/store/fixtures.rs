@@ -88,6 +88,7 @@ pub(crate) fn submission(request_id: &str) -> Submission {
             outcomes: vec![],
             by: vec![],
             min_persons: None,
+            privacy_loss: None,
         },
         approval_digest: Digest::from_bytes([7; 32]),
     }
@@ -107,6 +108,7 @@ pub(crate) fn approval() -> Approval {
         dimensions: vec![],
         tier: Tier::ProtectedTables,
         rule: name("tables-5"),
+        privacy_budget: None,
         valid: period(),
         linked_sets_until: None,
         queries: vec![],

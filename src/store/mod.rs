@@ -5,6 +5,7 @@
 //! transaction that nothing of is kept unless it is committed.
 
 mod audit_rows;
+mod budget;
 mod error;
 #[cfg(test)]
 pub(crate) mod fixtures;
@@ -19,6 +20,7 @@ mod rows;
 mod runs;
 
 pub use audit_rows::{AuditDetail, AuditHead, OpenIntent};
+pub use budget::BudgetLease;
 pub use error::StoreError;
 pub use ledger::{LedgerEntry, LedgerRefusal, LedgerRelease};
 pub use open::{Store, Write};

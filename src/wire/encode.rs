@@ -29,6 +29,7 @@ pub(super) fn query(query: &Query) -> proto::Query {
         outcomes: query.outcomes.iter().map(outcome).collect(),
         by: query.by.iter().map(by).collect(),
         min_persons: query.min_persons,
+        privacy_loss: query.privacy_loss.map(|rho| rho.to_string()),
     }
 }
 
@@ -103,6 +104,11 @@ pub(super) fn checked(checked: Checked) -> proto::CheckResponse {
         min_persons: checked.min_persons,
         steps: checked.steps,
         cells: checked.cells,
+        budget: checked.budget.map(|budget| proto::Budget {
+            cost: budget.cost.to_string(),
+            allowance: budget.allowance.to_string(),
+            left: budget.left.to_string(),
+        }),
     }
 }
 

@@ -11,12 +11,15 @@
 mod access;
 mod architecture;
 mod attack;
+mod budget;
 mod faults;
 mod identity;
 mod ingest;
 mod leak;
 mod oracle;
+mod policy;
 mod postgres;
+mod protect;
 mod question;
 mod series;
 mod world;

@@ -75,6 +75,17 @@ impl World {
         Self::made(making).take_in().await
     }
 
+    /// As [`World::running`], with this line for the method of projects in `disclosure.toml`.
+    pub async fn with_method(making: &Making, method: &str) -> Self {
+        let world = Self::made(making);
+        let file = world.stage.path("policies/disclosure.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let changed = text.replace("projects = \"suppress\"", method);
+        assert_ne!(changed, text);
+        std::fs::write(&file, changed).unwrap();
+        world.take_in().await
+    }
+
     async fn take_in(self) -> Self {
         let mut world = self;
         world.identity = Some(world.stage.start(Process::Identity).await.unwrap());

@@ -77,6 +77,7 @@ fn table(run: &RunId) -> ResultTable {
             min_persons: 5,
             cells: 1,
             withheld: 0,
+            noise: None,
             linkage: LinkageQuality {
                 matched: zero,
                 unknown: zero,

@@ -6,7 +6,8 @@ use std::io::Read;
 
 use super::error::FileError;
 use crate::disclosure::tree::Tree;
-use crate::domain::codelist::CodeList;
+use crate::domain::codelist::{Code, CodeList};
+use crate::domain::ids::CodeListId;
 
 /// A child and its parent, and the line they stand on.
 pub(super) type Edge = (String, String, u64);
@@ -17,6 +18,7 @@ pub(super) struct Dimension {
     pub(super) name: String,
     pub(super) codes: Vec<String>,
     pub(super) tree: Tree,
+    parents: Vec<Vec<usize>>,
     positions: HashMap<String, usize>,
 }
 
@@ -47,22 +49,53 @@ impl Dimension {
         }
         codes.sort_by_key(|code| depth[code]);
         codes.insert(0, CodeList::TOTAL);
-        let positions: HashMap<String, usize> =
-            codes.iter().enumerate().map(|(place, code)| ((*code).to_owned(), place)).collect();
+        let positions = positions(codes.iter().copied());
         let above = |code: &&str| match parents.get(*code) {
             Some(above) if !above.is_empty() => above.iter().map(|p| positions[*p]).collect(),
             _ if *code == CodeList::TOTAL => Vec::new(),
             _ => vec![0],
         };
-        let tree = Tree::new(codes.iter().map(above).collect());
+        let parents: Vec<Vec<usize>> = codes.iter().map(above).collect();
+        let tree = Tree::new(parents.clone());
         let codes = codes.into_iter().map(ToOwned::to_owned).collect();
-        Ok(Self { name: name.to_owned(), codes, tree, positions })
+        Ok(Self { name: name.to_owned(), codes, tree, parents, positions })
+    }
+
+    /// The dimension of a code list.
+    pub(super) fn of_list(name: &str, list: &CodeList) -> Self {
+        let codes: Vec<String> = list.codes().iter().map(|code| code.code.clone()).collect();
+        let parents = (0..list.len()).map(|node| list.parent(node).into_iter().collect()).collect();
+        let positions = positions(codes.iter().map(String::as_str));
+        Self { name: name.to_owned(), tree: Tree::of(list), codes, parents, positions }
+    }
+
+    /// Its codes as a code list under this id.
+    ///
+    /// # Errors
+    /// [`FileError::SeveralHierarchies`] if a code has two parents.
+    pub(super) fn list(&self, id: CodeListId) -> Result<CodeList, FileError> {
+        let several = || FileError::SeveralHierarchies(self.name.clone());
+        let code = |(code, parents): (&String, &Vec<usize>)| {
+            let parent = match parents[..] {
+                [] => None,
+                [parent] => Some(u32::try_from(parent).map_err(|_| several())?),
+                _ => return Err(several()),
+            };
+            Ok(Code { code: code.clone(), label: code.clone(), parent })
+        };
+        let codes = self.codes.iter().zip(&self.parents).map(code).collect::<Result<_, FileError>>()?;
+        Ok(CodeList::new(id, self.name.clone(), codes)?)
     }
 
     /// The place of a code.
     pub(super) fn position(&self, code: &str) -> Option<usize> {
         self.positions.get(code).copied()
     }
+}
+
+/// The place of each code.
+fn positions<'a>(codes: impl Iterator<Item = &'a str>) -> HashMap<String, usize> {
+    codes.enumerate().map(|(place, code)| (code.to_owned(), place)).collect()
 }
 
 /// Works out how deep a code lies; none if it lies below itself.

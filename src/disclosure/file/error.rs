@@ -1,5 +1,11 @@
 //! What can be wrong with the files of a steward. No text carries a value of a cell.
 
+use crate::disclosure::fold::FoldError;
+use crate::disclosure::privacy::PrivacyError;
+use crate::domain::canonical::CanonicalError;
+use crate::domain::codelist::CodeListError;
+use crate::domain::rule::LooseRule;
+
 /// Why a file is not protected.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
@@ -125,10 +131,48 @@ pub enum FileError {
     /// Nothing protects every cell.
     #[error("{0} cells that must not be known follow from cells that stay published; no pattern hides them")]
     Unprotectable(usize),
+    /// A least number of persons that no rule may have.
+    #[error(transparent)]
+    Rule(#[from] LooseRule),
+    /// Folding and noise are about trees of codes.
+    #[error("{0} has several hierarchies; folding and noise take one parent for each code")]
+    SeveralHierarchies(String),
+    /// A dimension cannot be folded.
+    #[error(transparent)]
+    Fold(#[from] FoldError),
+    /// The codes do not form a list.
+    #[error(transparent)]
+    Codes(#[from] CodeListError),
+    /// Impossible combinations tell who can be in a folded category, and have no part in fitted margins.
+    #[error(
+        "the file has impossible combinations (.), and with them {0}; count them as 0, or use another method"
+    )]
+    Impossible(&'static str),
+    /// What a folded table publishes gives cells away.
+    #[error(
+        "{0} cells that must not be known follow from the totals of the categories that are shown, which folding \
+         publishes; no pattern hides them: use --method suppress"
+    )]
+    FoldUnprotectable(usize),
+    /// Persons are counted, not sums.
+    #[error("this method protects counts of persons, not sums: leave out the sum, or suppress")]
+    SumAsked,
+    /// The file does not say who is in a cell.
+    #[error("{0} needs a line a contributor and cell: name the column with --contributors")]
+    WhoContributes(&'static str),
+    /// Margins that count persons once are not sums of cells that they are in several of.
+    #[error(
+        "persons in several cells are counted once in a margin, so margins are not sums of cells: consistent \
+         margins need one cell a person"
+    )]
+    MarginsNotSums,
+    /// Noise could not be drawn, or its share is too small.
+    #[error(transparent)]
+    Privacy(#[from] PrivacyError),
     /// The output cannot be written.
     #[error("the protected table cannot be written: {0}")]
     Write(csv::Error),
     /// The table has no canonical encoding.
     #[error(transparent)]
-    Canonical(#[from] crate::domain::canonical::CanonicalError),
+    Canonical(#[from] CanonicalError),
 }

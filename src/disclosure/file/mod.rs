@@ -1,14 +1,21 @@
 //! Tables in files: what a steward protects at the command line.
 
 mod atoms;
+mod cellkey;
 mod dimension;
 mod error;
+mod fold;
+mod noise;
 mod read;
+mod shape;
 mod table;
 #[cfg(test)]
 mod tests;
 mod write;
 
+pub use cellkey::RecordSecret;
 pub use error::FileError;
+pub use fold::FoldedFile;
+pub use noise::NoiseAsked;
 pub use read::{Columns, Hierarchy};
 pub use table::FileTable;

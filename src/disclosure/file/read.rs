@@ -158,7 +158,7 @@ impl FileTable {
                 Dimension::new(&header[*place], &numbers.texts, edges)
             })
             .collect::<Result<Vec<_>, _>>()?;
-        build(dimensions, &codes, rows, columns)
+        build(dimensions, &codes, rows, columns, who.texts)
     }
 }
 
@@ -168,6 +168,7 @@ fn build(
     codes: &[Numbers],
     rows: Vec<Row>,
     columns: &Columns,
+    names: Vec<String>,
 ) -> Result<FileTable, FileError> {
     let size = dimensions.iter().try_fold(1usize, |size, d| size.checked_mul(d.tree.len()));
     if size.is_none_or(|size| size > MOST_CELLS) {
@@ -232,5 +233,5 @@ fn build(
             return Err(FileError::NotAdditive { line: row.line });
         }
     }
-    Ok(FileTable::new(dimensions, lattice, columns, persons, sums, impossible, contributions))
+    Ok(FileTable::new(dimensions, lattice, columns, persons, sums, impossible, (contributions, names)))
 }

@@ -33,6 +33,8 @@ pub struct FileTable {
     is_sum: bool,
     /// Who is in each cell that is not empty, if the file tells; each contributor once.
     contributors: Option<HashMap<usize, Vec<Contribution>>>,
+    /// What the file calls its contributors.
+    names: Vec<String>,
 }
 
 /// It holds true counts, so it shows none.
@@ -50,7 +52,7 @@ impl FileTable {
         mut persons: Vec<u64>,
         sums: Vec<u64>,
         mut impossible: Vec<bool>,
-        inner: HashMap<usize, Vec<Contribution>>,
+        (inner, names): (HashMap<usize, Vec<Contribution>>, Vec<String>),
     ) -> Self {
         for cell in 0..lattice.cells() {
             impossible[cell] = lattice.inner_below(cell).into_iter().all(|c| impossible[c]);
@@ -63,7 +65,24 @@ impl FileTable {
         }
         let is_sum = columns.sum.is_some();
         let values = if is_sum { sums } else { persons.clone() };
-        Self { dimensions, lattice, persons, values, impossible, is_sum, contributors }
+        Self { dimensions, lattice, persons, values, impossible, is_sum, contributors, names }
+    }
+
+    /// A table of counts that add up, without impossible cells.
+    pub(super) fn counted(dimensions: Vec<Dimension>, lattice: Lattice, persons: Vec<u64>) -> Self {
+        let (values, impossible) = (persons.clone(), vec![false; lattice.cells()]);
+        let (is_sum, contributors, names) = (false, None, Vec::new());
+        Self { dimensions, lattice, persons, values, impossible, is_sum, contributors, names }
+    }
+
+    /// Whether a sum is published instead of the persons.
+    pub(super) const fn is_sum(&self) -> bool {
+        self.is_sum
+    }
+
+    /// What the file calls its contributors, if it says who is in each cell.
+    pub(super) fn contributor_names(&self) -> Option<&[String]> {
+        self.contributors.is_some().then_some(&self.names)
     }
 
     /// How many cells there are, margins included.
@@ -149,12 +168,13 @@ impl FileTable {
         Ok(withheld)
     }
 
-    fn contributors_of(&self, cell: usize) -> &[Contribution] {
+    /// Who is in a cell, each contributor once; nobody if the file does not tell.
+    pub(super) fn contributors_of(&self, cell: usize) -> &[Contribution] {
         self.contributors.as_ref().and_then(|all| all.get(&cell)).map_or(&[], Vec::as_slice)
     }
 
     /// The inner cells that each contributor is in.
-    fn memberships(&self) -> BTreeMap<usize, BTreeSet<usize>> {
+    pub(super) fn memberships(&self) -> BTreeMap<usize, BTreeSet<usize>> {
         let mut all: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
         for cell in self.lattice.inner() {
             for contribution in self.contributors_of(cell) {
@@ -196,7 +216,7 @@ impl FileTable {
 }
 
 /// The contributors of all cells from those of the inner cells, each once in a cell, in their order.
-fn gathered(
+pub(super) fn gathered(
     lattice: &Lattice,
     inner: HashMap<usize, Vec<Contribution>>,
 ) -> HashMap<usize, Vec<Contribution>> {

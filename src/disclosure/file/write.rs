@@ -22,18 +22,43 @@ impl FileTable {
     /// # Errors
     /// [`FileError::Write`].
     pub fn write(&self, withheld: &[bool], out: impl Write) -> Result<(), FileError> {
+        // A cell that is not known to be open is withheld.
+        let open = |cell: usize| withheld.get(cell) == Some(&false);
+        self.write_lines(&[], out, |cell| open(cell).then(|| [self.values[cell].to_string()]))
+    }
+
+    /// Writes every cell of every margin: its codes, the first of its numbers, its status (empty, or `.` for
+    /// impossible), and its other numbers under the names of `more`.
+    pub(super) fn write_cells<const N: usize>(
+        &self,
+        more: &[&str],
+        out: impl Write,
+        numbers: impl Fn(usize) -> [String; N],
+    ) -> Result<(), FileError> {
+        self.write_lines(more, out, |cell| Some(numbers(cell)))
+    }
+
+    /// Writes a line a cell; a cell without numbers is withheld.
+    fn write_lines<const N: usize>(
+        &self,
+        more: &[&str],
+        out: impl Write,
+        numbers: impl Fn(usize) -> Option<[String; N]>,
+    ) -> Result<(), FileError> {
         let mut writer = csv::Writer::from_writer(out);
-        writer.write_record(self.header()).map_err(FileError::Write)?;
+        writer.write_record(self.header().chain(more.iter().copied())).map_err(FileError::Write)?;
         for cell in 0..self.cells() {
-            let mut record: Vec<&str> = self.codes(cell).collect();
-            let value = self.values[cell].to_string();
-            // A cell that is not known to be open is withheld.
-            let (value, status) = match withheld.get(cell) {
-                _ if self.impossible[cell] => ("", NOT_APPLICABLE),
-                Some(false) => (value.as_str(), ""),
-                _ => ("", CONFIDENTIAL),
+            let numbers = numbers(cell).filter(|_| !self.impossible[cell]);
+            let status = match numbers {
+                _ if self.impossible[cell] => NOT_APPLICABLE,
+                Some(_) => "",
+                None => CONFIDENTIAL,
             };
-            record.extend([value, status]);
+            let mut numbers = numbers.unwrap_or([const { String::new() }; N]).into_iter();
+            let mut record: Vec<String> = self.codes(cell).map(ToOwned::to_owned).collect();
+            record.extend(numbers.next());
+            record.push(status.to_owned());
+            record.extend(numbers);
             writer.write_record(record).map_err(FileError::Write)?;
         }
         writer.flush().map_err(|e| FileError::Write(e.into()))

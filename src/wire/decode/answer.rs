@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{FieldError, at_most, digest, id};
-use crate::domain::answer::{Checked, LogEntry, PublishedTable, Submission};
+use super::{FieldError, at_most, digest, id, rho};
+use crate::domain::answer::{BudgetState, Checked, LogEntry, PublishedTable, Submission};
 use crate::wire::proto;
 
 /// The most steps an answer to `check` may have.
@@ -18,6 +18,15 @@ pub(in crate::wire) fn checked(message: proto::CheckResponse) -> Result<Checked,
         min_persons: message.min_persons,
         steps: at_most("steps", message.steps, MOST_STEPS)?,
         cells: message.cells,
+        budget: message.budget.map(budget).transpose().map_err(|e| e.under("budget"))?,
+    })
+}
+
+fn budget(message: proto::Budget) -> Result<BudgetState, FieldError> {
+    Ok(BudgetState {
+        cost: rho("cost", &message.cost)?,
+        allowance: rho("allowance", &message.allowance)?,
+        left: rho("left", &message.left)?,
     })
 }
 

@@ -18,6 +18,7 @@ use super::proto;
 
 use crate::domain::ids::BadName;
 use crate::domain::refusal::{Refusal, RefusalKind};
+use crate::domain::rho::Rho;
 use crate::statistics::Format;
 
 /// A field that is not as it must be.
@@ -113,6 +114,11 @@ pub(super) fn format(path: &str, format: proto::Format) -> Result<Format, FieldE
         proto::Format::Report => Ok(Format::Report),
         proto::Format::Unspecified => Err(FieldError::new(path, "must be a format that this version knows")),
     }
+}
+
+/// A privacy loss.
+fn rho(path: &str, text: &str) -> Result<Rho, FieldError> {
+    text.parse().map_err(|rule| FieldError::new(path, rule))
 }
 
 /// A digest in hexadecimal digits.

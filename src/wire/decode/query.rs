@@ -1,6 +1,6 @@
 //! The query tree.
 
-use super::{FieldError, date, each, id, is_plain, present, text};
+use super::{FieldError, date, each, id, is_plain, present, rho, text};
 use crate::domain::period::Period;
 use crate::domain::query::{By, Cohort, Condition, Outcome, Query};
 use crate::wire::proto;
@@ -19,6 +19,7 @@ pub(in crate::wire) fn query(message: proto::Query) -> Result<Query, FieldError>
         outcomes: each("outcomes", message.outcomes, Query::MOST_OUTCOMES, outcome)?,
         by: each("by", message.by, Query::MOST_DIMENSIONS, by)?,
         min_persons: message.min_persons,
+        privacy_loss: message.privacy_loss.map(|text| rho("privacy_loss", &text)).transpose()?,
     })
 }
 
@@ -73,7 +74,7 @@ mod tests {
     use crate::wire::encode;
 
     fn sample() -> Query {
-        let text = r#"{"project":"P-2026-0001","title":"Follow-up","cohort":{"register":"NPR","dataset":"episode","where":[{"variable":"omsorgsniva","in":["1"]}],"index_date":"utdato","period":{"from":"2024-01-01","to":"2024-12-31"}},"outcomes":[{"name":"gp_30","register":"KPR","dataset":"kuhr_contact","where":[],"date":"dato","within_days":30}],"by":[{"variable":"sex","code_list":"sex"}],"min_persons":10}"#;
+        let text = r#"{"project":"P-2026-0001","title":"Follow-up","cohort":{"register":"NPR","dataset":"episode","where":[{"variable":"omsorgsniva","in":["1"]}],"index_date":"utdato","period":{"from":"2024-01-01","to":"2024-12-31"}},"outcomes":[{"name":"gp_30","register":"KPR","dataset":"kuhr_contact","where":[],"date":"dato","within_days":30}],"by":[{"variable":"sex","code_list":"sex"}],"min_persons":10,"privacy_loss":"0.01"}"#;
         Query::from_canonical(text.as_bytes()).unwrap()
     }
 
@@ -109,6 +110,7 @@ mod tests {
         refused(&|q| q.project = String::new(), "project: ");
         refused(&|q| q.outcomes = vec![q.outcomes[0].clone(); 9], "outcomes: ");
         refused(&|q| q.by = vec![q.by[0].clone(); 6], "by: ");
+        refused(&|q| q.privacy_loss = Some("-1".to_owned()), "privacy_loss: ");
         refused(&|q| q.outcomes[0].within_days = 1 << 16, "outcomes[0].within_days: ");
         refused(&|q| q.cohort.as_mut().unwrap().r#where[0].r#in.clear(), "cohort.where[0].in: ");
         refused(

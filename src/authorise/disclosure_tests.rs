@@ -1,0 +1,197 @@
+//! Rules and methods: what applies to whom, and files that are refused.
+
+use super::*;
+use crate::authorise::fixtures::{RECIPIENT, approval, name, query};
+use crate::domain::method::{Mechanism, Noise};
+
+/// Two classes, two domains, one of them with noise.
+const FILE: &str = r#"
+[[rules]]
+id = "tables-5"
+min_persons = 5
+[[rules]]
+id = "tables-10"
+min_persons = 10
+
+[[recipients]]
+class = "projects"
+[[recipients]]
+class = "ministries"
+organisations = ["NTRNO-111111111"]
+
+[[bases]]
+legal_basis = "helseregisterloven section 19"
+tier = "protected_tables"
+recipients = "projects"
+rule = "tables-5"
+[[bases]]
+legal_basis = "act B section 2"
+tier = "protected_tables"
+recipients = "projects"
+rule = "tables-10"
+[[bases]]
+legal_basis = "act B section 2"
+tier = "protected_tables"
+recipients = "ministries"
+rule = "tables-10"
+
+[[domains]]
+id = "services"
+registers = ["KPR", "NPR"]
+published = false
+[domains.methods]
+projects = "suppress"
+ministries = { noise = { mechanism = "gaussian", rho = "0.01" } }
+
+[[domains]]
+id = "deaths"
+registers = ["DAR"]
+published = true
+[domains.methods]
+projects = "fold"
+ministries = "fold"
+"#;
+
+const MINISTRY: &str = "NTRNO-111111111";
+
+fn policy() -> DisclosurePolicy {
+    DisclosurePolicy::parse(FILE).unwrap()
+}
+
+fn apply(
+    to: &str,
+    query_with: impl FnOnce(&mut Query),
+    approval_with: impl FnOnce(&mut Approval),
+) -> Result<Applied, Refusal> {
+    let (mut asked, mut granted) = (query(), approval());
+    query_with(&mut asked);
+    approval_with(&mut granted);
+    policy().apply(&asked, &granted, &name(to))
+}
+
+fn refused(
+    to: &str,
+    query_with: impl FnOnce(&mut Query),
+    approval_with: impl FnOnce(&mut Approval),
+    code: &str,
+    says: &[&str],
+) {
+    let refusal = apply(to, query_with, approval_with).unwrap_err();
+    assert_eq!(refusal.code, code, "{}", refusal.hint);
+    for part in says {
+        assert!(refusal.hint.contains(part), "{}", refusal.hint);
+    }
+}
+
+fn as_is<T>(_: &mut T) {}
+
+fn under_b(approval: &mut Approval) {
+    approval.legal_basis = "act B section 2".to_owned();
+    approval.rule = name("tables-10");
+}
+
+#[test]
+fn class_basis_and_domain_decide() {
+    let applied = apply(RECIPIENT, as_is, as_is).unwrap();
+    assert_eq!((applied.rule.min_persons(), applied.method), (5, Method::Suppress));
+    let noise =
+        Noise { mechanism: Mechanism::Gaussian, rho: "0.01".parse().unwrap(), consistent_margins: false };
+    assert_eq!(apply(MINISTRY, as_is, under_b).unwrap().method, Method::Noise(noise));
+    let deaths = |q: &mut Query| {
+        q.cohort.register = name("DAR");
+        q.outcomes.clear();
+    };
+    assert_eq!(apply(MINISTRY, deaths, under_b).unwrap().method, Method::Fold);
+}
+
+#[test]
+fn an_approval_without_a_covered_basis_is_refused() {
+    let basis = |text: &'static str| move |a: &mut Approval| a.legal_basis = text.to_owned();
+    refused(
+        RECIPIENT,
+        as_is,
+        basis("consent"),
+        "rule.no_basis",
+        &["class projects", "\"helseregisterloven section 19\", \"act B section 2\""],
+    );
+    // A text that only contains the words is no statement of the basis.
+    refused(RECIPIENT, as_is, basis("not helseregisterloven section 19"), "rule.no_basis", &[]);
+    refused(MINISTRY, as_is, as_is, "rule.no_basis", &["class ministries", "\"act B section 2\""]);
+    // Of two stated bases the stricter holds.
+    refused(
+        RECIPIENT,
+        as_is,
+        basis("helseregisterloven section 19; act B section 2"),
+        "rule.looser_than_basis",
+        &["tables-5 with at least 5", "tables-10", "at least 10"],
+    );
+    assert!(apply(RECIPIENT, as_is, under_b).is_ok());
+}
+
+#[test]
+fn a_query_asks_for_stricter_only() {
+    assert_eq!(apply(RECIPIENT, |q| q.min_persons = Some(8), as_is).unwrap().rule.min_persons(), 8);
+    refused(RECIPIENT, |q| q.min_persons = Some(4), as_is, "rule.looser", &["at least 5"]);
+    let loss = |text: &str| {
+        let rho = text.parse().unwrap();
+        move |q: &mut Query| q.privacy_loss = Some(rho)
+    };
+    refused(RECIPIENT, loss("0.001"), as_is, "rule.no_noise", &["method suppress", "leave it out"]);
+    let Method::Noise(less) = apply(MINISTRY, loss("0.002"), under_b).unwrap().method else {
+        panic!("no noise")
+    };
+    assert_eq!(less.rho.to_string(), "0.002");
+    refused(MINISTRY, loss("0.010000001"), under_b, "rule.looser", &["rho = 0.01 at most"]);
+    refused(MINISTRY, loss("0"), under_b, "rule.looser", &["more than 0"]);
+    refused(
+        MINISTRY,
+        |q| q.min_persons = Some(20),
+        under_b,
+        "rule.no_least_number",
+        &["smaller privacy loss"],
+    );
+}
+
+/// An attacker who asks for true counts beside noisy ones is kept out by the domains.
+#[test]
+fn a_query_keeps_to_one_domain_and_its_tables_to_their_readers() {
+    let across = |q: &mut Query| q.cohort.register = name("DAR");
+    refused(RECIPIENT, across, as_is, "rule.two_domains", &["services", "deaths"]);
+    refused(RECIPIENT, |q| q.cohort.register = name("MFR"), as_is, "rule.no_domain", &["MFR", "DAR"]);
+    let refusal = policy().may_publish(&query()).unwrap_err();
+    assert_eq!(refusal.code, "rule.not_published");
+    let mut deaths = query();
+    deaths.outcomes.clear();
+    deaths.cohort.register = name("DAR");
+    assert_eq!(policy().may_publish(&deaths), Ok(()));
+}
+
+#[test]
+fn bad_files_are_refused() {
+    let bad = |from: &str, to: &str, says: &str| {
+        assert!(FILE.contains(from), "{from}");
+        let error = DisclosurePolicy::parse(&FILE.replacen(from, to, 1)).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    };
+    bad("min_persons = 5", "min_persons = 2", "min_persons");
+    bad("min_persons = 5", "min_persons = 5\nmax = 1", "max");
+    bad("id = \"tables-10\"", "id = \"tables-5\"", "rule tables-5 occurs twice");
+    bad("class = \"ministries\"", "class = \"projects\"", "class projects occurs twice");
+    bad("organisations = [\"NTRNO-111111111\"]", "", "exactly one class");
+    bad(
+        "class = \"projects\"",
+        "class = \"projects\"\norganisations = [\"NTRNO-111111111\"]",
+        "in two classes",
+    );
+    bad("recipients = \"ministries\"", "recipients = \"police\"", "no class of recipients police");
+    bad("rule = \"tables-10\"", "rule = \"none\"", "names rule none");
+    bad("\"act B section 2\"", "\"act B section 2; act C\"", "or is empty or several");
+    bad("\"act B section 2\"", "\"helseregisterloven section 19\"", "stands twice");
+    bad("id = \"deaths\"", "id = \"services\"", "domain services occurs twice");
+    bad("[\"DAR\"]", "[\"DAR\", \"NPR\"]", "register NPR lies in two domains");
+    bad("projects = \"suppress\"", "", "no method for class projects");
+    bad("projects = \"suppress\"", "projects = \"none\"", "none");
+    bad("published = false", "published = true", "true counts would stand beside noisy ones");
+    bad("\"0.01\"", "\"0\"", "must cost more than nothing");
+    assert!(DisclosurePolicy::parse("rules = []\nrecipients = []\nbases = []\ndomains = []").is_err());
+}

@@ -1,0 +1,145 @@
+//! Noisy tables of counts.
+#![allow(
+    clippy::indexing_slicing,
+    reason = "cells and nodes are indices of the table's shape, which is checked"
+)]
+
+use super::contribution::Contribution;
+use super::fit::{fit, variances};
+use super::law::Law;
+use super::margins::{Margins, inner_below, inner_cells, sensitivity};
+use super::mechanism::{Mechanism, Noisy, OUTSIDE, PrivacyError, with_noise};
+use super::spending::Share;
+use crate::domain::rho::Rho;
+use crate::domain::table::TableShape;
+
+/// A table with noise in every cell of its shape, empty ones too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoisyTable {
+    /// The numbers, as [`TableShape`] numbers them.
+    pub values: Vec<Noisy>,
+    /// How many decimals they have: the numbers are in units of 10^-decimals.
+    pub decimals: u32,
+    /// What the table cost.
+    pub cost: Rho,
+}
+
+/// How many decimals fitted numbers have: whole numbers do not add up to the fitted margins.
+const FITTED_DECIMALS: u32 = 6;
+
+/// Adds noise to the counts of a table over public code lists. One person changes it by no more than
+/// `contribution`, in each measure. Blocks; spends the share.
+///
+/// # Errors
+/// [`PrivacyError`].
+pub fn noisy_table(
+    shape: &TableShape,
+    counts: &[u64],
+    contribution: Contribution,
+    mechanism: Mechanism,
+    margins: Margins,
+    share: Share,
+) -> Result<NoisyTable, PrivacyError> {
+    let (measures, cost) = (shape.measures.len(), share.rho());
+    if margins == Margins::Fitted && mechanism != Mechanism::Gaussian {
+        return Err(PrivacyError::Margins);
+    }
+    if measures == 0 || counts.len() != shape.cells() * measures {
+        return Err(PrivacyError::NotATable);
+    }
+    let counts: Vec<i64> = counts
+        .iter()
+        .map(|&count| i64::try_from(count).map_err(|_| PrivacyError::NotATable))
+        .collect::<Result<_, _>>()?;
+    let sensitivity = sensitivity(shape, contribution, margins)?;
+    let (values, decimals) = match margins {
+        Margins::Own => {
+            let (values, law) = with_noise(&counts, sensitivity, mechanism, share)?;
+            let half_width = law.reach(OUTSIDE);
+            (values.into_iter().map(|value| Noisy { value, half_width }).collect(), 0)
+        }
+        Margins::Added => {
+            let inner = inner_cells(shape);
+            let chosen: Vec<usize> = (0..counts.len()).filter(|&at| inner[at / measures]).collect();
+            let of: Vec<i64> = chosen.iter().map(|&at| counts[at]).collect();
+            let (noisy, law) = with_noise(&of, sensitivity, mechanism, share)?;
+            let mut values = vec![0; counts.len()];
+            for (at, value) in chosen.into_iter().zip(noisy) {
+                values[at] = value;
+            }
+            add_up(shape, &mut values);
+            (with_sums(shape, values, law), 0)
+        }
+        Margins::Fitted => {
+            let (values, law) = with_noise(&counts, sensitivity, mechanism, share)?;
+            (fitted(shape, &values, law), FITTED_DECIMALS)
+        }
+    };
+    Ok(NoisyTable { values, decimals, cost })
+}
+
+/// Fills every margin with the sum of its inner cells.
+fn add_up(shape: &TableShape, values: &mut [i64]) {
+    let mut stride = shape.measures.len();
+    for dimension in shape.dimensions.iter().rev() {
+        let codes = &dimension.codes;
+        for start in (0..values.len()).step_by(stride * codes.len()) {
+            for node in (1..codes.len()).rev() {
+                let Some(parent) = codes.parent(node) else { continue };
+                for offset in start..start + stride {
+                    let below = values[offset + node * stride];
+                    values[offset + parent * stride] = values[offset + parent * stride].saturating_add(below);
+                }
+            }
+        }
+        stride *= codes.len();
+    }
+}
+
+/// Sums of inner cells, each with the reach of so many noises.
+fn with_sums(shape: &TableShape, values: Vec<i64>, law: Law) -> Vec<Noisy> {
+    let mut reaches = std::collections::BTreeMap::new();
+    let below = inner_below(shape);
+    let measures = shape.measures.len();
+    values
+        .into_iter()
+        .enumerate()
+        .map(|(at, value)| {
+            let cells = below[at / measures];
+            let half_width = *reaches.entry(cells).or_insert_with(|| law.reach_of_sum(cells, OUTSIDE));
+            Noisy { value, half_width }
+        })
+        .collect()
+}
+
+/// The nearest table that adds up, in units of 10^-6.
+fn fitted(shape: &TableShape, values: &[i64], law: Law) -> Vec<Noisy> {
+    let unit = 10u64.pow(FITTED_DECIMALS);
+    let measures = shape.measures.len();
+    #[allow(clippy::cast_precision_loss, reason = "counts and their noise are far below 2^53")]
+    let mut nearest: Vec<f64> = values.iter().map(|&value| value as f64).collect();
+    fit(shape, &mut nearest);
+    let inner = inner_cells(shape);
+    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "below 2^53")]
+    let mut whole: Vec<i64> = nearest
+        .iter()
+        .enumerate()
+        .map(|(at, value)| if inner[at / measures] { (value * unit as f64).round() as i64 } else { 0 })
+        .collect();
+    add_up(shape, &mut whole);
+    let (below, variances) = (inner_below(shape), variances(shape));
+    whole
+        .into_iter()
+        .enumerate()
+        .map(|(at, value)| {
+            let cell = at / measures;
+            // Every inner cell was rounded by half a unit at most.
+            let half_width = law.reach_of_mixture(variances[cell], OUTSIDE) * unit + below[cell].div_ceil(2);
+            Noisy { value, half_width }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;

@@ -1,0 +1,81 @@
+//! The method that the policies give a class of recipients, from the file to the released table.
+
+use std::collections::BTreeMap;
+
+use kpr::app::stage::{example_approval, example_query};
+
+use crate::attack::K;
+use crate::world::{Making, World};
+
+/// A released CSV: codes of sex, age and municipality, and the persons.
+fn persons(csv: &[u8]) -> BTreeMap<[String; 3], Option<u64>> {
+    let mut reader = csv::Reader::from_reader(csv);
+    let header: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
+    let column = |name: &str| header.iter().position(|h| h == name).unwrap();
+    let codes = ["sex", "age", "municipality"].map(column);
+    let value = column("persons");
+    reader
+        .records()
+        .map(|record| {
+            let record = record.unwrap();
+            (codes.map(|c| record[c].to_owned()), record[value].parse().ok())
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folded_table_publishes_every_total_and_nothing_small() {
+    let making = Making { persons: 5000, discharge_rate: 0.06, ..Making::default() };
+    let world = World::with_method(&making, "projects = \"fold\"").await;
+    world.approve().await;
+    let checked = world.client("researcher").await.check(&example_query().unwrap()).await.unwrap();
+    assert!(checked.rule_text.starts_with("Categories with fewer than 5 persons stand together"));
+    assert_eq!(checked.budget, None);
+
+    let (_, csv) = world.answer("folded").await;
+    let table = persons(&csv);
+    let of = |codes: &[String; 3], at: usize| codes.iter().enumerate().all(|(d, c)| d == at || c == "Total");
+    for (codes, value) in &table {
+        assert!(value.is_none_or(|n| n == 0 || n >= K), "{codes:?} {value:?}");
+        if (0..3).any(|d| of(codes, d)) {
+            assert!(value.is_some(), "the total of a category is published: {codes:?}");
+        }
+    }
+    // Each dimension's categories add up to everyone; some of twelve municipalities have too few of these 300 persons.
+    let total = table[&["Total", "Total", "Total"].map(str::to_owned)].unwrap();
+    let county: u64 = table.iter().filter(|(c, _)| of(c, 2) && c[2].len() == 4).filter_map(|(_, n)| *n).sum();
+    let rest: u64 =
+        table.iter().filter(|(c, _)| of(c, 2) && c[2].ends_with("-ovrig")).filter_map(|(_, n)| *n).sum();
+    assert_eq!(county + rest, total);
+    assert!(rest > 0 && county > 0, "{rest} {county}");
+    let shown: u64 = table.iter().filter(|(c, _)| of(c, 0) && c[0] != "Total").filter_map(|(_, n)| *n).sum();
+    assert!(shown == total || shown == 0);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_policies_do_not_cover_is_refused_in_words() {
+    let making = Making { persons: 1500, ..Making::default() };
+    let world = World::with_method(&making, "projects = \"suppress\"\n\n# As it was.").await;
+    let mut approval = example_approval().unwrap();
+    approval.legal_basis = "GDPR art. 6(1)e".to_owned();
+    world.approve_this(&approval).await;
+    let mut query = example_query().unwrap();
+    let refused = world.submit("basis", &query).await.unwrap_err().to_string();
+    assert!(
+        refused.contains("rule.no_basis") && refused.contains("\"helseregisterloven section 19\""),
+        "{refused}"
+    );
+
+    approval.version = 2;
+    approval.legal_basis = "GDPR art. 6(1)e; helseregisterloven section 19".to_owned();
+    world.approve_this(&approval).await;
+    query.privacy_loss = Some("0.001".parse().unwrap());
+    let refused = world.submit("noise", &query).await.unwrap_err().to_string();
+    assert!(refused.contains("rule.no_noise") && refused.contains("the method suppress"), "{refused}");
+    query.privacy_loss = None;
+    query.min_persons = Some(3);
+    let refused = world.submit("looser", &query).await.unwrap_err().to_string();
+    assert!(refused.contains("rule.looser") && refused.contains("at least 5 persons"), "{refused}");
+    world.end().await;
+}
