@@ -8,6 +8,11 @@ use kpr::store::Phase;
 use crate::world::{Making, World};
 use crate::{attack, oracle, postgres};
 
+/// So many discharges that the 60 % asked of the demo are reached under any pattern key.
+fn dense() -> Making {
+    Making { discharge_rate: 0.35, ..Making::default() }
+}
+
 async fn play(making: Making) {
     let world = World::running(&making).await;
     world.approve().await;
@@ -36,8 +41,7 @@ async fn play(making: Making) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clean_deliveries_sqlite() {
-    // So dense that the 60 % asked of the demo are reached under any pattern key.
-    play(Making { discharge_rate: 0.35, ..Making::default() }).await;
+    play(dense()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,12 +51,12 @@ async fn another_seed_is_another_population() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn messy_deliveries_sqlite() {
-    play(Making { seed: 3, messy: true, ..Making::default() }).await;
+    play(Making { seed: 3, messy: true, ..dense() }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn messy_deliveries_postgres() {
     let Some(database) = postgres::fresh("question").await else { return };
     let stage = StageOptions { partner_database: Some(database), ..StageOptions::default() };
-    play(Making { seed: 4, messy: true, stage, ..Making::default() }).await;
+    play(Making { seed: 4, messy: true, stage, ..dense() }).await;
 }
