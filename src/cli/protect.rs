@@ -11,7 +11,7 @@ use indicatif::ProgressBar;
 use kpr::app::system::SystemEntropy;
 use kpr::config::read_secret;
 use kpr::disclosure::PatternKey;
-use kpr::disclosure::file::{Columns, FileTable, Hierarchy};
+use kpr::disclosure::file::{Ask, Columns, FileTable, Hierarchy, Stage};
 use kpr::disclosure::primary::{Rules, SumRule, Zeros};
 use kpr::domain::clock::Entropy;
 
@@ -47,6 +47,14 @@ pub struct Args {
     /// A table that was protected earlier: what it published stays published
     #[arg(long)]
     frozen: Option<PathBuf>,
+    /// The least range of a small count, k if left out: the greatest and the least that nobody can rule out differ
+    /// by so much. 0 protects against exact recovery only, and so is a sum
+    #[arg(long, conflicts_with = "sum", value_parser = clap::value_parser!(u64).range(..=MOST_RANGE))]
+    min_range: Option<u64>,
+    /// Print for each withheld cell what nobody can narrow down further: other tables that agree with all that
+    /// is published count from low to high in it. Whoever reads it knows the true counts closely: for stewards only
+    #[arg(long, conflicts_with = "sum")]
+    audit: bool,
     /// How the table is protected
     #[arg(long, value_enum, default_value_t = Method::Suppress)]
     method: Method,
@@ -59,6 +67,9 @@ pub struct Args {
     #[arg(long)]
     out: PathBuf,
 }
+
+/// The widest range that can be asked for.
+const MOST_RANGE: u64 = 1_000_000;
 
 /// How a table is protected.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -83,18 +94,36 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         None => vec![false; table.cells()],
     };
     let key = key(args.key.as_deref())?;
+    let none = if args.sum.is_some() { 0 } else { args.min_persons };
+    let min_range = args.min_range.unwrap_or(none);
+    anyhow::ensure!(min_range > 0 || !args.audit, "--audit prints ranges, and --min-range 0 protects none");
+    let ask = Ask { rules: &rules, min_range, published: &published };
     let bar = ProgressBar::new_spinner().with_message(format!("protecting {} cells", table.cells()));
     bar.enable_steady_tick(Duration::from_millis(200));
     let chosen = match args.method {
-        Method::Suppress => table.suppress(&rules, &published, &key),
+        Method::Suppress => table.protect(ask, &key, &mut |stage| bar.set_message(message(stage))),
     };
     bar.finish_and_clear();
-    let withheld = chosen?;
+    let protected = chosen?;
     let out = File::create(&args.out).with_context(|| format!("cannot write {}", args.out.display()))?;
-    table.write(&withheld, BufWriter::new(out))?;
-    let count = withheld.iter().filter(|w| **w).count();
-    println!("{count} of {} cells are withheld: {}", table.cells(), args.out.display());
+    table.write(&protected.withheld, BufWriter::new(out))?;
+    if args.audit {
+        table.write_ranges(&protected.ranges, std::io::stdout().lock())?;
+    }
+    let count = protected.withheld.iter().filter(|w| **w).count();
+    eprintln!("{count} of {} cells are withheld: {}", table.cells(), args.out.display());
     Ok(())
+}
+
+/// What a steward is told while it lasts.
+fn message(stage: Stage) -> String {
+    match stage {
+        Stage::Ranges { done, of } => {
+            format!("giving small counts their range: {} %", 100 * done / of.max(1))
+        }
+        Stage::Pattern => "choosing the cells to withhold".to_owned(),
+        Stage::Inspection => "looking for leaks".to_owned(),
+    }
 }
 
 fn read(args: &Args) -> anyhow::Result<FileTable> {

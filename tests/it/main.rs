@@ -17,5 +17,6 @@ mod ingest;
 mod leak;
 mod oracle;
 mod postgres;
+mod protect;
 mod question;
 mod world;

@@ -125,6 +125,15 @@ pub enum FileError {
     /// Nothing protects every cell.
     #[error("{0} cells that must not be known follow from cells that stay published; no pattern hides them")]
     Unprotectable(usize),
+    /// Nothing gives every small count its range.
+    #[error("{0} small counts would be known too closely whatever is withheld; ask for a smaller range")]
+    NoRange(usize),
+    /// Ranges are about counts.
+    #[error("a range is for counts of persons, not for sums: ask for a range of 0")]
+    RangeOfSum,
+    /// The last look found that something leaks.
+    #[error("the protected table is not released: {0}")]
+    Stopped(#[from] crate::disclosure::inspection::Stopped),
     /// The output cannot be written.
     #[error("the protected table cannot be written: {0}")]
     Write(csv::Error),

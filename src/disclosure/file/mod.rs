@@ -3,6 +3,7 @@
 mod atoms;
 mod dimension;
 mod error;
+mod protect;
 mod read;
 mod table;
 #[cfg(test)]
@@ -10,5 +11,6 @@ mod tests;
 mod write;
 
 pub use error::FileError;
+pub use protect::{Ask, ProtectedTable, Stage};
 pub use read::{Columns, Hierarchy};
 pub use table::FileTable;
