@@ -4,7 +4,7 @@
 //! --sizes 5,10,20,357` protects the table of the first regions of the file, and prints a line a size: cells
 //! withheld, persons in them, seconds on one core, peak memory of the process so far. Zeros are published and
 //! at least five persons are in a published cell; a second line is also against persons who are alone in a
-//! cell and know it. Without `--file` it prints only how the patterns of small
+//! cell and know it; the next two give every small count a range of five besides. Without `--file` it prints only how the patterns of small
 //! random tables compare with the best there are, found by search.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark stops at the first fault")]
@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use kpr::disclosure::PatternKey;
-use kpr::disclosure::file::{Columns, FileTable, Hierarchy};
+use kpr::disclosure::file::{Ask, Columns, FileTable, Hierarchy};
 use kpr::disclosure::primary::Rules;
 
 #[derive(Debug, Parser)]
@@ -41,6 +41,9 @@ struct Args {
     /// How many random tables of each shape are compared with the optimum
     #[arg(long, default_value_t = 40)]
     tables: u64,
+    /// The byte that all of the pattern's secret is made of
+    #[arg(long, default_value_t = 1)]
+    key: u8,
     /// What `cargo bench` adds
     #[arg(long, hide = true)]
     bench: bool,
@@ -65,21 +68,23 @@ fn measure(file: &Path, size: usize, args: &Args) {
     let columns = Columns { count: args.count.clone(), ..Columns::default() };
     let hierarchy = vec![(args.region.clone(), Hierarchy::Column(args.parent.clone()))];
     let table = FileTable::read(cells.as_slice(), &columns, hierarchy).unwrap();
-    for singletons in [false, true] {
+    for (min_range, singletons) in [(0, false), (0, true), (5, false), (5, true)] {
         let rules = Rules { singletons, ..Rules::persons(5) };
-        protect(&table, &rules);
+        protect(&table, &rules, min_range, args.key);
     }
 }
 
 /// Protects a table and prints what it cost.
-fn protect(table: &FileTable, rules: &Rules) {
+fn protect(table: &FileTable, rules: &Rules, min_range: u64, key: u8) {
     let primary = table.primary(rules).unwrap();
     let start = Instant::now();
-    let withheld = table.suppress(rules, &[], &PatternKey::new([1; 32].into())).unwrap();
+    let ask = Ask { rules, min_range, published: &[] };
+    let protected = table.protect(ask, &PatternKey::new([key; 32].into()), &mut |_| {}).unwrap();
+    let withheld = protected.withheld;
     let seconds = start.elapsed().as_secs_f64();
     let count = |cells: &[bool]| cells.iter().filter(|c| **c).count();
     println!(
-        "{} cells, {}{} small: {} withheld, {} persons in them, {seconds:.1} s, {} MB",
+        "{} cells, ranges of {min_range}, {}{} small: {} withheld, {} persons in them, {seconds:.1} s, {} MB",
         table.cells(),
         if rules.singletons { "also against who is alone in a cell, " } else { "" },
         count(&primary),

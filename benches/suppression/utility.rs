@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table};
 use kpr::disclosure::PatternKey;
-use kpr::disclosure::file::{Columns, FileTable, Hierarchy};
+use kpr::disclosure::file::{Ask, Columns, FileTable, Hierarchy};
 use kpr::disclosure::primary::Rules;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
@@ -57,7 +57,8 @@ fn compare(shape: &[&[usize]], seed: u64) -> Option<[f64; 4]> {
     if !primary.contains(&true) {
         return None;
     }
-    let withheld = table.suppress(&rules, &[], &PatternKey::new([1; 32].into())).unwrap();
+    let ask = Ask { rules: &rules, min_range: 0, published: &[] };
+    let withheld = table.protect(ask, &PatternKey::new([1; 32].into()), &mut |_| {}).unwrap().withheld;
     let problem = problem(&table, &primary);
     let counts: Vec<f64> = problem.counts.iter().map(|c| *c as f64).collect();
     let fewest = least(&problem, &vec![1.0; counts.len()])?;

@@ -12,7 +12,7 @@ use indicatif::ProgressBar;
 use kpr::app::system::SystemEntropy;
 use kpr::config::read_secret;
 use kpr::disclosure::PatternKey;
-use kpr::disclosure::file::{Columns, FileTable, Hierarchy, RecordSecret};
+use kpr::disclosure::file::{Ask, Columns, FileTable, Hierarchy, RecordSecret, Stage};
 use kpr::disclosure::primary::{Rules, SumRule, Zeros};
 use kpr::domain::clock::Entropy;
 use method::{Method, NoiseArgs};
@@ -52,6 +52,14 @@ pub struct Args {
     /// A table that was protected earlier: what it published stays published
     #[arg(long)]
     frozen: Option<PathBuf>,
+    /// The least range of a small count, k if left out: the greatest and the least that nobody can rule out differ
+    /// by so much. 0 protects against exact recovery only, and so is a sum
+    #[arg(long, conflicts_with = "sum", value_parser = clap::value_parser!(u64).range(..=MOST_RANGE))]
+    min_range: Option<u64>,
+    /// Print for each withheld cell what nobody can narrow down further: other tables that agree with all that
+    /// is published count from low to high in it. Whoever reads it knows the true counts closely: for stewards only
+    #[arg(long, conflicts_with = "sum")]
+    audit: bool,
     /// How the table is protected
     #[arg(long, value_enum, default_value_t = Method::Suppress)]
     method: Method,
@@ -68,6 +76,9 @@ pub struct Args {
     out: PathBuf,
 }
 
+/// The widest range that can be asked for.
+const MOST_RANGE: u64 = 1_000_000;
+
 /// Runs `kpr protect`.
 ///
 /// # Errors
@@ -83,27 +94,37 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let bar = ProgressBar::new_spinner().with_message(format!("protecting {} cells", table.cells()));
     bar.enable_steady_tick(Duration::from_millis(200));
     let told = match args.method {
-        Method::Suppress => suppress(&args, &table, &rules),
+        Method::Suppress => suppress(&args, &table, &rules, &bar),
         Method::Fold => fold(&args, &table, &rules),
         Method::Cellkey => perturb(&args, &table),
         Method::Noise => noise(&args, &table),
     };
     bar.finish_and_clear();
-    println!("{}: {}", told?, args.out.display());
+    // What was asked to be printed goes to standard output.
+    eprintln!("{}: {}", told?, args.out.display());
     Ok(())
 }
 
 /// The least number of persons in a published cell, where nothing else is asked for.
 const LEAST_PERSONS: u64 = 5;
 
-fn suppress(args: &Args, table: &FileTable, rules: &Rules) -> anyhow::Result<String> {
+fn suppress(args: &Args, table: &FileTable, rules: &Rules, bar: &ProgressBar) -> anyhow::Result<String> {
     let published = match &args.frozen {
         Some(path) => table.published_in(open(path)?)?,
         None => vec![false; table.cells()],
     };
-    let withheld = table.suppress(rules, &published, &key(args.key.as_deref())?)?;
-    table.write(&withheld, out(args)?)?;
-    Ok(format!("{} of {} cells are withheld", count(&withheld), table.cells()))
+    // A sum has no range.
+    let none = if args.sum.is_some() { 0 } else { rules.min_persons };
+    let min_range = args.min_range.unwrap_or(none);
+    anyhow::ensure!(min_range > 0 || !args.audit, "--audit prints ranges, and --min-range 0 protects none");
+    let ask = Ask { rules, min_range, published: &published };
+    let key = key(args.key.as_deref())?;
+    let protected = table.protect(ask, &key, &mut |stage| bar.set_message(message(stage)))?;
+    table.write(&protected.withheld, out(args)?)?;
+    if args.audit {
+        table.write_ranges(&protected.ranges, std::io::stdout().lock())?;
+    }
+    Ok(format!("{} of {} cells are withheld", count(&protected.withheld), table.cells()))
 }
 
 fn fold(args: &Args, table: &FileTable, rules: &Rules) -> anyhow::Result<String> {
@@ -162,6 +183,17 @@ fn count(cells: &[bool]) -> usize {
 fn out(args: &Args) -> anyhow::Result<BufWriter<File>> {
     let file = File::create(&args.out).with_context(|| format!("cannot write {}", args.out.display()))?;
     Ok(BufWriter::new(file))
+}
+
+/// What a steward is told while it lasts.
+fn message(stage: Stage) -> String {
+    match stage {
+        Stage::Ranges { done, of } => {
+            format!("giving small counts their range: {} %", 100 * done / of.max(1))
+        }
+        Stage::Pattern => "choosing the cells to withhold".to_owned(),
+        Stage::Inspection => "looking for leaks".to_owned(),
+    }
 }
 
 fn read(args: &Args) -> anyhow::Result<FileTable> {

@@ -82,6 +82,14 @@ pub(super) fn suppress(
     }
 }
 
+/// Random changes, modulo [`super::field::P`], that leave every published cell as it is: enough to show what nobody
+/// can compute, contributors included (one more than the cells that any of them is alone in).
+pub(super) fn witnesses(task: Task<'_>, withheld: &[bool], rng: &mut impl Rng) -> Vec<Vec<u64>> {
+    let most = joint::own_cells(task).values().map(Vec::len).max().unwrap_or(0);
+    let mut kernel = Kernel::new(task.lattice);
+    (0..=most).map(|_| kernel.draw(withheld, rng)).collect()
+}
+
 /// The pattern against who is alone in no more than one cell.
 fn pattern(
     kernel: &mut Kernel<'_>,

@@ -7,6 +7,7 @@ use crate::domain::codelist::CodeList;
 /// The nodes of one dimension; node 0 is the total, and every node comes after those above it.
 #[derive(Debug, Clone)]
 pub(super) struct Tree {
+    parents: Vec<Vec<usize>>,
     children: Vec<Vec<usize>>,
     /// For each node the leaves in it, ascending.
     below: Vec<Vec<usize>>,
@@ -61,7 +62,7 @@ impl Tree {
         let above = (0..nodes)
             .map(|node| containing[below[node][0]].iter().copied().filter(|&a| includes(a, node)).collect())
             .collect();
-        Self { children, below, above }
+        Self { parents, children, below, above }
     }
 
     /// How many nodes it has.
@@ -72,6 +73,16 @@ impl Tree {
     /// Whether nothing is below.
     pub(super) fn is_leaf(&self, node: usize) -> bool {
         self.children[node].is_empty()
+    }
+
+    /// The nodes right above a node: more than one where hierarchies cross.
+    pub(super) fn parents(&self, node: usize) -> &[usize] {
+        &self.parents[node]
+    }
+
+    /// The nodes right below a node.
+    pub(super) fn children(&self, node: usize) -> &[usize] {
+        &self.children[node]
     }
 
     /// All leaves, ascending.

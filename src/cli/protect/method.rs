@@ -117,6 +117,10 @@ impl Method {
             (Fold | Cellkey | Noise, "sum") => {
                 Some("it protects counts of persons; only suppress protects sums")
             }
+            (Fold, "min-range" | "audit") => Some(
+                "what is folded has a range as wide as k by itself; suppress gives every small count one",
+            ),
+            (Cellkey | Noise, "min-range" | "audit") => Some("it withholds nothing, so nothing has a range"),
             (Fold, "frozen") => {
                 Some("an earlier table with other categories would take «øvrig» apart; suppress keeps to one")
             }
@@ -148,6 +152,8 @@ pub(super) fn check(args: &Args) -> Result<(), MethodError> {
         ("frozen", args.frozen.is_some()),
         ("protect-zeros", args.protect_zeros),
         ("min-persons", args.min_persons.is_some()),
+        ("min-range", args.min_range.is_some()),
+        ("audit", args.audit),
         ("key", args.key.is_some()),
         ("noise-bound", noise.noise_bound.is_some()),
         ("noise-variance", noise.noise_variance.is_some()),

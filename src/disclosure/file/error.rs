@@ -169,6 +169,15 @@ pub enum FileError {
     /// Noise could not be drawn, or its share is too small.
     #[error(transparent)]
     Privacy(#[from] PrivacyError),
+    /// Nothing gives every small count its range.
+    #[error("{0} small counts would be known too closely whatever is withheld; ask for a smaller range")]
+    NoRange(usize),
+    /// Ranges are about counts.
+    #[error("a range is for counts of persons, not for sums: ask for a range of 0")]
+    RangeOfSum,
+    /// The last look found that something leaks.
+    #[error("the protected table is not released: {0}")]
+    Stopped(#[from] crate::disclosure::inspection::Stopped),
     /// The output cannot be written.
     #[error("the protected table cannot be written: {0}")]
     Write(csv::Error),

@@ -8,6 +8,7 @@
 
 use super::dimension::Dimension;
 use super::error::FileError;
+use super::protect::Ask;
 use super::table::FileTable;
 use crate::disclosure::fold::{FoldRule, fold};
 use crate::disclosure::lattice::Lattice;
@@ -54,11 +55,13 @@ impl FileTable {
         let lattice = Lattice::new(dimensions.iter().map(|d| d.tree.clone()).collect());
         let table = Self::counted(dimensions, lattice, counts);
         let shown = table.margins_of_one();
-        let withheld = table.suppress(rules, &shown, key).map_err(|error| match error {
+        // What is folded has a range by being drawn; with every total published few others have room for one.
+        let ask = Ask { rules, min_range: 0, published: &shown };
+        let protected = table.protect(ask, key, &mut |_| {}).map_err(|error| match error {
             FileError::Unprotectable(cells) => FileError::FoldUnprotectable(cells),
             other => other,
         })?;
-        Ok(FoldedFile { table, withheld, codes_folded })
+        Ok(FoldedFile { table, withheld: protected.withheld, codes_folded })
     }
 
     /// For each cell whether it is the total of a category over all other dimensions.

@@ -4,15 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
-use super::atoms::Atoms;
 use super::dimension::Dimension;
 use super::error::FileError;
 use super::read::Columns;
 use crate::disclosure::lattice::Lattice;
-use crate::disclosure::pattern::PatternKey;
-use crate::disclosure::primary::{Facts, Rules, Zeros};
-use crate::disclosure::suppress::{Effort, suppress};
-use crate::disclosure::task::{Task, alone};
+use crate::disclosure::primary::{Facts, Rules};
+use crate::disclosure::task::alone;
 use crate::domain::canonical::{CanonicalError, Digest};
 
 /// What a contributor adds to a cell.
@@ -30,7 +27,7 @@ pub struct FileTable {
     /// What is published: the persons, or a sum.
     pub(super) values: Vec<u64>,
     pub(super) impossible: Vec<bool>,
-    is_sum: bool,
+    pub(super) is_sum: bool,
     /// Who is in each cell that is not empty, if the file tells; each contributor once.
     contributors: Option<HashMap<usize, Vec<Contribution>>>,
     /// What the file calls its contributors.
@@ -128,46 +125,6 @@ impl FileTable {
         Ok(primary)
     }
 
-    /// Chooses the cells to withhold, for each cell whether it is: those that must not be known, and those
-    /// without which these could be computed. `published` tells which cells were published earlier and stay
-    /// so.
-    ///
-    /// # Errors
-    /// [`FileError::Unprotectable`] if what stays published gives a cell away; [`FileError::NoContributors`].
-    pub fn suppress(
-        &self,
-        rules: &Rules,
-        published: &[bool],
-        key: &PatternKey,
-    ) -> Result<Vec<bool>, FileError> {
-        let primary = self.primary(rules)?;
-        let empty: Vec<bool> = (0..self.cells())
-            .map(|c| self.impossible[c] || self.persons[c] == 0 && rules.zeros == Zeros::Published)
-            .collect();
-        let fixed: Vec<bool> =
-            empty.iter().enumerate().map(|(c, empty)| *empty || published.get(c) == Some(&true)).collect();
-        let mut draws = key.draws(&self.digest()?);
-        let alone = if rules.singletons { self.alone(&empty) } else { vec![None; self.cells()] };
-        let task = Task {
-            lattice: &self.lattice,
-            counts: &self.persons,
-            primary: &primary,
-            absent: &vec![false; self.cells()],
-            fixed: &fixed,
-            differences: &[],
-            alone: &alone,
-        };
-        let withheld = if self.is_sum || self.lattice.is_additive(&self.persons) {
-            suppress(task, Effort::Thorough, &mut draws)
-        } else {
-            let atoms = Atoms::of(&self.lattice, self.memberships().values(), &empty);
-            suppress(atoms.task(&atoms.told(&task)), Effort::Thorough, &mut draws)
-        };
-        let mut withheld = withheld.map_err(|e| FileError::Unprotectable(e.cells))?;
-        withheld.truncate(self.cells());
-        Ok(withheld)
-    }
-
     /// Who is in a cell, each contributor once; nobody if the file does not tell.
     pub(super) fn contributors_of(&self, cell: usize) -> &[Contribution] {
         self.contributors.as_ref().and_then(|all| all.get(&cell)).map_or(&[], Vec::as_slice)
@@ -186,7 +143,7 @@ impl FileTable {
 
     /// The contributor who is alone in each cell, as far as the contributor can tell: not in a sum of cells of
     /// which another one, for all that is known, may hold somebody too.
-    fn alone(&self, known_empty: &[bool]) -> Vec<Option<u32>> {
+    pub(super) fn alone(&self, known_empty: &[bool]) -> Vec<Option<u32>> {
         let mut all = if self.contributors.is_some() {
             let only = |cell: usize| match self.contributors_of(cell) {
                 [one] => u32::try_from(one.by).ok(),
@@ -206,7 +163,7 @@ impl FileTable {
     }
 
     /// A digest of what the table counts and how it divides it.
-    fn digest(&self) -> Result<Digest, FileError> {
+    pub(super) fn digest(&self) -> Result<Digest, FileError> {
         let divided: Vec<_> = self.dimensions.iter().map(|d| (&d.name, &d.codes)).collect();
         let mut bytes =
             serde_json::to_vec(&divided).map_err(|_| CanonicalError::NotEncodable("table shape"))?;

@@ -29,8 +29,14 @@ fn key() -> PatternKey {
     PatternKey::new([7; 32].into())
 }
 
+/// The pattern against exact recovery.
+fn protect(table: &FileTable, rules: &Rules, published: &[bool]) -> Result<Vec<bool>, FileError> {
+    let ask = Ask { rules, min_range: 0, published };
+    Ok(table.protect(ask, &key(), &mut |_| {})?.withheld)
+}
+
 fn protected(table: &FileTable, rules: &Rules) -> (Vec<bool>, String) {
-    let withheld = table.suppress(rules, &[], &key()).unwrap();
+    let withheld = protect(table, rules, &[]).unwrap();
     let mut out = Vec::new();
     table.write(&withheld, &mut out).unwrap();
     (withheld, String::from_utf8(out).unwrap())
@@ -77,11 +83,11 @@ fn what_was_published_stays_published() {
     let (withheld, out) = protected(&table, &Rules::persons(5));
     let published = table.published_in(out.as_bytes()).unwrap();
     let stricter = Rules::persons(26);
-    match table.suppress(&stricter, &published, &key()) {
+    match protect(&table, &stricter, &published) {
         Ok(_) => panic!("a count of 25 was published and cannot be withheld now"),
         Err(error) => assert!(matches!(error, FileError::Unprotectable(n) if n > 0)),
     }
-    let again = table.suppress(&Rules::persons(5), &published, &key()).unwrap();
+    let again = protect(&table, &Rules::persons(5), &published).unwrap();
     assert_eq!(again, withheld);
     let changed = out.replace("Total,Total,106,", "Total,Total,107,");
     assert!(matches!(table.published_in(changed.as_bytes()), Err(FileError::Changed { line: 2 })));
@@ -158,4 +164,57 @@ fn faults_are_named() {
     };
     assert!(hierarchy("region", "a,x\n").contains("no dimension region"));
     assert!(hierarchy("place", "z,x\n").contains("line 1: the child is neither"));
+}
+
+/// Small counts of a table are known no closer than asked for, and the rest is told as it is.
+fn widened(table: &FileTable, rules: &Rules, min_range: u64) {
+    let protected = table.protect(Ask { rules, min_range, published: &[] }, &key(), &mut |_| {}).unwrap();
+    for cell in 0..table.cells() {
+        assert_eq!(protected.withheld[cell], protected.ranges[cell].is_some());
+        let persons = table.persons[cell];
+        let Some(range) = protected.ranges[cell] else {
+            assert!(!rules.is_small(persons) || table.impossible[cell]);
+            continue;
+        };
+        assert!(range.low <= persons && persons <= range.high);
+        assert!(range.low > 0 || rules.zeros == Zeros::Protected);
+        assert!(!rules.is_small(persons) || range.high - range.low >= min_range);
+    }
+}
+
+#[test]
+fn a_small_count_has_its_range() {
+    widened(&read(CELLS, &counted()).unwrap(), &Rules::persons(5), 5);
+    widened(&read(CELLS, &counted()).unwrap(), &Rules::persons(5), 9);
+    let zeros = Rules { zeros: Zeros::Protected, ..Rules::persons(5) };
+    widened(&read(CELLS, &counted()).unwrap(), &zeros, 5);
+    let cells = "place,sex,n\na,m,2\na,f,40\nb,m,30\nb,f,25\nc,m,9\nc,f,.\n";
+    widened(&read(cells, &counted()).unwrap(), &zeros, 5);
+}
+
+#[test]
+fn a_small_count_of_persons_in_several_cells_has_its_range() {
+    // Twelve persons use x, nine use y, three of them both; two use z, one of them x as well.
+    let mut cells = "service,id,n\n".to_owned();
+    for (service, persons) in [("x", 0..12), ("y", 9..18), ("z", 11..13)] {
+        for person in persons {
+            cells += &format!("{service},p{person},1\n");
+        }
+    }
+    let table = FileTable::read(cells.as_bytes(), &with_contributors(), Vec::new()).unwrap();
+    assert!(!table.lattice.is_additive(&table.persons));
+    widened(&table, &Rules::persons(5), 5);
+}
+
+#[test]
+fn a_range_that_what_is_published_rules_out_is_refused() {
+    let table = read("place,n\na,2\nb,3\nc,50\n", &counted()).unwrap();
+    let published = [true, false, false, true];
+    let rules = Rules::persons(5);
+    let asked = |min_range| {
+        table.protect(Ask { rules: &rules, min_range, published: &published }, &key(), &mut |_| {})
+    };
+    // The two sum to five, and each is one at least.
+    assert!(asked(3).is_ok());
+    assert!(matches!(asked(4), Err(FileError::NoRange(2))));
 }

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 
 use super::error::FileError;
 use super::table::FileTable;
+use crate::disclosure::inspection::Range;
 
 /// The column of values.
 const VALUE: &str = "value";
@@ -59,6 +60,23 @@ impl FileTable {
             record.extend(numbers.next());
             record.push(status.to_owned());
             record.extend(numbers);
+            writer.write_record(record).map_err(FileError::Write)?;
+        }
+        writer.flush().map_err(|e| FileError::Write(e.into()))
+    }
+
+    /// Writes the range of each withheld cell: its codes, the least and the most that nobody can rule out.
+    ///
+    /// # Errors
+    /// [`FileError::Write`].
+    pub fn write_ranges(&self, ranges: &[Option<Range>], out: impl Write) -> Result<(), FileError> {
+        let mut writer = csv::Writer::from_writer(out);
+        let names = self.dimensions.iter().map(|d| d.name.as_str());
+        writer.write_record(names.chain(["low", "high"])).map_err(FileError::Write)?;
+        for (cell, range) in ranges.iter().enumerate().take(self.cells()) {
+            let Some(Range { low, high }) = range else { continue };
+            let (low, high) = (low.to_string(), high.to_string());
+            let record = self.codes(cell).chain([low.as_str(), high.as_str()]);
             writer.write_record(record).map_err(FileError::Write)?;
         }
         writer.flush().map_err(|e| FileError::Write(e.into()))

@@ -9,6 +9,17 @@ use crate::disclosure::kernel::Kernel;
 use crate::disclosure::subspace::Span;
 use crate::disclosure::task::{Target, Task};
 
+/// For each contributor the primary cells in which it is alone.
+pub(super) fn own_cells(task: Task<'_>) -> BTreeMap<u32, Vec<usize>> {
+    let mut own: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    for target in task.targets().filter(|target| target.without.is_none()) {
+        if let Some(contributor) = task.alone.get(target.cell).copied().flatten() {
+            own.entry(contributor).or_default().push(target.cell);
+        }
+    }
+    own
+}
+
 /// The cells of cycles that keep every contributor from computing a cell that holds others: as long as these
 /// cells are withheld, nobody does. None if nobody does already.
 ///
@@ -20,12 +31,7 @@ pub(super) fn closing(
     withheld: &[bool],
     rng: &mut impl Rng,
 ) -> Result<BTreeSet<usize>, Unprotectable> {
-    let mut own: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
-    for target in task.targets().filter(|target| target.without.is_none()) {
-        if let Some(contributor) = task.alone.get(target.cell).copied().flatten() {
-            own.entry(contributor).or_default().push(target.cell);
-        }
-    }
+    let mut own = own_cells(task);
     own.retain(|_, cells| cells.len() > 1);
     let most = own.values().map(Vec::len).max().unwrap_or(0);
     let mut closing = BTreeSet::new();

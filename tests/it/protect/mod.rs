@@ -3,6 +3,7 @@
 mod cellkey;
 mod fold;
 mod noise;
+mod ranges;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
