@@ -178,7 +178,8 @@ proptest! {
     #[test]
     fn a_table_that_is_not_possible_is_no_proof(inner in inner(), at in any::<prop::sample::Index>()) {
         let case = Case::new(3, 4, &inner, 1);
-        prop_assume!(!case.proof.alternatives.is_empty());
+        // With the total published no cell can change alone.
+        prop_assume!(!case.proof.alternatives.is_empty() && !case.withheld[0]);
         let place = at.index(case.proof.alternatives.len());
         let forged = |change: &dyn Fn(&mut Vec<(usize, i64)>)| {
             let mut forged = case.clone();
