@@ -91,7 +91,7 @@ mod tests {
             digests,
             [
                 "4de1a228e8c12c7e48c1bf779824cc763ee0e25d5580bea986d531965cf59999",
-                "83aadb15910e906e2bb14fb24e3edbac86285eb349afbf0a9f265c88f8a17e77",
+                "0826a28809406c04db6a99c28a7e5706a2aa56f1d7354331f053205c8484ac82",
             ]
         );
     }
