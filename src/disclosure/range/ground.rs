@@ -11,7 +11,7 @@ pub(super) const FAR: i64 = 1 << 30;
 
 /// The count of a cell that is as much a loss for its persons as for being a cell. Ranges ask for cells that can
 /// go down by some persons: small ones do not serve, and to look for them costs more cells.
-const EVEN_COUNT: f32 = 50.0;
+const EVEN_COUNT: f32 = 30.0;
 
 /// The table as the search sees it. Every vector has an entry for each cell.
 pub(super) struct Ground<'a> {

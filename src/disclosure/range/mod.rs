@@ -26,10 +26,10 @@ use ground::Ground;
 use widener::Widener;
 
 /// How many cells are tried to do without, in all, and how often each at most.
-const EXCHANGES: usize = 12_000;
+const EXCHANGES: usize = 14_000;
 const MOST_PASSES: usize = 16;
 /// By how much doing without a cell may lose more, on average, when the search begins.
-const HEAT: f32 = 0.5;
+const HEAT: f32 = 1.5;
 /// After how many steps the search tells how far it is.
 const STEPS_TOLD: usize = 500;
 
