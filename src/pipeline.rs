@@ -235,8 +235,10 @@ impl Gateway {
         };
         let project = approved.query().project.clone();
         self.audit.append(entry(approved.caller(), Some(project), Some(run.clone()), given)).await?;
-        let coded = self.partners.collect(order).await?;
-        let linked = link(coded, &*self.mapper).await?;
+        // The partner takes its time; the register's own part can be made ready meanwhile.
+        let (coded, ready) = tokio::join!(self.partners.collect(order), self.engine.prepare(plan, snapshot));
+        let linked = link(coded?, &*self.mapper).await?;
+        ready?;
 
         self.enter(run, Phase::Executing).await?;
         let counted = self.engine.run(plan, linked, snapshot).await?;

@@ -19,7 +19,7 @@ pub struct Proposed(Kind);
 enum Kind {
     Exact(Box<Counts>),
     /// Noise is drawn once, and nothing that was released before makes it tell more than its cost.
-    Noisy(Option<Disclosed<ResultTable>>),
+    Noisy(Option<Box<Disclosed<ResultTable>>>),
 }
 
 /// True counts with a pattern that protects them.
@@ -88,8 +88,8 @@ impl Proposed {
         Self(Kind::Exact(Box::new(counts)))
     }
 
-    pub(super) const fn noisy(disclosed: Disclosed<ResultTable>) -> Self {
-        Self(Kind::Noisy(Some(disclosed)))
+    pub(super) fn noisy(disclosed: Disclosed<ResultTable>) -> Self {
+        Self(Kind::Noisy(Some(Box::new(disclosed))))
     }
 
     /// Judges the table beside everything its recipient has received, and withholds more where that is needed. The
@@ -103,7 +103,7 @@ impl Proposed {
             Kind::Exact(counts) => counts.judge(earlier, key),
             Kind::Noisy(disclosed) => {
                 let disclosed = disclosed.take().ok_or(DisclosureError::JudgedTwice)?;
-                Ok(Judged { disclosed, remembered: None })
+                Ok(Judged { disclosed: *disclosed, remembered: None })
             }
         }
     }
@@ -411,7 +411,7 @@ mod tests {
             let (_, whole, first) = &released[0];
             for (_, counts, judged) in &released[1..] {
                 for cell in 0..counts.len() {
-                    let both = kept_of(&first).pattern[cell] == 0 && kept_of(judged).pattern[cell] == 0;
+                    let both = kept_of(first).pattern[cell] == 0 && kept_of(judged).pattern[cell] == 0;
                     prop_assert!(!(both && (1..5).contains(&(whole[cell] - counts[cell]))));
                 }
             }

@@ -1,5 +1,6 @@
 //! The engine itself: its limits, and one run.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
@@ -91,6 +92,23 @@ impl Engine {
             .with_physical_optimizer_rule(Arc::new(CohortFirst::new(Arc::clone(&self.indexes))))
             .build();
         SessionContext::new_with_state(state)
+    }
+
+    /// Indexes the parts that a plan looks in, so that this is done while its rows are still on their way.
+    ///
+    /// # Errors
+    /// [`ExecuteError::Engine`].
+    pub async fn prepare(&self, plan: &QueryPlan, snapshot: &Snapshot) -> Result<(), ExecuteError> {
+        let workers = self.workers.0.as_ref().ok_or(ExecuteError::Engine("it has been shut down"))?;
+        let followed = plan.follows().iter().map(|follow| follow.dataset.as_str());
+        let datasets: BTreeSet<String> = followed.chain(persons::OF_PERSONS).map(str::to_owned).collect();
+        let register = self.register(snapshot);
+        let read = move || datasets.iter().try_for_each(|dataset| register.index(dataset).map(drop));
+        workers
+            .handle()
+            .spawn_blocking(read)
+            .await
+            .map_err(|_| ExecuteError::Engine("its task ended early"))?
     }
 
     /// A snapshot with what has been indexed of it.

@@ -18,6 +18,9 @@ use crate::domain::query::Condition;
 use crate::linkage::Linked;
 use crate::plan::{Follow, QueryPlan};
 
+/// The datasets that say who persons are and where they live.
+pub(super) const OF_PERSONS: [&str; 2] = ["population", "residence"];
+
 /// The cohort: each person once, with the index date.
 pub(super) struct Cohort {
     index: DataFrame,

@@ -18,6 +18,20 @@ pub(super) struct Register {
 }
 
 impl Register {
+    /// Indexes the parts of a dataset, where that has not been done; how the engine names them.
+    pub(super) fn index(&self, dataset: &str) -> Result<Vec<ListingTableUrl>, ExecuteError> {
+        let parts = self.snapshot.parts(dataset);
+        parts
+            .iter()
+            .map(|part| {
+                let path = part.to_str().ok_or(ExecuteError::Engine("the path of a part is not UTF-8"))?;
+                let url = ListingTableUrl::parse(path)?;
+                self.indexes.prepare(url.prefix().as_ref(), part)?;
+                Ok(url)
+            })
+            .collect()
+    }
+
     /// The parts of a dataset as one relation, with the order its rows are kept in declared: by person, then
     /// by `date` where the dataset has one.
     pub(super) async fn dataset(
@@ -26,16 +40,9 @@ impl Register {
         id: &DatasetId,
         date: Option<&str>,
     ) -> Result<DataFrame, ExecuteError> {
-        let parts = self.snapshot.parts(id.as_str());
-        if parts.is_empty() {
+        let urls = self.index(id.as_str())?;
+        if urls.is_empty() {
             return Err(ExecuteError::NoData(id.clone()));
-        }
-        let mut urls = Vec::with_capacity(parts.len());
-        for part in parts {
-            let path = part.to_str().ok_or(ExecuteError::Engine("the path of a part is not UTF-8"))?;
-            let url = ListingTableUrl::parse(path)?;
-            self.indexes.prepare(url.prefix().as_ref(), part)?;
-            urls.push(url);
         }
         let order = [PERSON_NO].into_iter().chain(date).map(|column| col(column).sort(true, false));
         let options = ParquetReadOptions { file_sort_order: vec![order.collect()], ..Default::default() };

@@ -141,6 +141,9 @@ impl Case {
     }
 }
 
+/// What is done to an alternative table.
+type Forging<'a> = &'a dyn Fn(&mut Vec<(usize, i64)>);
+
 /// The most that the attacker's search tries in an inner cell.
 const MOST: u64 = 16;
 
@@ -181,7 +184,7 @@ proptest! {
         // With the total published no cell can change alone.
         prop_assume!(!case.proof.alternatives.is_empty() && !case.withheld[0]);
         let place = at.index(case.proof.alternatives.len());
-        let forged = |change: &dyn Fn(&mut Vec<(usize, i64)>)| {
+        let forged = |change: Forging<'_>| {
             let mut forged = case.clone();
             change(&mut forged.proof.alternatives[place]);
             forged.verdict()
