@@ -10,7 +10,7 @@
 //! - [`echelon`], [`words`]: the small groups among the combinations of published cells
 //! - [`moves`]: other populations that would have given the same counts
 //! - [`table`]: the membership of a counted table; [`seal`]: memberships outside disclosure control
-//! - [`judge`]: release, withhold more, or refuse
+//! - [`judge()`]: release, withhold more, or refuse
 
 mod echelon;
 mod family;
