@@ -59,6 +59,8 @@ pub(super) enum Effort {
     Quick,
     /// A local search over patterns.
     Thorough,
+    /// The first pattern found: little is left to withhold beside what is withheld anyway.
+    Completion,
 }
 
 /// Chooses the cells to withhold: tells for each cell whether it is, absent ones that are not fixed included.
@@ -103,7 +105,7 @@ fn pattern(
         left -= 1;
         let mut draft = match effort {
             Effort::Quick => everything(kernel, task, rng)?,
-            Effort::Thorough => {
+            Effort::Thorough | Effort::Completion => {
                 let mut draft = drawn(kernel, task, hidden.clone(), rng);
                 if !repair(&mut draft, rng) {
                     draft = everything(kernel, task, rng)?;
@@ -118,11 +120,12 @@ fn pattern(
                 Effort::Thorough => {
                     (CELLS_SOUGHT / (1 + secondary(&draft, rng).len())).clamp(1, MOST_BEGINNINGS)
                 }
+                Effort::Completion => 1,
             };
             left = beginnings - 1;
         }
         let (withheld, loss) = match effort {
-            Effort::Quick => {
+            Effort::Quick | Effort::Completion => {
                 let loss = draft.loss();
                 (draft.into_parts().0, loss)
             }

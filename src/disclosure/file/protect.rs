@@ -147,7 +147,7 @@ impl FileTable {
         }
         progress(Stage::Pattern);
         // What ranges need is withheld whatever the pattern; little is left to search for then.
-        let effort = if ask.min_range > 0 { Effort::Quick } else { Effort::Thorough };
+        let effort = if ask.min_range > 0 { Effort::Completion } else { Effort::Thorough };
         let task = Task { absent: &absent, ..task };
         let mut withheld = suppress(task, effort, draws).map_err(|e| FileError::Unprotectable(e.cells))?;
         let changes = witnesses(task, &withheld, draws).into_iter();

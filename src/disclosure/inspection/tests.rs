@@ -49,7 +49,7 @@ impl Case {
         let wanted = Wanted { targets: &primary, width: 5, zeros_published: true };
         let found = widen(&task, wanted, &mut |_, _| {}, rng).ok().unwrap();
         let task = Task { absent: &found.changed, ..task };
-        let withheld = suppress(task, Effort::Quick, rng).unwrap();
+        let withheld = suppress(task, Effort::Completion, rng).unwrap();
         let inner = lattice.inner();
         let place = |cell: usize| inner.iter().position(|&c| c == cell).unwrap();
         let alternatives = found
