@@ -253,10 +253,10 @@ impl DisclosurePolicy {
         let fits = |basis: &&Basis| basis.tier == approval.tier && basis.recipients == *class;
         let stated = |basis: &&Basis| provisions(&approval.legal_basis).any(|p| p == basis.legal_basis);
         let covering = self.bases.iter().filter(fits).filter(stated);
-        let least = covering.filter_map(|basis| self.rules.get(&basis.rule)).max_by_key(|r| r.min_persons());
-        let least = least.ok_or_else(|| {
+        let mut asked = covering.filter_map(|basis| self.rules.get(&basis.rule)).peekable();
+        if asked.peek().is_none() {
             let covered = joined(self.bases.iter().filter(fits).map(|b| format!("\"{}\"", b.legal_basis)));
-            unmet(
+            return Err(unmet(
                 "rule.no_basis",
                 format!(
                     "no disclosure rule covers tier {} for recipients of class {class} on the legal basis that the \
@@ -264,14 +264,15 @@ impl DisclosurePolicy {
                     approval.tier.as_str(),
                     if covered.is_empty() { "none" } else { &covered }
                 ),
-            )
-        })?;
-        if rule.min_persons() < least.min_persons() {
+            ));
+        }
+        if let Some(least) = asked.find(|least| !rule.is_as_strict_as(least)) {
             return Err(unmet(
                 "rule.looser_than_basis",
                 format!(
                     "the approval names rule {} with at least {} persons in a cell; its legal basis asks for rule {} \
-                     with at least {}; an approval under that rule or a stricter one would be accepted",
+                     with at least {}, and for its ranges; an approval under that rule or one as strict in all would \
+                     be accepted",
                     rule.id(),
                     rule.min_persons(),
                     least.id(),

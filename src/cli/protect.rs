@@ -53,7 +53,8 @@ pub struct Args {
     #[arg(long)]
     frozen: Option<PathBuf>,
     /// The least range of a small count, k if left out: the greatest and the least that nobody can rule out differ
-    /// by so much. 0 protects against exact recovery only, and so is a sum
+    /// by so much. 0 protects against exact recovery only, by those who know no more than the table; a sum is
+    /// protected against exact recovery, by its contributors too
     #[arg(long, conflicts_with = "sum", value_parser = clap::value_parser!(u64).range(..=MOST_RANGE))]
     min_range: Option<u64>,
     /// Print for each withheld cell what nobody can narrow down further: other tables that agree with all that
@@ -89,6 +90,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let rules = Rules {
         zeros: if args.protect_zeros { Zeros::Protected } else { Zeros::Published },
         sums: args.dominance.clone(),
+        singletons: args.min_range != Some(0),
         ..Rules::persons(args.min_persons.unwrap_or(LEAST_PERSONS))
     };
     let bar = ProgressBar::new_spinner().with_message(format!("protecting {} cells", table.cells()));

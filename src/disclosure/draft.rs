@@ -1,12 +1,12 @@
 //! A pattern in the making: which cells are withheld, and two random vectors of a space of changes that all
 //! published cells survive.
 //!
-//! The space lies in the kernel, so a sum that is not zero on it cannot be computed. It is never written
+//! The space lies in the kernel, so a cell that is not zero on it cannot be computed. It is never written
 //! down: laying a cycle adds a random multiple of it to each vector, and publishing a cell takes away
 //! that multiple of a change through it which leaves the cell unchanged; random vectors of the space stay
-//! random vectors of the space. Sums that are proportional on the space, found by the ratio of the two
+//! random vectors of the space. Cells that are proportional on the space, found by the ratio of the two
 //! vectors, form a class: publishing one of them makes all computable.
-#![allow(clippy::indexing_slicing, reason = "cells, sums and places are indices this module has made itself")]
+#![allow(clippy::indexing_slicing, reason = "cells and places are indices this module has made itself")]
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -16,9 +16,9 @@ use rand::Rng;
 use super::changes::{Before, Changes};
 use super::cycle::{Change, Ground, cheapest};
 use super::field::{add, inv, invert, mul, neg, random};
-use super::task::{Target, Task};
+use super::task::Task;
 
-/// The class of sums that are zero on the space.
+/// The class of cells that are zero on the space.
 pub(super) const COMPUTABLE: u64 = u64::MAX;
 /// In place of a class: a cell that is published, and nobody's target.
 const NONE: u64 = u64::MAX - 1;
@@ -42,18 +42,16 @@ impl Hasher for Element {
     }
 }
 
-/// A pattern in the making. Sums are numbered: the cells first, then the differences.
+/// A pattern in the making.
 pub(super) struct Draft<'a> {
     pub(super) task: Task<'a>,
     withheld: Vec<bool>,
     price: Vec<f64>,
     change: Vec<[u64; 2]>,
-    /// For each sum its class and its place in it.
+    /// For each cell its class and its place in it.
     class: Vec<u64>,
     place: Vec<usize>,
     classes: HashMap<u64, Vec<usize>, BuildHasherDefault<Element>>,
-    /// For each cell that is part of one: the differences.
-    differences: HashMap<usize, Vec<usize>>,
     loss: f64,
     /// Changes that lie in the space.
     changes: Changes,
@@ -87,24 +85,17 @@ impl<'a> Draft<'a> {
     /// The pattern that withholds these cells, with two random vectors of its kernel.
     pub(super) fn new(task: Task<'a>, withheld: Vec<bool>, vectors: [&[u64]; 2], changes: Changes) -> Self {
         let cells = withheld.len();
-        let mut differences: HashMap<usize, Vec<usize>> = HashMap::new();
-        for (index, &(cell, part)) in task.differences.iter().enumerate() {
-            differences.entry(cell).or_default().push(cells + index);
-            differences.entry(part).or_default().push(cells + index);
-        }
         let price = |c: usize| match () {
             () if task.fixed[c] => f64::INFINITY,
             () if withheld[c] => 0.0,
             () => task.loss(c),
         };
-        let sums = cells + task.differences.len();
         let mut draft = Self {
             price: (0..cells).map(price).collect(),
             change: (0..cells).map(|c| [vectors[0][c], vectors[1][c]]).collect(),
-            class: vec![NONE; sums],
-            place: vec![0; sums],
+            class: vec![NONE; cells],
+            place: vec![0; cells],
             classes: HashMap::default(),
-            differences,
             loss: (0..cells).filter(|&c| withheld[c] && !task.is_hidden(c)).map(|c| task.loss(c)).sum(),
             changes,
             log: Vec::new(),
@@ -112,14 +103,14 @@ impl<'a> Draft<'a> {
             task,
             withheld,
         };
-        let changes: Vec<Option<[u64; 2]>> = (0..sums).map(|sum| draft.changes_of(sum)).collect();
+        let changes: Vec<Option<[u64; 2]>> = (0..cells).map(|cell| draft.sorted_by(cell)).collect();
         let mut ratios: Vec<u64> = changes.iter().flatten().map(|[first, _]| *first).collect();
         invert(&mut ratios);
         let mut ratios = ratios.into_iter();
-        for (sum, change) in changes.into_iter().enumerate() {
+        for (cell, change) in changes.into_iter().enumerate() {
             let Some([first, second]) = change else { continue };
             let inverse = ratios.next().unwrap_or_default();
-            draft.put(sum, if first == 0 && second == 0 { COMPUTABLE } else { mul(second, inverse) });
+            draft.put(cell, if first == 0 && second == 0 { COMPUTABLE } else { mul(second, inverse) });
         }
         draft.touched.clear();
         draft
@@ -155,52 +146,37 @@ impl<'a> Draft<'a> {
         self.class[cell]
     }
 
-    /// The target with this number among the sums, if it is one.
-    fn target(&self, sum: usize) -> Option<Target> {
-        match sum.checked_sub(self.withheld.len()) {
-            None => self.task.primary[sum].then_some(Target { cell: sum, without: None }),
-            Some(index) => {
-                let (cell, part) = self.task.differences[index];
-                Some(Target { cell, without: Some(part) })
-            }
-        }
-    }
-
     /// The targets in a class.
-    pub(super) fn targets(&self, class: u64) -> impl Iterator<Item = Target> + '_ {
-        self.classes.get(&class).into_iter().flatten().filter_map(|&sum| self.target(sum))
+    pub(super) fn targets(&self, class: u64) -> impl Iterator<Item = usize> + '_ {
+        self.classes.get(&class).into_iter().flatten().copied().filter(|&cell| self.task.primary[cell])
     }
 
-    /// The targets of a class that somebody can compute: all, if the class is that of computable sums;
+    /// The targets of a class that somebody can compute: all, if the class is that of computable cells;
     /// otherwise the cells proportional to one in which another contributor is alone. Each comes with that one.
-    pub(super) fn leaks(&self, class: u64) -> Vec<(Target, Option<usize>)> {
+    pub(super) fn leaks(&self, class: u64) -> Vec<(usize, Option<usize>)> {
         if class == COMPUTABLE {
             return self.targets(class).map(|target| (target, None)).collect();
         }
-        let alone =
-            |target: &Target| target.without.is_none().then(|| self.task.alone[target.cell]).flatten();
         let mut leaks = Vec::new();
         let mut seen = Vec::new();
         for one in self.targets(class) {
-            let Some(contributor) = alone(&one) else { continue };
+            let Some(contributor) = self.task.alone[one] else { continue };
             if seen.contains(&contributor) {
                 continue;
             }
             seen.push(contributor);
-            let others = self
-                .targets(class)
-                .filter(|other| other.without.is_none() && alone(other) != Some(contributor));
-            leaks.extend(others.map(|other| (other, Some(one.cell))));
+            let others = self.targets(class).filter(|&other| self.task.alone[other] != Some(contributor));
+            leaks.extend(others.map(|other| (other, Some(one))));
         }
         leaks
     }
 
     /// All leaks there are, in the order of cells.
-    pub(super) fn all_leaks(&self) -> Vec<(Target, Option<usize>)> {
+    pub(super) fn all_leaks(&self) -> Vec<(usize, Option<usize>)> {
         let mut classes: Vec<u64> = self.classes.keys().copied().collect();
         classes.sort_unstable();
         let mut leaks: Vec<_> = classes.into_iter().flat_map(|class| self.leaks(class)).collect();
-        leaks.sort_by_key(|(target, from)| (target.cell, target.without, *from));
+        leaks.sort_unstable();
         leaks
     }
 
@@ -212,14 +188,14 @@ impl<'a> Draft<'a> {
     /// The secondary cells of a class, ascending.
     pub(super) fn secondary_of(&self, class: u64) -> Vec<usize> {
         let members = self.classes.get(&class).into_iter().flatten().copied();
-        let mut cells: Vec<usize> = members.filter(|&sum| self.is_secondary(sum)).collect();
+        let mut cells: Vec<usize> = members.filter(|&cell| self.is_secondary(cell)).collect();
         cells.sort_unstable();
         cells
     }
 
     /// A secondary cell of a class.
     pub(super) fn first_secondary(&self, class: u64) -> Option<usize> {
-        self.classes.get(&class)?.iter().copied().find(|&sum| self.is_secondary(sum))
+        self.classes.get(&class)?.iter().copied().find(|&cell| self.is_secondary(cell))
     }
 
     /// Forbids to withhold a published cell, or allows it again.
@@ -314,7 +290,7 @@ impl<'a> Draft<'a> {
             match self.log.pop() {
                 Some(Step::Changed(cell, before)) => {
                     self.change[cell] = before;
-                    self.sort_all(cell);
+                    self.sort(cell);
                 }
                 Some(Step::Withheld(cell)) => {
                     self.withheld[cell] = false;
@@ -337,57 +313,44 @@ impl<'a> Draft<'a> {
     fn set(&mut self, cell: usize, change: [u64; 2]) {
         self.log.push(Step::Changed(cell, self.change[cell]));
         self.change[cell] = change;
-        self.sort_all(cell);
-    }
-
-    /// Puts a cell and the differences it is part of into their classes.
-    fn sort_all(&mut self, cell: usize) {
         self.sort(cell);
-        if let Some(differences) = self.differences.get(&cell).cloned() {
-            for difference in differences {
-                self.sort(difference);
-            }
-        }
     }
 
-    /// Puts a sum into its class.
-    fn sort(&mut self, sum: usize) {
-        let class = match self.changes_of(sum) {
+    /// Puts a cell into its class.
+    fn sort(&mut self, cell: usize) {
+        let class = match self.sorted_by(cell) {
             None => NONE,
             Some([0, 0]) => COMPUTABLE,
             // A vector that is zero where the other is not has a chance of 2^-61.
             Some([first, second]) => mul(second, inv(first)),
         };
-        self.put(sum, class);
+        self.put(cell, class);
     }
 
-    /// By how much the two vectors change a sum, if it is a target or a secondary cell.
-    fn changes_of(&self, sum: usize) -> Option<[u64; 2]> {
-        let target = self.target(sum);
-        let target =
-            target.or_else(|| self.is_secondary(sum).then_some(Target { cell: sum, without: None }))?;
-        Some([0, 1].map(|v| target.of(|c| self.change[c][v])))
+    /// By how much the two vectors change a cell, if it is a target or a secondary cell.
+    fn sorted_by(&self, cell: usize) -> Option<[u64; 2]> {
+        (self.task.primary[cell] || self.is_secondary(cell)).then_some(self.change[cell])
     }
 
-    fn put(&mut self, sum: usize, class: u64) {
-        let before = self.class[sum];
+    fn put(&mut self, cell: usize, class: u64) {
+        let before = self.class[cell];
         if before == class {
             return;
         }
         if let Some(members) = self.classes.get_mut(&before).filter(|_| before != NONE) {
-            members.swap_remove(self.place[sum]);
-            match members.get(self.place[sum]) {
-                Some(&moved) => self.place[moved] = self.place[sum],
+            members.swap_remove(self.place[cell]);
+            match members.get(self.place[cell]) {
+                Some(&moved) => self.place[moved] = self.place[cell],
                 None if members.is_empty() => drop(self.classes.remove(&before)),
                 None => {}
             }
             self.touched.push(before);
         }
-        self.class[sum] = class;
+        self.class[cell] = class;
         if class != NONE {
             let members = self.classes.entry(class).or_default();
-            self.place[sum] = members.len();
-            members.push(sum);
+            self.place[cell] = members.len();
+            members.push(cell);
             self.touched.push(class);
         }
     }

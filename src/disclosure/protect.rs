@@ -1,21 +1,17 @@
 //! From true counts to values that may be released.
-//!
-//! The measures of a table count the same persons, nested in each other: everyone in the cohort, those
-//! with the outcome within 180 days, within 90, within 30. An attacker can subtract: persons without the
-//! outcome, or with it after day 30 but by day 90, are the difference of two measures. So the table is
-//! protected as one with a dimension more, the outcome: a tree in which each measure splits into the
-//! next narrower one and the rest. The rests are not in the released table, but a rest of 1..k-1 persons
-//! must not be computable either, and a rest that is zero ties two measures together.
 #![allow(clippy::indexing_slicing, reason = "cells and measures are indices of the table's shape")]
 
 use super::fold::{FoldError, FoldRule, fold};
-use super::lattice::{Lattice, Tree};
+use super::inspection::{Release, Stopped, inspect};
 use super::ledger::{self, MembershipError, NotSealed, Refused, WrongPattern};
+use super::nested::Nested;
 use super::pattern::PatternKey;
 use super::privacy::PrivacyError;
 use super::proposed::{Counts, Proposed};
+use super::proved::{Unproved, prove};
+use super::range::Wanted;
 use super::released::Disclosed;
-use super::suppress::{Effort, Unprotectable, suppress};
+use super::suppress::Effort;
 use super::task::Task;
 use super::warrant::Warrant;
 use crate::domain::canonical::{CanonicalError, Digest};
@@ -39,6 +35,9 @@ pub enum DisclosureError {
     /// No pattern protects every small cell.
     #[error("no suppression pattern was found that protects every small cell")]
     Unprotectable,
+    /// The last look found that something leaks.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
     /// The table cannot be folded.
     #[error(transparent)]
     Fold(#[from] FoldError),
@@ -68,8 +67,8 @@ pub enum DisclosureError {
     Refused(#[from] Refused),
 }
 
-impl From<Unprotectable> for DisclosureError {
-    fn from(_: Unprotectable) -> Self {
+impl From<Unproved> for DisclosureError {
+    fn from(_: Unproved) -> Self {
         Self::Unprotectable
     }
 }
@@ -153,109 +152,51 @@ fn protect_counts(
     rule: &Rule,
     key: &PatternKey,
 ) -> Result<Vec<bool>, DisclosureError> {
-    let chain = chain(shape)?;
-    let (measures, nodes) = (chain.len(), 2 * chain.len() - 1);
-    let mut trees: Vec<Tree> = shape.dimensions.iter().map(|d| Tree::of(&d.codes)).collect();
-    trees.push(outcome_tree(measures));
-    let lattice = Lattice::new(trees);
-    if counts.len() != shape.cells() * measures || lattice.cells() != shape.cells() * nodes {
-        return Err(DisclosureError::NotATable);
-    }
-    // Node 0 is the widest measure; the i-th narrower one stands at 2i - 1, and its rest at 2i.
-    let mut all = vec![0; lattice.cells()];
-    for (cell, block) in all.chunks_exact_mut(nodes).enumerate() {
-        for (place, &measure) in chain.iter().enumerate() {
-            let count = counts[cell * measures + measure];
-            let Some(node) = (2 * place).checked_sub(1) else {
-                block[0] = count;
-                continue;
-            };
-            let wider = block[(2 * place).saturating_sub(3)];
-            block[node] = count;
-            block[node + 1] = wider.checked_sub(count).ok_or(DisclosureError::NotATable)?;
-        }
-    }
-    if !lattice.is_additive(&all) {
-        return Err(DisclosureError::NotATable);
-    }
-    let primary: Vec<bool> =
-        all.iter().map(|count| (1..u64::from(rule.min_persons())).contains(count)).collect();
-    let absent: Vec<bool> = (0..all.len()).map(|c| is_rest(c % nodes)).collect();
-    let differences = distant_differences(&all, nodes, rule);
+    let nested = Nested::of(shape, counts)?;
+    let cells = nested.counts.len();
+    let zeros_shown = nested.zeros_shown(rule);
+    let least = u64::from(rule.min_persons());
+    let is_small = |at: usize| nested.counts[at] < least && (nested.counts[at] > 0 || !zeros_shown[at]);
+    let primary: Vec<bool> = (0..cells).map(is_small).collect();
+    let absent: Vec<bool> = (0..cells).map(|at| !nested.is_released(at)).collect();
     let is_total = |at: usize| {
-        at.is_multiple_of(nodes)
-            && shape.positions(at / nodes).iter().filter(|position| **position > 0).count() < 2
+        nested.is_widest(at)
+            && shape.positions(at * shape.cells() / cells).iter().filter(|position| **position > 0).count()
+                < 2
     };
     // A cell with nobody in it is published, or known as the difference of two measures that are equal.
-    let fixed: Vec<bool> =
-        all.iter().enumerate().map(|(at, &count)| count == 0 || is_folded && is_total(at)).collect();
+    let fixed = (0..cells).map(|at| nested.counts[at] == 0 && zeros_shown[at] || is_folded && is_total(at));
+    let fixed: Vec<bool> = fixed.collect();
+    // The attacker is an outsider: a cell withheld for the sake of insiders would be one without need to him.
+    let alone = vec![None; cells];
     let task = Task {
-        lattice: &lattice,
-        counts: &all,
+        lattice: &nested.lattice,
+        counts: &nested.counts,
         primary: &primary,
         absent: &absent,
         fixed: &fixed,
-        differences: &differences,
-        // The attacker is an outsider: a cell withheld for the sake of insiders would be one without need to him.
-        alone: &vec![None; all.len()],
+        alone: &alone,
     };
+    // What folding publishes leaves no room for ranges.
+    let min_range = if is_folded { 0 } else { u64::from(rule.min_range()) };
+    let wanted = Wanted { targets: &primary, width: min_range, positive: &zeros_shown };
+    let wanted = Some(wanted).filter(|_| min_range > 0);
+    let mut draws = key.draws(&table_digest(shape, counts)?);
     // Somebody waits for the answer.
-    let withheld = suppress(task, Effort::Quick, &mut key.draws(&table_digest(shape, &all)?))?;
-
-    let mut pattern = vec![true; counts.len()];
-    for cell in 0..shape.cells() {
-        for (place, &measure) in chain.iter().enumerate() {
-            pattern[cell * measures + measure] = withheld[cell * nodes + (2 * place).saturating_sub(1)];
-        }
-    }
-    Ok(pattern)
-}
-
-/// Pairs of measures of one cell that differ by 1..k-1 persons and have others between them: their
-/// difference is a sum of rests, not a cell. The wider one is named first.
-fn distant_differences(all: &[u64], nodes: usize, rule: &Rule) -> Vec<(usize, usize)> {
-    let small = |count: u64| (1..u64::from(rule.min_persons())).contains(&count);
-    let measures: Vec<usize> = (0..nodes).filter(|&node| !is_rest(node)).collect();
-    let mut pairs = Vec::new();
-    for start in (0..all.len()).step_by(nodes) {
-        for (place, &wider) in measures.iter().enumerate() {
-            for &narrower in measures.iter().skip(place + 2) {
-                let (above, below) = (start + wider, start + narrower);
-                // With nobody in the narrower one, or in all rests between but one, it is a cell.
-                let rests = (wider + 2..=narrower + 1).filter(|&node| is_rest(node) && all[start + node] > 0);
-                if all[below] > 0 && rests.count() > 1 && small(all[above] - all[below]) {
-                    pairs.push((above, below));
-                }
-            }
-        }
-    }
-    pairs
-}
-
-/// Whether a node of the outcome tree is a rest, which the released table does not have.
-const fn is_rest(node: usize) -> bool {
-    node > 0 && node.is_multiple_of(2)
-}
-
-/// The tree of so many nested measures: each splits into the next narrower one and the rest.
-fn outcome_tree(measures: usize) -> Tree {
-    let parents = (0..2 * measures - 1).map(|node| match node {
-        0 => None,
-        // Nodes 1 and 2 lie under 0, then 3 and 4 under 1, 5 and 6 under 3.
-        _ => Some(((node - 1) / 2 * 2).saturating_sub(1)),
-    });
-    Tree::from_parents(parents.collect())
-}
-
-/// The measures from the widest to the narrowest. A query's outcomes are one chain; the plan sees to it.
-fn chain(shape: &TableShape) -> Result<Vec<usize>, DisclosureError> {
-    let mut order: Vec<usize> = (0..shape.measures.len()).collect();
-    order.sort_by_key(|&m| shape.measures[m].nested_in.len());
-    let chained = order.iter().enumerate().all(|(place, &m)| {
-        let wider = &shape.measures[m].nested_in;
-        wider.len() == place && order[..place].iter().all(|&w| wider.iter().any(|&n| n as usize == w))
-    });
-    if chained && !order.is_empty() { Ok(order) } else { Err(DisclosureError::NotATable) }
+    let found = prove(task, (&nested.counts, cells), wanted, Effort::Quick, &mut |_| {}, &mut draws)?;
+    let release = Release {
+        parts: &found.parts,
+        counts: &nested.counts,
+        withheld: &found.withheld,
+        sensitive: &primary,
+        impossible: &vec![false; cells],
+        alone: &alone,
+        min_persons: least,
+        min_range,
+        zeros_shown: &zeros_shown,
+    };
+    inspect(&release, &found.proof, &mut draws)?;
+    Ok(nested.of_measures(&found.withheld))
 }
 
 /// A digest of what the table counts and how it divides it, and of nothing that a caller can word
@@ -273,6 +214,7 @@ mod fold_tests;
 pub(in crate::disclosure) mod tests {
     use super::*;
     use crate::disclosure::attacker::computable;
+    use crate::disclosure::lattice::{Lattice, Tree};
     use crate::domain::codelist::{Code, CodeList};
     use crate::domain::ids::{CodeListId, RuleId, VariableId};
     use crate::domain::period::Period;

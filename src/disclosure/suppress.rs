@@ -20,7 +20,7 @@ use super::cycle::Change;
 use super::draft::Draft;
 use super::field::mul;
 use super::kernel::Kernel;
-use super::task::{Target, Task};
+use super::task::Task;
 
 mod joint;
 #[cfg(test)]
@@ -32,7 +32,7 @@ mod tests;
     "no pattern protects every cell: {cells} that must not be known follow from cells that stay published"
 )]
 pub(super) struct Unprotectable {
-    /// How many cells, and differences of cells, can be computed whatever is withheld.
+    /// How many cells can be computed whatever is withheld.
     pub(super) cells: usize,
 }
 
@@ -169,19 +169,17 @@ fn repair(draft: &mut Draft<'_>, rng: &mut impl Rng) -> bool {
 }
 
 /// Closes one leak, unless that has happened already.
-fn close(draft: &mut Draft<'_>, (target, from): (Target, Option<usize>), rng: &mut impl Rng) -> bool {
-    let sum = |v: usize| target.of(|c| draft.change(c)[v]);
+fn close(draft: &mut Draft<'_>, (target, from): (usize, Option<usize>), rng: &mut impl Rng) -> bool {
+    let [first, second] = draft.change(target);
     let open = match from {
-        None => sum(0) == 0 && sum(1) == 0,
+        None => first == 0 && second == 0,
         // Proportional still.
-        Some(cell) => mul(sum(0), draft.change(cell)[1]) == mul(sum(1), draft.change(cell)[0]),
+        Some(cell) => mul(first, draft.change(cell)[1]) == mul(second, draft.change(cell)[0]),
     };
     if !open {
         return true;
     }
-    // A change of the lower cell that leaves the upper one as it is changes their difference.
-    let (cell, unchanged) = target.without.map_or((target.cell, from), |part| (part, Some(target.cell)));
-    let Some(cycle) = draft.cycle(cell, unchanged.as_slice(), f64::MAX, rng) else { return false };
+    let Some(cycle) = draft.cycle(target, from.as_slice(), f64::MAX, rng) else { return false };
     draft.lay(cycle, rng);
     true
 }
@@ -205,16 +203,16 @@ fn protected(draft: &Draft<'_>) -> Result<(), Unprotectable> {
 }
 
 /// What leaks from a draft.
-fn leaking(draft: &Draft<'_>) -> Vec<Target> {
-    let mut exposed: Vec<Target> = draft.all_leaks().into_iter().map(|(target, _)| target).collect();
+fn leaking(draft: &Draft<'_>) -> Vec<usize> {
+    let mut exposed: Vec<usize> = draft.all_leaks().into_iter().map(|(cell, _)| cell).collect();
     exposed.dedup();
     exposed
 }
 
 /// What leaks from a pattern: to anybody, or else to who is alone in a cell.
-fn exposed(kernel: &mut Kernel<'_>, task: Task<'_>, withheld: Vec<bool>, rng: &mut impl Rng) -> Vec<Target> {
+fn exposed(kernel: &mut Kernel<'_>, task: Task<'_>, withheld: Vec<bool>, rng: &mut impl Rng) -> Vec<usize> {
     let vector = kernel.draw(&withheld, rng);
-    let exposed: Vec<Target> = task.targets().filter(|target| target.of(|c| vector[c]) == 0).collect();
+    let exposed: Vec<usize> = task.targets().filter(|&cell| vector[cell] == 0).collect();
     if !exposed.is_empty() || task.alone.iter().all(Option::is_none) {
         return exposed;
     }
@@ -377,8 +375,8 @@ fn settle(
 }
 
 /// Leaves out about half of the classes near a leak; of all classes, if none is near.
-fn thin(kernel: &Kernel<'_>, chosen: &mut Vec<Vec<usize>>, exposed: &[Target], rng: &mut impl Rng) {
-    let nodes: BTreeSet<usize> = exposed.iter().map(|target| kernel.node(target.cell)).collect();
+fn thin(kernel: &Kernel<'_>, chosen: &mut Vec<Vec<usize>>, exposed: &[usize], rng: &mut impl Rng) {
+    let nodes: BTreeSet<usize> = exposed.iter().map(|&cell| kernel.node(cell)).collect();
     let is_near = |cells: &Vec<usize>| cells.first().is_some_and(|&c| kernel.is_near(&nodes, kernel.node(c)));
     let anywhere = !chosen.iter().any(is_near);
     chosen.retain(|cells| !(anywhere || is_near(cells)) || rng.next_u64() & 1 == 0);

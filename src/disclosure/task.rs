@@ -1,7 +1,6 @@
 //! What is to be protected: the table, which of its cells must not be computable, which stay published.
 #![allow(clippy::indexing_slicing, reason = "cells are indices of the lattice")]
 
-use super::field::{add, neg};
 use super::lattice::Lattice;
 
 /// A table to protect. Every slice has an entry for each cell of the lattice.
@@ -17,34 +16,15 @@ pub(super) struct Task<'a> {
     /// Cells that stay published or are known anyway: counted zeros where zeros are published, impossible
     /// combinations, cells published earlier.
     pub(super) fixed: &'a [bool],
-    /// Pairs of cells, the first above the second, whose difference must not be computable either.
-    pub(super) differences: &'a [(usize, usize)],
     /// The contributor who is alone in a cell, and so knows it. None of them may compute a primary cell that
-    /// holds others; differences are protected against outsiders only.
+    /// holds others.
     pub(super) alone: &'a [Option<u32>],
 }
 
-/// A sum that must not be computable: a cell, or a cell without another one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Target {
-    pub(super) cell: usize,
-    pub(super) without: Option<usize>,
-}
-
-impl Target {
-    /// By how much a change of the cells changes it.
-    pub(super) fn of(self, change: impl Fn(usize) -> u64) -> u64 {
-        let whole = change(self.cell);
-        self.without.map_or(whole, |part| add(whole, neg(change(part))))
-    }
-}
-
 impl Task<'_> {
-    /// Every sum that must not be computable.
-    pub(super) fn targets(&self) -> impl Iterator<Item = Target> + '_ {
-        let cells = (0..self.counts.len()).filter(|&c| self.primary[c]);
-        let pairs = self.differences.iter().map(|&(cell, part)| Target { cell, without: Some(part) });
-        cells.map(|cell| Target { cell, without: None }).chain(pairs)
+    /// Every cell that must not be computable.
+    pub(super) fn targets(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.counts.len()).filter(|&c| self.primary[c])
     }
 
     /// Whether a cell is withheld from the start: primary, or not in the table.

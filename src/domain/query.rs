@@ -9,6 +9,7 @@ use super::canonical::{Canonical, CanonicalError, Digest};
 use super::ids::{CodeListId, DatasetId, ProjectId, RegisterId, VariableId};
 use super::period::Period;
 use super::rho::Rho;
+use super::rule::Rule;
 
 /// A question under a project: a cohort from one register, outcomes in another, and dimensions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,14 +41,15 @@ impl Query {
     /// The most values one condition may list.
     pub const MOST_VALUES: usize = 1000;
 
-    /// The digest of what is asked, whatever its title and the project it is asked under, with the least number of
-    /// persons in a cell.
+    /// The digest of what is asked, whatever its title and the project it is asked under, with what the rule asks of
+    /// the answer.
     ///
     /// # Errors
     /// [`CanonicalError::NotEncodable`], which no query reaches.
-    pub fn question(&self, least: u32) -> Result<Digest, CanonicalError> {
+    pub fn question(&self, rule: &Rule) -> Result<Digest, CanonicalError> {
         const LABEL: &str = "kpr/question/v1";
-        let asked = (&self.cohort, &self.outcomes, &self.by, least);
+        let strict = (rule.min_persons(), rule.min_range(), rule.group_disclosure());
+        let asked = (&self.cohort, &self.outcomes, &self.by, strict);
         let bytes = serde_json::to_vec(&asked).map_err(|_| CanonicalError::NotEncodable(LABEL))?;
         Ok(Digest::of_bytes(LABEL, &bytes))
     }

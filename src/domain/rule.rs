@@ -11,6 +11,9 @@ use super::ids::RuleId;
 pub struct Rule {
     id: RuleId,
     min_persons: u32,
+    min_range: u32,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    group_disclosure: bool,
 }
 
 #[derive(Deserialize)]
@@ -18,11 +21,14 @@ pub struct Rule {
 struct Bare {
     id: RuleId,
     min_persons: u32,
+    min_range: Option<u32>,
+    #[serde(default)]
+    group_disclosure: bool,
 }
 
 /// A rule that is looser than any rule may be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("rule {0}: min_persons must be from {min} to {max}", min = Rule::LEAST, max = Rule::MOST)]
+#[error("rule {0}: min_persons must be from {min} to {max}, and min_range at most {max}", min = Rule::LEAST, max = Rule::MOST)]
 pub struct LooseRule(RuleId);
 
 impl Rule {
@@ -31,13 +37,13 @@ impl Rule {
     /// The most it may be.
     pub const MOST: u32 = 1000;
 
-    /// A rule.
+    /// A rule with ranges as wide as its least number of persons, under which all of a group may have an outcome.
     ///
     /// # Errors
     /// [`LooseRule`].
     pub fn new(id: RuleId, min_persons: u32) -> Result<Self, LooseRule> {
         if (Self::LEAST..=Self::MOST).contains(&min_persons) {
-            Ok(Self { id, min_persons })
+            Ok(Self { id, min_persons, min_range: min_persons, group_disclosure: false })
         } else {
             Err(LooseRule(id))
         }
@@ -55,29 +61,83 @@ impl Rule {
         self.min_persons
     }
 
-    /// The stricter of this rule and what a query asks for.
+    /// How wide the range of a withheld small count is at least: the greatest and the least that nobody can rule out
+    /// differ by so much. 0 for protection against exact recovery only.
+    #[must_use]
+    pub const fn min_range(&self) -> u32 {
+        self.min_range
+    }
+
+    /// Whether it must not be known that everyone in a group has an outcome, or all but fewer than the least number
+    /// of persons.
+    #[must_use]
+    pub const fn group_disclosure(&self) -> bool {
+        self.group_disclosure
+    }
+
+    /// The same rule with ranges of another least width.
+    #[must_use]
+    pub fn with_range(self, min_range: u32) -> Self {
+        Self { min_range, ..self }
+    }
+
+    /// The same rule against group disclosure too.
+    #[must_use]
+    pub fn with_group_disclosure(self) -> Self {
+        Self { group_disclosure: true, ..self }
+    }
+
+    /// The stricter of this rule and what a query asks for. Ranges are as wide as counts are large at least.
     #[must_use]
     pub fn tightened(&self, asked: Option<u32>) -> Self {
         let min_persons = asked.unwrap_or(0).max(self.min_persons).min(Self::MOST);
-        Self { id: self.id.clone(), min_persons }
+        let min_range = if self.min_range == 0 { 0 } else { self.min_range.max(min_persons) };
+        Self { id: self.id.clone(), min_persons, min_range, ..*self }
+    }
+
+    /// Whether this rule lets out nothing that the other would withhold.
+    #[must_use]
+    pub const fn is_as_strict_as(&self, other: &Self) -> bool {
+        self.min_persons >= other.min_persons
+            && self.min_range >= other.min_range
+            && (self.group_disclosure || !other.group_disclosure)
     }
 
     /// The rule in words, for the recipient's report.
     #[must_use]
     pub fn text(&self) -> String {
-        format!(
+        let mut text = format!(
             "Counts of 1 to {most} persons are withheld, also where the count is the difference of two \
              published ones: those without an outcome, and those with it in a longer window but not in a \
              shorter. So many other cells are withheld that none of these can be computed from what is \
-             published. Zeros are published.",
+             published",
             most = self.min_persons - 1
-        )
+        );
+        if self.min_range > 0 {
+            text += &format!(
+                ", nor narrowed down: between the least and the most that any of them can be lie {} persons or more",
+                self.min_range
+            );
+        }
+        text += ". Zeros are published.";
+        if self.group_disclosure {
+            text += &format!(
+                " That all of a group have an outcome, or all but 1 to {}, is withheld too.",
+                self.min_persons - 1
+            );
+        }
+        text
     }
 }
 
 impl TryFrom<Bare> for Rule {
     type Error = LooseRule;
     fn try_from(bare: Bare) -> Result<Self, LooseRule> {
-        Self::new(bare.id, bare.min_persons)
+        let rule = Self::new(bare.id, bare.min_persons)?;
+        let min_range = bare.min_range.unwrap_or(bare.min_persons);
+        if min_range > Self::MOST {
+            return Err(LooseRule(rule.id));
+        }
+        Ok(Self { min_range, group_disclosure: bare.group_disclosure, ..rule })
     }
 }

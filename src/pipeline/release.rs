@@ -155,7 +155,7 @@ impl Gateway {
 /// The digest of what a plan asks.
 fn question(plan: &QueryPlan) -> Result<Digest, Refusal> {
     let approved = plan.approved();
-    approved.query().question(approved.rule().min_persons()).map_err(not_encodable)
+    approved.query().question(approved.rule()).map_err(not_encodable)
 }
 
 /// An entry as disclosure control reads it.

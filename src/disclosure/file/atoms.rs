@@ -82,7 +82,6 @@ impl Atoms {
             primary: &told.primary,
             absent: &told.absent,
             fixed: &told.fixed,
-            differences: &[],
             alone: &told.alone,
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::disclosure::fold::FoldError;
 use crate::disclosure::privacy::PrivacyError;
+use crate::disclosure::proved::Unproved;
 use crate::domain::canonical::CanonicalError;
 use crate::domain::codelist::CodeListError;
 use crate::domain::rule::LooseRule;
@@ -184,4 +185,13 @@ pub enum FileError {
     /// The table has no canonical encoding.
     #[error(transparent)]
     Canonical(#[from] CanonicalError),
+}
+
+impl From<Unproved> for FileError {
+    fn from(unproved: Unproved) -> Self {
+        match unproved {
+            Unproved::NoRange(cells) => Self::NoRange(cells),
+            Unproved::Unprotectable(cells) => Self::Unprotectable(cells),
+        }
+    }
 }

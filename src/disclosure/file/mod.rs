@@ -14,10 +14,11 @@ mod table;
 mod tests;
 mod write;
 
+pub use super::proved::Stage;
 pub use cellkey::RecordSecret;
 pub use error::FileError;
 pub use fold::FoldedFile;
 pub use noise::NoiseAsked;
-pub use protect::{Ask, ProtectedTable, Stage};
+pub use protect::{Ask, ProtectedTable};
 pub use read::{Columns, Hierarchy};
 pub use table::FileTable;

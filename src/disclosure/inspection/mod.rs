@@ -37,8 +37,8 @@ pub(super) struct Release<'a> {
     pub(super) min_persons: u64,
     /// The least width of the range of a small count; 0 if ranges are not protected.
     pub(super) min_range: u64,
-    /// Whether cells that count nobody are shown. Then a withheld one counts at least one person.
-    pub(super) zeros_shown: bool,
+    /// For each cell whether it is shown if it counts nobody. Then, withheld, it counts at least one person.
+    pub(super) zeros_shown: &'a [bool],
 }
 
 /// Why nobody can compute what must not be known. It tells of true counts and is as secret as they are.
@@ -98,12 +98,12 @@ pub struct Range {
 impl Release<'_> {
     fn is_small(&self, cell: usize) -> bool {
         let count = self.counts[cell];
-        count < self.min_persons && (count > 0 || !self.zeros_shown && !self.impossible[cell])
+        count < self.min_persons && (count > 0 || !self.zeros_shown[cell] && !self.impossible[cell])
     }
 
     /// The least that a withheld cell can count, as far as the rule tells.
-    fn least(&self) -> u64 {
-        u64::from(self.zeros_shown)
+    fn least(&self, cell: usize) -> u64 {
+        u64::from(self.zeros_shown[cell])
     }
 
     /// The cells that must not be computable.
@@ -113,8 +113,8 @@ impl Release<'_> {
 
     fn fits(&self) -> bool {
         let cells = self.counts.len();
-        let lengths = [self.withheld.len(), self.sensitive.len(), self.impossible.len(), self.alone.len()];
-        lengths.iter().all(|&n| n == cells)
+        let flags = [self.withheld, self.sensitive, self.impossible, self.zeros_shown].map(<[bool]>::len);
+        flags.iter().chain([&self.alone.len()]).all(|&n| n == cells)
             && self.parts.iter().flat_map(|part| &part.cells).all(|&c| c < cells)
     }
 
@@ -146,7 +146,7 @@ pub(super) fn inspect(
         return Err(Stopped::NotAdditive);
     }
     for cell in 0..release.counts.len() {
-        let empty = release.counts[cell] == 0 && release.zeros_shown;
+        let empty = release.counts[cell] == 0 && release.zeros_shown[cell];
         if release.withheld[cell] && (release.impossible[cell] || empty) {
             return Err(Stopped::Known);
         }

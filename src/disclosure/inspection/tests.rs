@@ -43,11 +43,11 @@ impl Case {
             primary: &primary,
             absent: &none,
             fixed: &fixed,
-            differences: &[],
             alone: &alone,
         };
-        let wanted = Wanted { targets: &primary, width: 5, zeros_published: true };
-        let found = widen(&task, wanted, &mut |_, _| {}, rng).ok().unwrap();
+        let positive = vec![true; counts.len()];
+        let wanted = Wanted { targets: &primary, width: 5, positive: &positive };
+        let found = widen(&task, wanted, Effort::Thorough, &mut |_, _| {}, rng).ok().unwrap();
         let task = Task { absent: &found.changed, ..task };
         let withheld = suppress(task, Effort::Completion, rng).unwrap();
         let inner = lattice.inner();
@@ -80,7 +80,7 @@ impl Case {
             alone: &self.alone,
             min_persons: 5,
             min_range: 5,
-            zeros_shown: true,
+            zeros_shown: &vec![true; self.counts.len()],
         };
         inspect(&release, &self.proof, &mut ChaCha20Rng::seed_from_u64(9))
     }

@@ -49,7 +49,7 @@ fn counts(release: &Release<'_>, alternative: &[(usize, i64)]) -> Option<Vec<(us
     changed
         .map(|(cell, by)| {
             let count = release.counts[cell].checked_add_signed(by)?;
-            (release.withheld[cell] && count >= release.least()).then_some((cell, count))
+            (release.withheld[cell] && count >= release.least(cell)).then_some((cell, count))
         })
         .collect()
 }

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::tests::shape_of;
 use super::*;
 use crate::disclosure::attacker::computable;
+use crate::disclosure::lattice::{Lattice, Tree};
 use crate::domain::ids::{PersonNo, RuleId};
 use crate::execute::Placed;
 use crate::linkage::Tally;

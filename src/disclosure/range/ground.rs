@@ -27,10 +27,10 @@ pub(super) struct Ground<'a> {
 }
 
 impl<'a> Ground<'a> {
-    /// The ground of a task. Where empty cells are published, a withheld one counts at least one person.
+    /// The ground of a task.
     pub(super) fn new(task: &Task<'a>, wanted: Wanted<'_>) -> Self {
         let cells = 0..task.counts.len();
-        let floor = |c: usize| u64::from(wanted.zeros_published && !task.absent[c]);
+        let floor = |c: usize| u64::from(wanted.positive[c]);
         let room = |c: usize| i64::try_from(task.counts[c].saturating_sub(floor(c))).unwrap_or(FAR).min(FAR);
         #[allow(clippy::cast_precision_loss, reason = "a loss is no exact figure")]
         let loss = |c: usize| match () {

@@ -19,15 +19,19 @@ mod widener;
 use rand::Rng;
 use rand::seq::SliceRandom;
 
-use super::suppress::Unprotectable;
+use super::suppress::{Effort, Unprotectable};
 use super::task::Task;
 use cover::Cover;
 use ground::Ground;
 use widener::Widener;
 
-/// How many cells are tried to do without, in all, and how often each at most.
-const EXCHANGES: usize = 14_000;
-const MOST_PASSES: usize = 16;
+/// How many cells are tried to do without, in all, and how often each at most; and how many of a table of which
+/// that is not even each of them once.
+const EXCHANGES: usize = 30_000;
+const MOST_PASSES: usize = 36;
+const EXCHANGES_ONCE: usize = 14_000;
+/// The same where somebody waits.
+const QUICK_EXCHANGES: usize = 500;
 /// By how much doing without a cell may lose more, on average, when the search begins.
 const HEAT: f32 = 1.5;
 /// After how many steps the search tells how far it is.
@@ -40,8 +44,8 @@ pub(super) struct Wanted<'a> {
     pub(super) targets: &'a [bool],
     /// How wide: the greatest and the least count that the attacker cannot rule out differ by this at least.
     pub(super) width: u64,
-    /// Whether empty cells are published: then a withheld one counts at least one.
-    pub(super) zeros_published: bool,
+    /// For each cell whether it is known to count somebody if it is withheld: its zeros are published.
+    pub(super) positive: &'a [bool],
 }
 
 /// How far the search is, as done and all.
@@ -60,6 +64,7 @@ pub(super) struct Widened {
 pub(super) fn widen(
     task: &Task<'_>,
     wanted: Wanted<'_>,
+    effort: Effort,
     progress: Progress<'_>,
     rng: &mut impl Rng,
 ) -> Result<Widened, Unprotectable> {
@@ -68,7 +73,11 @@ pub(super) fn widen(
     let mut widener = Widener::new(&cover);
     let mut order: Vec<usize> = (0..ground.targets.len()).filter(|&c| ground.targets[c]).collect();
     order.shuffle(rng);
-    let steps = order.len() + EXCHANGES;
+    let exchanges = match effort {
+        Effort::Thorough => EXCHANGES,
+        Effort::Quick | Effort::Completion => QUICK_EXCHANGES,
+    };
+    let steps = order.len() + exchanges;
     let mut without = 0;
     for (done, &cell) in order.iter().enumerate() {
         if done % STEPS_TOLD == 0 {
@@ -83,7 +92,7 @@ pub(super) fn widen(
         return Err(Unprotectable { cells: without });
     }
     exchange::prune(&mut cover, rng);
-    improve(&mut cover, &mut widener, &mut |done| progress(order.len() + done, steps), rng);
+    improve(&mut cover, &mut widener, exchanges, &mut |done| progress(order.len() + done, steps), rng);
     let is_inner = |cell: usize| {
         task.lattice.trees().iter().enumerate().all(|(d, tree)| tree.is_leaf(task.lattice.node(cell, d)))
     };
@@ -99,6 +108,7 @@ pub(super) fn widen(
 fn improve(
     cover: &mut Cover<'_>,
     widener: &mut Widener,
+    exchanges: usize,
     progress: &mut dyn FnMut(usize),
     rng: &mut impl Rng,
 ) {
@@ -108,12 +118,13 @@ fn improve(
         cells.sort_by(|&a, &b| cover.ground.loss[b].total_cmp(&cover.ground.loss[a]));
         cells
     };
-    let passes = (EXCHANGES / (1 + secondary(cover, rng).len())).clamp(1, MOST_PASSES);
+    let passes = (exchanges / (1 + secondary(cover, rng).len())).clamp(1, MOST_PASSES);
+    let most = if passes == 1 { exchanges.min(EXCHANGES_ONCE) } else { exchanges };
     let mut done = 0;
     for pass in 0..passes {
         let heat = HEAT * (1.0 - (pass + 1) as f32 / passes as f32);
         for cell in secondary(cover, rng) {
-            if done == EXCHANGES {
+            if done == most {
                 break;
             }
             done += 1;

@@ -7,14 +7,14 @@ use rand::Rng;
 use super::{Unprotectable, drawn};
 use crate::disclosure::kernel::Kernel;
 use crate::disclosure::subspace::Span;
-use crate::disclosure::task::{Target, Task};
+use crate::disclosure::task::Task;
 
 /// For each contributor the primary cells in which it is alone.
 pub(super) fn own_cells(task: Task<'_>) -> BTreeMap<u32, Vec<usize>> {
     let mut own: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
-    for target in task.targets().filter(|target| target.without.is_none()) {
-        if let Some(contributor) = task.alone.get(target.cell).copied().flatten() {
-            own.entry(contributor).or_default().push(target.cell);
+    for cell in task.targets() {
+        if let Some(contributor) = task.alone.get(cell).copied().flatten() {
+            own.entry(contributor).or_default().push(cell);
         }
     }
     own
@@ -39,28 +39,28 @@ pub(super) fn closing(
         return Ok(closing);
     }
     let vectors: Vec<Vec<u64>> = (0..=most).map(|_| kernel.draw(withheld, rng)).collect();
-    let on_kernel = |target: Target| -> Vec<u64> {
-        vectors.iter().map(|vector| target.of(|c| vector.get(c).copied().unwrap_or(0))).collect()
+    let on_kernel = |cell: usize| -> Vec<u64> {
+        vectors.iter().map(|vector| vector.get(cell).copied().unwrap_or(0)).collect()
     };
-    let targets: Vec<(Target, Vec<u64>)> = task.targets().map(|target| (target, on_kernel(target))).collect();
+    let targets: Vec<(usize, Vec<u64>)> = task.targets().map(|target| (target, on_kernel(target))).collect();
     let mut draft = drawn(kernel, task, withheld.to_vec(), rng);
     for (contributor, cells) in own {
         let mut known = Span::default();
         for &cell in &cells {
-            known.insert(on_kernel(Target { cell, without: None }));
+            known.insert(on_kernel(cell));
         }
         if known.dimension() < 2 {
             // One cell in all: the pattern sees to it.
             continue;
         }
         for (target, values) in &targets {
-            let others = target.without.is_none() && task.alone.get(target.cell) != Some(&Some(contributor));
+            let others = task.alone.get(*target) != Some(&Some(contributor));
             let mut rest = values.clone();
             known.reduce(&mut rest);
             if !others || rest.iter().any(|&x| x != 0) {
                 continue;
             }
-            let cycle = draft.cycle(target.cell, &cells, f64::MAX, rng).ok_or(Unprotectable { cells: 1 })?;
+            let cycle = draft.cycle(*target, &cells, f64::MAX, rng).ok_or(Unprotectable { cells: 1 })?;
             closing.extend(cycle.into_iter().map(|(cell, _)| cell));
         }
     }
