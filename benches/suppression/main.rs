@@ -12,7 +12,6 @@
 mod optimum;
 mod utility;
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -35,6 +34,9 @@ struct Args {
     /// The column of what lies right above them
     #[arg(long, default_value = "fylke")]
     parent: String,
+    /// Put the regions under so many parents instead, in turn
+    #[arg(long)]
+    parents: Option<usize>,
     /// How many regions; everything if left out
     #[arg(long, value_delimiter = ',')]
     sizes: Vec<usize>,
@@ -64,7 +66,7 @@ fn main() {
 
 /// Protects the table of the first regions, against outsiders and against those who are alone in a cell too.
 fn measure(file: &Path, size: usize, args: &Args) {
-    let cells = first_regions(file, size, &args.region);
+    let cells = first_regions(file, size, args);
     let columns = Columns { count: args.count.clone(), ..Columns::default() };
     let hierarchy = vec![(args.region.clone(), Hierarchy::Column(args.parent.clone()))];
     let table = FileTable::read(cells.as_slice(), &columns, hierarchy).unwrap();
@@ -94,18 +96,25 @@ fn protect(table: &FileTable, rules: &Rules, min_range: u64, key: u8) {
     );
 }
 
-/// The lines of the file's first regions.
-fn first_regions(file: &Path, size: usize, region: &str) -> Vec<u8> {
+/// The lines of the file's first regions, put under other parents where that is asked for.
+fn first_regions(file: &Path, size: usize, args: &Args) -> Vec<u8> {
     let mut reader = csv::Reader::from_path(file).unwrap();
     let header = reader.headers().unwrap().clone();
-    let column = header.iter().position(|name| name == region).unwrap();
+    let column = header.iter().position(|name| name == args.region).unwrap();
+    let above = header.iter().position(|name| name == args.parent).unwrap();
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(&header).unwrap();
-    let mut regions = HashSet::new();
+    let mut regions: Vec<String> = Vec::new();
     for record in reader.records().map(Result::unwrap) {
-        if regions.contains(&record[column]) || regions.len() < size {
-            regions.insert(record[column].to_owned());
-            writer.write_record(&record).unwrap();
+        let known = regions.iter().position(|r| *r == record[column]);
+        if known.is_some() || regions.len() < size {
+            let place = known.unwrap_or_else(|| {
+                regions.push(record[column].to_owned());
+                regions.len() - 1
+            });
+            let parent = args.parents.map(|parents| format!("P{}", place % parents));
+            let field = |(i, text)| if i == above { parent.as_deref().unwrap_or(text) } else { text };
+            writer.write_record(record.iter().enumerate().map(field)).unwrap();
         }
     }
     writer.into_inner().unwrap()

@@ -13,11 +13,12 @@ use rand_chacha::ChaCha20Rng;
 use super::optimum::{Problem, least};
 
 /// The leaves of each dimension, and of those with groups how many leaves are in each.
-const SHAPES: [(&str, &[&[usize]]); 6] = [
+const SHAPES: [(&str, &[&[usize]]); 7] = [
     ("4 x 4", &[&[4], &[4]]),
     ("(2+3) x 3", &[&[2, 3], &[3]]),
     ("2 x 3 x 3", &[&[2], &[3], &[3]]),
     ("(2+2) x 2 x 2", &[&[2, 2], &[2], &[2]]),
+    ("(2+2) x (2+2) x 2", &[&[2, 2], &[2, 2], &[2]]),
     ("2 x 2 x 2 x 2", &[&[2], &[2], &[2], &[2]]),
     ("2 x 2 x 2 x 2 x 2", &[&[2], &[2], &[2], &[2], &[2]]),
 ];
@@ -51,7 +52,7 @@ fn compare(shape: &[&[usize]], seed: u64) -> Option<[f64; 4]> {
     let (cells, hierarchies) = random(shape, rng);
     let columns = Columns { count: "n".to_owned(), ..Columns::default() };
     let table = FileTable::read(cells.as_bytes(), &columns, hierarchies).unwrap();
-    // The search knows nothing of who is alone in a cell.
+    // The optimum knows nothing of who is alone in a cell.
     let rules = Rules { singletons: false, ..Rules::persons(5) };
     let primary = table.primary(&rules).unwrap();
     if !primary.contains(&true) {

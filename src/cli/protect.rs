@@ -45,6 +45,16 @@ pub struct Args {
     /// A sum is withheld if so many contributors give more than so many percent of it, such as 1:85
     #[arg(long, value_name = "N:K", requires_all = ["sum", "contributors"])]
     dominance: Vec<SumRule>,
+    /// A sum is withheld if the second largest contributor can estimate the largest one to within so many percent
+    #[arg(long, value_name = "P", requires_all = ["sum", "contributors"],
+        value_parser = clap::value_parser!(u8).range(1..100))]
+    p_percent: Option<u8>,
+    /// The column that says which unit has reported a line
+    #[arg(long, requires_all = ["min_units", "contributors"])]
+    units: Option<String>,
+    /// The least number of reporting units behind a published cell
+    #[arg(long, requires = "units", value_parser = clap::value_parser!(u64).range(1..))]
+    min_units: Option<u64>,
     /// The column that says who contributes a line: then there is a line a contributor and cell, and a
     /// contributor in several cells counts once in their total
     #[arg(long)]
@@ -89,7 +99,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let table = read(&args)?;
     let rules = Rules {
         zeros: if args.protect_zeros { Zeros::Protected } else { Zeros::Published },
-        sums: args.dominance.clone(),
+        min_units: args.min_units.unwrap_or(0),
+        sums: args.dominance.iter().copied().chain(args.p_percent.map(SumRule::percent)).collect(),
         singletons: args.min_range != Some(0),
         ..Rules::persons(args.min_persons.unwrap_or(LEAST_PERSONS))
     };
@@ -199,8 +210,12 @@ fn message(stage: Stage) -> String {
 }
 
 fn read(args: &Args) -> anyhow::Result<FileTable> {
-    let columns =
-        Columns { count: args.count.clone(), sum: args.sum.clone(), contributors: args.contributors.clone() };
+    let columns = Columns {
+        count: args.count.clone(),
+        sum: args.sum.clone(),
+        contributors: args.contributors.clone(),
+        units: args.units.clone(),
+    };
     let mut header = csv::Reader::from_reader(open(&args.cells)?);
     let header = header.headers().with_context(|| format!("cannot read {}", args.cells.display()))?.clone();
     let mut hierarchies = Vec::new();

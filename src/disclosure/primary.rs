@@ -61,19 +61,6 @@ impl Rules {
             || facts.persons > 0 && facts.units.is_some_and(|units| units < self.min_units)
             || facts.persons > 0 && self.sums.iter().any(|rule| rule.is_broken_by(facts.contributions))
     }
-
-    /// Whether a share must not be known: its numerator or its complement is small.
-    #[must_use]
-    pub const fn is_share_sensitive(&self, numerator: u64, base: u64) -> bool {
-        self.is_small(numerator) || self.is_small(base.saturating_sub(numerator))
-    }
-
-    /// Group disclosure: everyone in the group has the property, or all but fewer than k. Whoever knows that
-    /// somebody is in the group then knows the property of that person, nearly or for certain.
-    #[must_use]
-    pub const fn is_group_disclosed(&self, having: u64, group: u64) -> bool {
-        having > 0 && group.saturating_sub(having) < self.min_persons
-    }
 }
 
 /// A rule for a sum over contributors.
@@ -95,6 +82,12 @@ pub enum SumRule {
 }
 
 impl SumRule {
+    /// The p% rule.
+    #[must_use]
+    pub const fn percent(percent: u8) -> Self {
+        Self::Percent { percent }
+    }
+
     /// Whether contributions, the largest first, break the rule.
     fn is_broken_by(&self, contributions: &[u64]) -> bool {
         let total = |some: &[u64]| some.iter().map(|&c| u128::from(c)).sum::<u128>();
@@ -148,20 +141,6 @@ mod tests {
         assert_eq!(small, [1, 2, 3, 4]);
         let rules = Rules { zeros: Zeros::Protected, ..rules };
         assert!(rules.is_small(0) && !rules.is_small(5));
-    }
-
-    #[test]
-    fn a_share_is_sensitive_by_either_side() {
-        let rules = Rules::persons(5);
-        assert!(rules.is_share_sensitive(4, 100) && rules.is_share_sensitive(96, 100));
-        assert!(!rules.is_share_sensitive(5, 10) && !rules.is_share_sensitive(100, 100));
-    }
-
-    #[test]
-    fn a_group_is_disclosed_when_nearly_all_have_the_property() {
-        let rules = Rules::persons(5);
-        assert!(rules.is_group_disclosed(100, 100) && rules.is_group_disclosed(96, 100));
-        assert!(!rules.is_group_disclosed(95, 100) && !rules.is_group_disclosed(0, 3));
     }
 
     #[test]

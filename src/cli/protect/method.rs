@@ -117,6 +117,9 @@ impl Method {
             (Fold | Cellkey | Noise, "sum") => {
                 Some("it protects counts of persons; only suppress protects sums")
             }
+            (Fold | Cellkey | Noise, "min-units") => {
+                Some("only suppress withholds what too few units have reported")
+            }
             (Fold, "min-range" | "audit") => Some(
                 "what is folded has a range as wide as k by itself; suppress gives every small count one",
             ),
@@ -152,6 +155,7 @@ pub(super) fn check(args: &Args) -> Result<(), MethodError> {
         ("frozen", args.frozen.is_some()),
         ("protect-zeros", args.protect_zeros),
         ("min-persons", args.min_persons.is_some()),
+        ("min-units", args.min_units.is_some()),
         ("min-range", args.min_range.is_some()),
         ("audit", args.audit),
         ("key", args.key.is_some()),

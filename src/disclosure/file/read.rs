@@ -1,7 +1,7 @@
 //! Reads a file of cells: a column a dimension, a count column, and where asked for a sum and the contributor.
 #![allow(clippy::indexing_slicing, reason = "columns and codes are indices this module has made itself")]
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Read;
 
 use super::dimension::{Dimension, Edge, edges};
@@ -23,6 +23,8 @@ pub struct Columns {
     pub sum: Option<String>,
     /// Who contributes the line.
     pub contributors: Option<String>,
+    /// Which unit has reported it.
+    pub units: Option<String>,
 }
 
 /// Where a hierarchy stands.
@@ -38,6 +40,7 @@ struct Row {
     line: u64,
     codes: Vec<usize>,
     contributor: usize,
+    unit: usize,
     /// None for an impossible combination.
     count: Option<u64>,
     sum: u64,
@@ -89,6 +92,7 @@ impl FileTable {
         let count = find(&columns.count)?;
         let sum = columns.sum.as_deref().map(find).transpose()?;
         let contributors = columns.contributors.as_deref().map(find).transpose()?;
+        let units = columns.units.as_deref().map(find).transpose()?;
         let mut lists: HashMap<usize, Vec<Edge>> = HashMap::new();
         let mut above: Vec<(usize, usize)> = Vec::new();
         for (name, hierarchy) in hierarchies {
@@ -99,7 +103,7 @@ impl FileTable {
             }
         }
         let special = |i: &usize| {
-            *i == count || sum == Some(*i) || contributors == Some(*i) || above.iter().any(|(_, p)| p == i)
+            *i == count || [sum, contributors, units].contains(&Some(*i)) || above.iter().any(|(_, p)| p == i)
         };
         let places: Vec<usize> = (0..header.len()).filter(|i| !special(i)).collect();
         if places.is_empty() {
@@ -109,8 +113,8 @@ impl FileTable {
             return Err(FileError::NoHierarchyDimension(header[*wrong].clone()));
         }
 
-        let (mut codes, mut who) =
-            (places.iter().map(|_| Numbers::default()).collect::<Vec<_>>(), Numbers::default());
+        let mut codes: Vec<Numbers> = places.iter().map(|_| Numbers::default()).collect();
+        let (mut who, mut whence) = (Numbers::default(), Numbers::default());
         let mut rows = Vec::new();
         let mut seen_above: HashSet<(usize, String, String)> = HashSet::new();
         for record in reader.records() {
@@ -137,6 +141,7 @@ impl FileTable {
                     .map(|(&c, n)| Ok(n.of(text(c)?)))
                     .collect::<Result<_, FileError>>()?,
                 contributor: contributors.map(text).transpose()?.map_or(0, |name| who.of(name)),
+                unit: units.map(text).transpose()?.map_or(0, |name| whence.of(name)),
                 count: if impossible { None } else { Some(number(count)?) },
                 sum: sum.filter(|_| !impossible).map(number).transpose()?.unwrap_or(0),
             });
@@ -190,6 +195,7 @@ fn build(
     let mut sums = vec![0; lattice.cells()];
     let mut impossible = vec![false; lattice.cells()];
     let mut contributions: HashMap<usize, Vec<Contribution>> = HashMap::new();
+    let mut units: HashMap<usize, BTreeSet<usize>> = HashMap::new();
     let (mut seen, mut margins) = (HashSet::new(), Vec::new());
     let mut total = [0, 0];
     for row in &rows {
@@ -223,6 +229,7 @@ fn build(
             }
             let contribution = Contribution { by: row.contributor, amount: row.sum };
             contributions.entry(cell).or_default().push(contribution);
+            units.entry(cell).or_default().insert(row.unit);
         }
     }
     lattice.fill(&mut persons);
@@ -233,5 +240,7 @@ fn build(
             return Err(FileError::NotAdditive { line: row.line });
         }
     }
-    Ok(FileTable::new(dimensions, lattice, columns, persons, sums, impossible, (contributions, names)))
+    let table =
+        FileTable::new(dimensions, lattice, columns, persons, sums, impossible, (contributions, names));
+    Ok(if columns.units.is_some() { table.reported_by(&units) } else { table })
 }

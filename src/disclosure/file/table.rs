@@ -32,6 +32,8 @@ pub struct FileTable {
     contributors: Option<HashMap<usize, Vec<Contribution>>>,
     /// What the file calls its contributors.
     names: Vec<String>,
+    /// How many units have reported the contributors of each cell, if the file tells.
+    units: Option<Vec<u64>>,
 }
 
 /// It holds true counts, so it shows none.
@@ -62,14 +64,24 @@ impl FileTable {
         }
         let is_sum = columns.sum.is_some();
         let values = if is_sum { sums } else { persons.clone() };
-        Self { dimensions, lattice, persons, values, impossible, is_sum, contributors, names }
+        Self { dimensions, lattice, persons, values, impossible, is_sum, contributors, names, units: None }
+    }
+
+    /// The table with the units that have reported each inner cell.
+    pub(super) fn reported_by(mut self, inner: &HashMap<usize, BTreeSet<usize>>) -> Self {
+        let of = |cell: usize| {
+            let below = self.lattice.inner_below(cell);
+            below.iter().filter_map(|c| inner.get(c)).flatten().collect::<BTreeSet<_>>().len() as u64
+        };
+        self.units = Some((0..self.cells()).map(of).collect());
+        self
     }
 
     /// A table of counts that add up, without impossible cells.
     pub(super) fn counted(dimensions: Vec<Dimension>, lattice: Lattice, persons: Vec<u64>) -> Self {
         let (values, impossible) = (persons.clone(), vec![false; lattice.cells()]);
-        let (is_sum, contributors, names) = (false, None, Vec::new());
-        Self { dimensions, lattice, persons, values, impossible, is_sum, contributors, names }
+        let (is_sum, contributors, names, units) = (false, None, Vec::new(), None);
+        Self { dimensions, lattice, persons, values, impossible, is_sum, contributors, names, units }
     }
 
     /// Whether a sum is published instead of the persons.
@@ -111,7 +123,8 @@ impl FileTable {
         let is_sensitive = |cell: usize| {
             let mut contributions: Vec<u64> = self.contributors_of(cell).iter().map(|c| c.amount).collect();
             contributions.sort_unstable_by(|a, b| b.cmp(a));
-            let facts = Facts { persons: self.persons[cell], units: None, contributions: &contributions };
+            let units = self.units.as_ref().map(|units| units[cell]);
+            let facts = Facts { persons: self.persons[cell], units, contributions: &contributions };
             !self.impossible[cell] && rules.is_sensitive(facts)
         };
         let mut primary: Vec<bool> = (0..self.cells()).map(is_sensitive).collect();

@@ -1,7 +1,7 @@
 use super::*;
 use crate::disclosure::attacker::computable;
 use crate::disclosure::pattern::PatternKey;
-use crate::disclosure::primary::{Rules, Zeros};
+use crate::disclosure::primary::{Rules, SumRule, Zeros};
 
 const CELLS: &str = "\
 place,sex,n
@@ -217,4 +217,36 @@ fn a_range_that_what_is_published_rules_out_is_refused() {
     // The two sum to five, and each is one at least.
     assert!(asked(3).is_ok());
     assert!(matches!(asked(4), Err(FileError::NoRange(2))));
+}
+
+#[test]
+fn few_reporting_units_and_an_estimate_of_the_largest_are_withheld() {
+    // Ten persons in each place: those of a were reported by one unit, those of b by three.
+    let mut cells = "place,id,unit,cost,n\n".to_owned();
+    for person in 0..10 {
+        cells += &format!(
+            "a,{person},u1,10,1\nb,{},u{},10,1\nc,{},u{},10,1\n",
+            10 + person,
+            person % 3,
+            20 + person,
+            person % 3
+        );
+    }
+    let columns = Columns { units: Some("unit".to_owned()), ..with_contributors() };
+    let reported = FileTable::read(
+        cells.replace(",cost", "").replace(",10,1", ",1").leak().as_bytes(),
+        &columns,
+        Vec::new(),
+    );
+    let rules = Rules { min_units: 3, ..Rules::persons(5) };
+    let places = |table: &FileTable, rules: &Rules| table.primary(rules).unwrap()[1..].to_vec();
+    assert_eq!(places(&reported.unwrap(), &rules), [true, false, false]);
+
+    // One of b's costs nearly all there is: the second largest knows it to within 10 %.
+    let costs = cells.replace("b,10,u0,10", "b,10,u0,5000").leak();
+    let columns =
+        Columns { sum: Some("cost".to_owned()), units: Some("unit".to_owned()), ..with_contributors() };
+    let table = FileTable::read(costs.as_bytes(), &columns, Vec::new()).unwrap();
+    let rules = Rules { sums: vec![SumRule::percent(10)], ..Rules::persons(5) };
+    assert_eq!(places(&table, &rules), [false, true, false]);
 }
