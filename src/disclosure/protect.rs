@@ -12,7 +12,7 @@ use super::proved::{Unproved, prove};
 use super::range::Wanted;
 use super::released::Disclosed;
 use super::suppress::Effort;
-use super::task::Task;
+use super::task::{Task, alone};
 use super::warrant::Warrant;
 use crate::domain::canonical::{CanonicalError, Digest};
 use crate::domain::ids::RunId;
@@ -167,8 +167,10 @@ fn protect_counts(
     // A cell with nobody in it is published, or known as the difference of two measures that are equal.
     let fixed = (0..cells).map(|at| nested.counts[at] == 0 && zeros_shown[at] || is_folded && is_total(at));
     let fixed: Vec<bool> = fixed.collect();
-    // The attacker is an outsider: a cell withheld for the sake of insiders would be one without need to him.
-    let alone = vec![None; cells];
+    // What folding publishes leaves no room for ranges.
+    let min_range = if is_folded { 0 } else { u64::from(rule.min_range()) };
+    // Where ranges are not asked for, protection is against those who know nothing but the table.
+    let alone = if min_range > 0 { alone(&nested.lattice, &nested.counts) } else { vec![None; cells] };
     let task = Task {
         lattice: &nested.lattice,
         counts: &nested.counts,
@@ -177,8 +179,6 @@ fn protect_counts(
         fixed: &fixed,
         alone: &alone,
     };
-    // What folding publishes leaves no room for ranges.
-    let min_range = if is_folded { 0 } else { u64::from(rule.min_range()) };
     let wanted = Wanted { targets: &primary, width: min_range, positive: &zeros_shown };
     let wanted = Some(wanted).filter(|_| min_range > 0);
     let mut draws = key.draws(&table_digest(shape, counts)?);
@@ -301,6 +301,21 @@ pub(in crate::disclosure) mod tests {
         let values = values(&shape(3, 3), &counts);
         let published: Vec<Option<u64>> = values[3..6].iter().map(|v| v.count()).collect();
         assert!(published.iter().flatten().count() <= 1, "{values:?}");
+    }
+
+    #[test]
+    fn that_all_of_a_group_have_it_is_withheld_where_the_rule_asks_for_that() {
+        // All 40 of the first place have it.
+        let counts = table(&[vec![40, 40], vec![50, 30], vec![60, 20], vec![70, 30]]);
+        let rule = Rule::new(RuleId::new("tables-5").unwrap(), 5).unwrap();
+        let withheld = |rule: &Rule| {
+            protect_counts(&shape(4, 2), &counts, false, rule, &PatternKey::new([7; 32].into())).unwrap()
+        };
+        assert!(withheld(&rule).iter().all(|withheld| !withheld));
+        let hidden = withheld(&rule.with_group_disclosure());
+        assert!(hidden[2] || hidden[3], "{hidden:?}");
+        // Another place with it: the totals are published.
+        assert!(!hidden[0] || !hidden[1], "{hidden:?}");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! shown. To a contributor the own cells are shown too.
 #![allow(clippy::indexing_slicing, reason = "cells are checked against the release, rows are made here")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rand::Rng;
 
@@ -33,6 +33,12 @@ fn inverse(a: u64) -> u64 {
     result
 }
 
+/// Numbers that are not all zero, scaled so that the first other than zero is one.
+fn direction(values: &[u64]) -> Vec<u64> {
+    let scale = values.iter().find(|&&x| x != 0).map_or(0, |&x| inverse(x));
+    values.iter().map(|&x| times(x, scale)).collect()
+}
+
 /// Checks every change, and what they show.
 pub(super) fn check(
     release: &Release<'_>,
@@ -57,12 +63,28 @@ pub(super) fn check(
             own.entry(contributor).or_default().push(place);
         }
     }
+    // Secret cells that are proportional to each other in all changes.
+    let directions: Vec<Vec<u64>> = values.iter().map(|values| direction(values)).collect();
+    let mut classes: HashMap<&[u64], Vec<usize>> = HashMap::new();
+    for (place, direction) in directions.iter().enumerate() {
+        classes.entry(direction).or_default().push(place);
+    }
     for (contributor, places) in own {
+        let others = |place: usize| release.alone[secret[place]] != Some(contributor);
+        let first = places.first().map(|&place| directions[place].as_slice());
+        if let Some(first) = first.filter(|first| places.iter().all(|&place| directions[place] == *first)) {
+            // What follows from one number are its multiples.
+            if classes.get(first).into_iter().flatten().any(|&place| others(place)) {
+                return Err(Stopped::ComputableInside);
+            }
+            continue;
+        }
         let known: Vec<&[u64]> = places.iter().map(|&place| values[place].as_slice()).collect();
         let combination = vanishing(&known, changes.len(), rng);
-        for (&cell, values) in secret.iter().zip(&values) {
-            let value = combination.iter().zip(values).fold(0, |sum, (&c, &x)| (sum + times(c, x)) % PRIME);
-            if release.alone[cell] != Some(contributor) && value == 0 {
+        for place in (0..values.len()).filter(|&place| others(place)) {
+            let value =
+                combination.iter().zip(&values[place]).fold(0, |sum, (&c, &x)| (sum + times(c, x)) % PRIME);
+            if value == 0 {
                 return Err(Stopped::ComputableInside);
             }
         }
