@@ -3,18 +3,20 @@
 //! `cargo bench --bench suppression -- --file cells.csv --count freq --region kommune --parent fylke
 //! --sizes 5,10,20,357` protects the table of the first regions of the file, and prints a line a size: cells
 //! withheld, persons in them, seconds on one core, peak memory of the process so far. Zeros are published and
-//! at least five persons are in a published cell; a second line is also against persons who are alone in a
-//! cell and know it; the next two give every small count a range of five besides. Without `--file` it prints only how the patterns of small
-//! random tables compare with the best there are, found by search.
+//! at least five persons are in a published cell; a second line gives every small count a range of five, and is also
+//! against persons who are alone in a cell and know it. `--chart` draws cost against size. Without `--file` it prints
+//! only how the patterns of small random tables compare with the best there are.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark stops at the first fault")]
 
+mod chart;
 mod optimum;
 mod utility;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use chart::Cost;
 use clap::Parser;
 use kpr::disclosure::PatternKey;
 use kpr::disclosure::file::{Ask, Columns, FileTable, Hierarchy};
@@ -40,6 +42,9 @@ struct Args {
     /// How many regions; everything if left out
     #[arg(long, value_delimiter = ',')]
     sizes: Vec<usize>,
+    /// Draw cost against size as SVG
+    #[arg(long)]
+    chart: Option<PathBuf>,
     /// How many random tables of each shape are compared with the optimum
     #[arg(long, default_value_t = 40)]
     tables: u64,
@@ -55,8 +60,9 @@ fn main() {
     let args = Args::parse();
     if let Some(file) = &args.file {
         let sizes = if args.sizes.is_empty() { vec![usize::MAX] } else { args.sizes.clone() };
-        for size in sizes {
-            measure(file, size, &args);
+        let costs: Vec<Cost> = sizes.into_iter().flat_map(|size| measure(file, size, &args)).collect();
+        if let Some(path) = &args.chart {
+            chart::draw(&costs, path).unwrap();
         }
     }
     if args.tables > 0 {
@@ -64,20 +70,21 @@ fn main() {
     }
 }
 
-/// Protects the table of the first regions, against outsiders and against those who are alone in a cell too.
-fn measure(file: &Path, size: usize, args: &Args) {
+/// Protects the table of the first regions: against exact recovery by outsiders, and with ranges, against those who
+/// are alone in a cell too.
+fn measure(file: &Path, size: usize, args: &Args) -> [Cost; 2] {
     let cells = first_regions(file, size, args);
     let columns = Columns { count: args.count.clone(), ..Columns::default() };
     let hierarchy = vec![(args.region.clone(), Hierarchy::Column(args.parent.clone()))];
     let table = FileTable::read(cells.as_slice(), &columns, hierarchy).unwrap();
-    for (min_range, singletons) in [(0, false), (0, true), (5, false), (5, true)] {
-        let rules = Rules { singletons, ..Rules::persons(5) };
-        protect(&table, &rules, min_range, args.key);
-    }
+    [0, 5].map(|min_range| {
+        let rules = Rules { singletons: min_range > 0, ..Rules::persons(5) };
+        protect(&table, &rules, min_range, args.key)
+    })
 }
 
 /// Protects a table and prints what it cost.
-fn protect(table: &FileTable, rules: &Rules, min_range: u64, key: u8) {
+fn protect(table: &FileTable, rules: &Rules, min_range: u64, key: u8) -> Cost {
     let primary = table.primary(rules).unwrap();
     let start = Instant::now();
     let ask = Ask { rules, min_range, published: &[] };
@@ -86,14 +93,14 @@ fn protect(table: &FileTable, rules: &Rules, min_range: u64, key: u8) {
     let seconds = start.elapsed().as_secs_f64();
     let count = |cells: &[bool]| cells.iter().filter(|c| **c).count();
     println!(
-        "{} cells, ranges of {min_range}, {}{} small: {} withheld, {} persons in them, {seconds:.1} s, {} MB",
+        "{} cells, ranges of {min_range}, {} small: {} withheld, {} persons in them, {seconds:.1} s, {} MB",
         table.cells(),
-        if rules.singletons { "also against who is alone in a cell, " } else { "" },
         count(&primary),
         count(&withheld),
         table.mass(&withheld),
         peak_memory() / 1024,
     );
+    Cost { cells: table.cells(), seconds, withheld: count(&withheld), ranges: min_range > 0 }
 }
 
 /// The lines of the file's first regions, put under other parents where that is asked for.
