@@ -145,10 +145,11 @@ impl Engine {
 async fn count(
     context: SessionContext,
     plan: QueryPlan,
-    linked: Linked,
+    mut linked: Linked,
     register: Register,
 ) -> Result<Counted, ExecuteError> {
     let tally = linked.tally();
+    let record_keys = linked.take_record_keys();
     let cohort = persons::cohort(&context, &plan, linked).await?;
     let rows = persons::rows_of_persons(&context, &plan, &register, &cohort).await?;
     let mut cells = Cells::new(&plan);
@@ -164,6 +165,7 @@ async fn count(
         counts,
         persons,
         tally: Tally { matched: placed, unknown: tally.unknown + nowhere, ..tally },
+        record_keys,
     })
 }
 

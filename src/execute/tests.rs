@@ -162,7 +162,7 @@ async fn each_person_counts_once_at_the_first_event_and_without_contacts_too() {
     let snapshot = world.snapshot(folder.path(), 2024..=2025);
     let plan = planned(query(), snapshot.municipalities());
     let sealed = run(&plan, &events, &snapshot).await.unwrap();
-    let Counted { counts, tally, persons } = sealed.peek();
+    let Counted { counts, tally, persons, .. } = sealed.peek();
     assert_eq!(persons.len(), 4);
     let at = |codes: &[&str], measure| at(plan.shape(), counts, codes, measure);
     assert_eq!([0, 1, 2, 3].map(|m| at(&["Total", "Total", "Total"], m)), [4, 1, 2, 4]);
@@ -345,7 +345,7 @@ proptest! {
         let events: Vec<_> = events.into_iter().chain(strangers).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let sealed = runtime.block_on(run(&plan, &events, &snapshot)).unwrap();
-        let Counted { counts, tally, persons } = sealed.peek();
+        let Counted { counts, tally, persons, .. } = sealed.peek();
         let distinct: BTreeSet<u32> = persons.iter().map(|placed| placed.person.0).collect();
         prop_assert_eq!((persons.len() as u64, distinct.len()), (counts[0], persons.len()));
         let (expected, matched, unknown) = plain(&world, &events, plan.shape());

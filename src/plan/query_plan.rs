@@ -194,6 +194,13 @@ fn steps(approved: &ApprovedQuery, parts: &Parts, catalogue: &Catalogue) -> Vec<
             rule.id(),
             rule.min_persons()
         ),
+        Method::Cellkey(noise) => format!(
+            "ask the identity service for the record keys of these persons; add cell-key noise of variance {} and at \
+             most {} to every number; no number from 1 to {}",
+            noise.variance,
+            noise.bound,
+            noise.min_persons.saturating_sub(1)
+        ),
         Method::Noise(noise) => format!(
             "add {} noise to every number; each person is in {CELLS_A_PERSON} inner cell; reserve the privacy loss of \
              rho = {} before any data are read",

@@ -79,13 +79,12 @@ fn noisy(table: &ResultTable) -> Vec<Figure> {
     let mut figures = Vec::new();
     for (index, measure) in table.shape.measures.iter().enumerate() {
         for (suffix, label, end) in
-            [("", "", 0), ("_low", ", low end of 95 %", -1), ("_high", ", high end of 95 %", 1)]
+            [("", "", 0), ("_low", ", low end of 95 %", 1), ("_high", ", high end of 95 %", 2)]
         {
             let value = |cell| match table.value(cell, index) {
-                Some(CellValue::Noisy { value, half_width }) => {
-                    let half_width = i64::try_from(half_width).unwrap_or(i64::MAX);
-                    Value::Noisy(value.saturating_add(half_width.saturating_mul(end)))
-                }
+                Some(CellValue::Noisy { value, .. }) if end == 0 => Value::Noisy(value),
+                Some(CellValue::Noisy { low, .. }) if end == 1 => Value::Noisy(low),
+                Some(CellValue::Noisy { high, .. }) => Value::Noisy(high),
                 _ => Value::Confidential,
             };
             figures.push(Figure {

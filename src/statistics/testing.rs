@@ -5,7 +5,8 @@ use crate::domain::ids::{CodeListId, RuleId, RunId, VariableId};
 use crate::domain::method::Mechanism;
 use crate::domain::period::Period;
 use crate::domain::table::{
-    CellValue, Dimension, LinkageQuality, Measure, NoiseReport, RecipientReport, ResultTable, TableShape,
+    CellValue, Dimension, LinkageQuality, Measure, NoiseReport, PrivateNoise, RecipientReport, ResultTable,
+    TableShape,
 };
 
 fn dimension(variable: &str, label: &str, codes: &[(&str, &str, Option<u32>)]) -> Dimension {
@@ -83,14 +84,15 @@ pub(super) fn table() -> ResultTable {
 pub(super) fn noisy_table() -> ResultTable {
     let mut table = table();
     for (at, value) in table.values.iter_mut().enumerate() {
-        *value = CellValue::Noisy { value: i64::try_from(at).unwrap() - 2, half_width: 7 };
+        let number = i64::try_from(at).unwrap() - 2;
+        *value = CellValue::Noisy { value: number, low: number - 7, high: number + 7 };
     }
     table.report.min_persons = 0;
-    table.report.noise = Some(NoiseReport {
+    table.report.noise = Some(NoiseReport::Private(PrivateNoise {
         mechanism: Mechanism::Gaussian,
         rho: "0.01".parse().unwrap(),
         left_before: "0.05".parse().unwrap(),
         left_after: "0.04".parse().unwrap(),
-    });
+    }));
     table
 }

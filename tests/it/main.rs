@@ -12,6 +12,7 @@ mod access;
 mod architecture;
 mod attack;
 mod budget;
+mod cellkey;
 mod faults;
 mod identity;
 mod ingest;

@@ -80,20 +80,7 @@ pub fn noisy_table(
 
 /// Fills every margin with the sum of its inner cells.
 fn add_up(shape: &TableShape, values: &mut [i64]) {
-    let mut stride = shape.measures.len();
-    for dimension in shape.dimensions.iter().rev() {
-        let codes = &dimension.codes;
-        for start in (0..values.len()).step_by(stride * codes.len()) {
-            for node in (1..codes.len()).rev() {
-                let Some(parent) = codes.parent(node) else { continue };
-                for offset in start..start + stride {
-                    let below = values[offset + node * stride];
-                    values[offset + parent * stride] = values[offset + parent * stride].saturating_add(below);
-                }
-            }
-        }
-        stride *= codes.len();
-    }
+    shape.add_up(shape.measures.len(), values, i64::saturating_add);
 }
 
 /// Sums of inner cells, each with the reach of so many noises.
