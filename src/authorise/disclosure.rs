@@ -246,8 +246,9 @@ impl DisclosurePolicy {
         let method = domain.methods.get(class).copied();
         let method =
             method.ok_or_else(|| unmet("rule.no_method", "the policies have no method for this class"))?;
+        let method = tightened(method, query)?;
         covers(method, &rule)?;
-        Ok(Applied { rule, method: tightened(method, query)?, domain: domain.id.clone() })
+        Ok(Applied { rule, method, domain: domain.id.clone() })
     }
 
     /// The cell-key noises of all domains.
@@ -374,22 +375,25 @@ const fn cellkey(method: &Method) -> Option<Cellkey> {
     }
 }
 
-/// Cell-key noise is one for a whole domain, so it cannot be made stricter for a rule.
+/// Cell-key noise is one for a whole domain, so it cannot be made stricter for a rule; and it does not hide that all of a
+/// group have an outcome, since the same persons have the same number.
 fn covers(method: Method, rule: &Rule) -> Result<(), Refusal> {
-    match cellkey(&method) {
-        Some(noise) if noise.min_persons < rule.min_persons() => Err(unmet(
-            "rule.stricter_than_noise",
-            format!(
-                "rule {} asks for at least {} persons in a cell, and the noise of these data shows numbers from {}; an \
-                 approval under a rule with at most {} would be accepted",
-                rule.id(),
-                rule.min_persons(),
-                noise.min_persons,
-                noise.min_persons
-            ),
-        )),
-        _ => Ok(()),
+    let Some(noise) = cellkey(&method) else { return Ok(()) };
+    let wide = noise.min_persons >= rule.min_persons() && noise.bound >= rule.min_range();
+    if wide && !rule.group_disclosure() {
+        return Ok(());
     }
+    Err(unmet(
+        "rule.stricter_than_noise",
+        format!(
+            "rule {} asks for more than the noise of these data gives, which shows numbers from {} persons, is at most {} \
+             in size and does not hide that all of a group have an outcome; an approval under a rule with no more persons \
+             in a cell, no wider ranges and without group disclosure would be accepted",
+            rule.id(),
+            noise.min_persons,
+            noise.bound
+        ),
+    ))
 }
 
 /// The method with what a query asks to be stricter.

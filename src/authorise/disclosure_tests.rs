@@ -194,6 +194,12 @@ fn cell_key_noise_is_one_for_a_domain() {
     let mut strict = approval();
     under_b(&mut strict);
     refused(&deaths(), &strict, "rule.stricter_than_noise");
+    for more in ["min_range = 13", "group_disclosure = true"] {
+        let file = file.replacen("min_persons = 5", &format!("min_persons = 5\n{more}"), 1);
+        let policy = DisclosurePolicy::parse(&file).unwrap();
+        let refusal = policy.apply(&deaths(), &approval(), &name(RECIPIENT)).unwrap_err();
+        assert_eq!(refusal.code, "rule.stricter_than_noise", "{more}");
+    }
 
     let bad = |from: &str, to: &str| {
         assert!(file.contains(from));
