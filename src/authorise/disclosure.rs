@@ -398,6 +398,19 @@ fn covers(method: Method, rule: &Rule) -> Result<(), Refusal> {
 
 /// The method with what a query asks to be stricter.
 fn tightened(method: Method, query: &Query) -> Result<Method, Refusal> {
+    if !matches!(method, Method::Noise(_))
+        && let Some(outcome) = query.outcomes.iter().find(|outcome| outcome.value.is_some())
+    {
+        return Err(unmet(
+            "rule.value_without_noise",
+            format!(
+                "outcome {} asks for a statistic of values; its data are protected by the method {}, which is for counts \
+                 of persons: leave `value` out, to count the persons who have an event",
+                outcome.name,
+                method.as_str()
+            ),
+        ));
+    }
     match (method, query.min_persons, query.privacy_loss) {
         (Method::Suppress | Method::Fold, _, None) | (Method::Cellkey(_) | Method::Noise(_), None, None) => {
             Ok(method)

@@ -3,6 +3,7 @@
 use super::*;
 use crate::authorise::fixtures::{RECIPIENT, approval, name, query};
 use crate::domain::method::{Cellkey, Mechanism, Noise, Tenths};
+use crate::domain::query::{OutcomeValue, Statistic, ValueOf};
 
 /// Two classes, two domains, one of them with noise.
 const FILE: &str = r#"
@@ -164,6 +165,22 @@ fn a_query_keeps_to_one_domain_and_its_tables_to_their_readers() {
     deaths.outcomes.clear();
     deaths.cohort.register = name("DAR");
     assert_eq!(policy().may_publish(&deaths), Ok(()));
+}
+
+/// Sums and their like go out with a budget only; any other method names itself and what it takes.
+#[test]
+fn a_statistic_of_values_needs_noise() {
+    let value = |q: &mut Query| {
+        q.outcomes[0].value = Some(OutcomeValue {
+            of: ValueOf::Events,
+            statistic: Statistic::Mean,
+            low: 0,
+            high: 20,
+            events: None,
+        });
+    };
+    refused(RECIPIENT, value, as_is, "rule.value_without_noise", &["method suppress", "leave `value` out"]);
+    assert!(apply(MINISTRY, value, under_b).is_ok());
 }
 
 const CELLKEY: &str = "{ cellkey = { min_persons = 6, bound = 12, variance = \"4\" } }";

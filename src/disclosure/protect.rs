@@ -55,6 +55,9 @@ pub enum DisclosureError {
     /// A person of a table with cell-key noise has no record key.
     #[error("a person of the table has no record key")]
     RecordKey,
+    /// A statistic of values under a method for counts of persons.
+    #[error("a statistic of values is released with noise only")]
+    Exact,
     /// The result has no canonical encoding.
     #[error(transparent)]
     Canonical(#[from] CanonicalError),
@@ -111,6 +114,9 @@ pub fn protect(
 ) -> Result<Proposed, DisclosureError> {
     let (method, rule) = (plan.approved().method(), plan.approved().rule());
     let counted = counted.open(Warrant::new());
+    if !matches!(method, Method::Noise(_)) && !plan.measured().is_empty() {
+        return Err(DisclosureError::Exact);
+    }
     let (shape, Counted { counts, persons, tally, .. }) = match (method, lease) {
         (Method::Suppress, None) => (plan.shape().clone(), counted),
         (Method::Fold, None) => folded(plan.shape().clone(), counted, rule, key)?,
@@ -140,7 +146,7 @@ fn folded(
     rule: &Rule,
     key: &PatternKey,
 ) -> Result<(TableShape, Counted), DisclosureError> {
-    let Counted { mut counts, mut persons, tally, record_keys } = counted;
+    let Counted { mut counts, mut persons, values, tally, record_keys } = counted;
     for dimension in 0..shape.dimensions.len() {
         let fold_rule = FoldRule::new(rule, rule.min_persons(), false);
         let folded = fold(&shape, &counts, dimension, fold_rule, key)?;
@@ -152,7 +158,7 @@ fn folded(
         }
         (shape, counts) = (folded.shape, folded.counts);
     }
-    Ok((shape, Counted { counts, persons, tally, record_keys }))
+    Ok((shape, Counted { counts, persons, values, tally, record_keys }))
 }
 
 /// Which counts are to be withheld, numbered as [`TableShape`] numbers them. In a folded table the total of every
@@ -241,7 +247,7 @@ pub(in crate::disclosure) mod tests {
     }
 
     /// A table over flat dimensions of so many leaves.
-    pub(super) fn shape_of(leaves: &[usize], measures: u32) -> TableShape {
+    pub(in crate::disclosure) fn shape_of(leaves: &[usize], measures: u32) -> TableShape {
         let code = |n: usize| Code {
             code: if n == 0 { "Total".to_owned() } else { n.to_string() },
             label: n.to_string(),
@@ -268,6 +274,7 @@ pub(in crate::disclosure) mod tests {
                     code: variable(&format!("m{m}")),
                     label: m.to_string(),
                     nested_in: (0..m).collect(),
+                    statistic: None,
                 })
                 .collect(),
             period: Period::new("2024-01-01".parse().unwrap(), "2024-12-31".parse().unwrap()).unwrap(),

@@ -177,7 +177,7 @@ impl Noise {
         format!(
             "Every number has {} noise, empty cells too, so that no person's being there shows: zCDP with rho = {}, \
              that is epsilon = {}.{:03} at delta = 10^-{}. The true number lies between low and high with 95 % \
-             probability. Numbers may be negative. Margins {}.",
+             probability. Numbers may be negative. Margins of counts and sums {}.",
             match self.mechanism {
                 Mechanism::Laplace => "discrete Laplace",
                 Mechanism::Gaussian => "discrete Gaussian",

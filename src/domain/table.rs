@@ -7,6 +7,7 @@ use super::codelist::CodeList;
 use super::ids::{RuleId, RunId, VariableId};
 use super::method::{Cellkey, Mechanism};
 use super::period::Period;
+use super::query::Statistic;
 use super::rho::Rho;
 
 /// One dimension of a table.
@@ -32,6 +33,9 @@ pub struct Measure {
     /// The measures that everyone counted here is counted in too, as indices. Measure 0, everyone in
     /// the cohort, has none; every other has at least measure 0.
     pub nested_in: Vec<u32>,
+    /// Where it is no count of persons: which statistic of which values the label says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statistic: Option<Statistic>,
 }
 
 /// Dimensions and measures. Cells are numbered row-major, the last dimension fastest; a count stands at
@@ -107,7 +111,7 @@ impl TableShape {
 pub enum CellValue {
     /// The number of persons.
     Count(u64),
-    /// A number with noise, and the ends of an interval that has the true one in it with 95 % probability.
+    /// A number with noise, in units of its measure's last decimal, and the ends of an interval that has the true one in it with 95 % probability.
     Noisy {
         /// The number. It may be negative.
         value: i64,

@@ -17,6 +17,8 @@ pub struct Counted {
     pub counts: Vec<u64>,
     /// Who is counted, each person once.
     pub persons: Vec<Placed>,
+    /// What is measured of events, in the order of the plan. Such a measure has no counts.
+    pub values: Vec<Vec<PlacedValue>>,
     /// How well the rows found their persons. `matched` are those in the table.
     pub tally: Tally,
     /// The record keys of the persons, where noise is made of them.
@@ -33,6 +35,9 @@ pub struct Placed {
     /// A bit for each measure the person counts in.
     pub measures: u16,
 }
+
+/// A value, and the inner cell of the person it belongs to.
+pub type PlacedValue = (u32, i64);
 
 /// The names of the columns in which the engine gives persons.
 pub(super) const PERSON: &str = "person";

@@ -20,7 +20,7 @@ use super::error::ExecuteError;
 use super::person_index::PersonIndexes;
 use super::protected::Protected;
 use super::sources::Register;
-use super::{persons, sources};
+use super::{measured, persons, sources};
 use crate::linkage::{Linked, Tally};
 use crate::plan::QueryPlan;
 use crate::registers::Snapshot;
@@ -100,7 +100,7 @@ impl Engine {
     /// [`ExecuteError::Engine`].
     pub async fn prepare(&self, plan: &QueryPlan, snapshot: &Snapshot) -> Result<(), ExecuteError> {
         let workers = self.workers.0.as_ref().ok_or(ExecuteError::Engine("it has been shut down"))?;
-        let followed = plan.follows().iter().map(|follow| follow.dataset.as_str());
+        let followed = plan.searches().map(|follow| follow.dataset.as_str());
         let datasets: BTreeSet<String> = followed.chain(persons::OF_PERSONS).map(str::to_owned).collect();
         let register = self.register(snapshot);
         let read = move || datasets.iter().try_for_each(|dataset| register.index(dataset).map(drop));
@@ -158,12 +158,17 @@ async fn count(
         cells.add(&batch)?;
     }
     let (counts, persons) = cells.with_margins();
+    let mut values = Vec::with_capacity(plan.measured().len());
+    for asked in plan.measured() {
+        values.push(measured::values(&context, &plan, &register, &cohort, asked, &persons).await?);
+    }
     // The first cell is the total over every dimension, its first measure everyone.
     let placed = counts.first().copied().unwrap_or(0);
     let nowhere = cohort.persons.saturating_sub(placed);
     Ok(Counted {
         counts,
         persons,
+        values,
         tally: Tally { matched: placed, unknown: tally.unknown + nowhere, ..tally },
         record_keys,
     })

@@ -24,7 +24,7 @@ fn dimension(variable: &str, label: &str, codes: &[(&str, &str, Option<u32>)]) -
 }
 
 fn measure(code: &str, label: &str, nested_in: Vec<u32>) -> Measure {
-    Measure { code: VariableId::new(code).unwrap(), label: label.to_owned(), nested_in }
+    Measure { code: VariableId::new(code).unwrap(), label: label.to_owned(), nested_in, statistic: None }
 }
 
 /// Two dimensions, one outcome, withheld counts of both measures, an empty cell, a code that CSV must

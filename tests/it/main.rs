@@ -23,4 +23,5 @@ mod postgres;
 mod protect;
 mod question;
 mod series;
+mod values;
 mod world;

@@ -37,7 +37,7 @@ fn values(persons: &Persons, by_age: bool) -> Vec<(i64, i64, i64)> {
     }
     shape.add_up(2, &mut counts, |a, b| a + b);
     let tally = Tally { matched: 0, unknown: 0, several_numbers: 0, invalid_rows: 0 };
-    let counted = Counted { counts, persons: placed, tally, record_keys: None };
+    let counted = Counted { counts, persons: placed, values: Vec::new(), tally, record_keys: None };
     let numbers = perturbed(&shape, &counted, &keys(persons), NOISE).unwrap();
     let number = |value: CellValue| match value {
         CellValue::Noisy { value, low, high } => (value, low, high),
