@@ -20,9 +20,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(FILES, ["proto"])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("descriptors.bin"), prost::Message::encode_to_vec(&descriptors))?;
-    // A key and the bytes of an identity file have no Debug form.
+    // Keys and the bytes of an identity file have no Debug form.
     let mut config = Config::new();
-    config.skip_debug(["kpr.v1.IssueKeyResponse", "kpr.v1.ResolveRequest"]);
+    config.skip_debug(["kpr.v1.IssueKeyResponse", "kpr.v1.MapCodesResponse", "kpr.v1.ResolveRequest"]);
     tonic_prost_build::configure().compile_fds_with_config(descriptors, config)?;
     Ok(())
 }

@@ -18,7 +18,9 @@ use tokio::task::JoinSet;
 
 pub use runs::{MOST_RUNS, RunState};
 
-use crate::audit::{Actor, AuditIntent, AuditLog, Entry, Event, OrderGiven, QueryOpened, QueryRefused};
+use crate::audit::{
+    Actor, AuditIntent, AuditLog, Entry, Event, OrderGiven, QueryOpened, QueryRefused, RecordKeysAsked,
+};
 use crate::authorise::{ApprovedQuery, Caller, Policies, authorise};
 use crate::disclosure::{PatternKey, Proposed, Released, protect};
 use crate::domain::answer::{BudgetState, Checked, Submission};
@@ -88,7 +90,7 @@ impl Gateway {
                 let spent = self.store.budget_spent(&approved.query().project).await?;
                 Some(BudgetState { cost, allowance, left: allowance.minus(spent).unwrap_or(Rho::ZERO) })
             }
-            Method::Suppress | Method::Fold => None,
+            Method::Suppress | Method::Fold | Method::Cellkey(_) => None,
         };
         Ok(Checked {
             query_digest: approved.query_digest(),
@@ -168,7 +170,7 @@ impl Gateway {
             Method::Noise(noise) => {
                 Some(write.reserve_budget(&run, noise.rho, allowance(plan.approved()), now).await?)
             }
-            Method::Suppress | Method::Fold => {
+            Method::Suppress | Method::Fold | Method::Cellkey(_) => {
                 write.commit().await?;
                 None
             }
@@ -227,17 +229,25 @@ impl Gateway {
         self.enter(run, Phase::Linking).await?;
         let order = OrderId::random(&*self.entropy).map_err(no_entropy)?;
         let order = plan.order(order, run.clone(), self.clock.now(), self.order_lifetime);
+        let id = order.id.clone();
         let given = OrderGiven {
-            order: order.id.clone(),
+            order: id.clone(),
             digest: order.digest().map_err(|_| not_encodable())?,
             register: order.register.clone(),
             dataset: order.dataset.clone(),
         };
         let project = approved.query().project.clone();
-        self.audit.append(entry(approved.caller(), Some(project), Some(run.clone()), given)).await?;
+        let on_run = |event: Event| entry(approved.caller(), Some(project.clone()), Some(run.clone()), event);
+        self.audit.append(on_run(given.into())).await?;
         // The partner takes its time; the register's own part can be made ready meanwhile.
         let (coded, ready) = tokio::join!(self.partners.collect(order), self.engine.prepare(plan, snapshot));
-        let linked = link(coded?, &*self.mapper).await?;
+        let coded = coded?;
+        let record_keys_of = approved.record_keys_of();
+        if let Some(domain) = record_keys_of {
+            let asked = RecordKeysAsked { order: id, domain: domain.clone() };
+            self.audit.append(on_run(asked.into())).await?;
+        }
+        let linked = link(coded, &*self.mapper, record_keys_of).await?;
         ready?;
 
         self.enter(run, Phase::Executing).await?;
@@ -274,10 +284,11 @@ fn allowance(approved: &ApprovedQuery) -> Rho {
     approved.approval().approval().privacy_budget.unwrap_or(Rho::ZERO)
 }
 
-/// The least number of persons in a published cell; 0 where every number has noise.
+/// The least number of persons in a published cell; 0 where every number has noise that shows any number.
 const fn least_persons(approved: &ApprovedQuery) -> u32 {
     match approved.method() {
         Method::Suppress | Method::Fold => approved.rule().min_persons(),
+        Method::Cellkey(noise) => noise.min_persons,
         Method::Noise(_) => 0,
     }
 }

@@ -15,7 +15,8 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use crate::domain::canonical::Digest;
 use crate::domain::ids::{
-    DatasetId, OrderId, OrganisationId, ProjectId, RegisterId, RequestId, RuleId, RunId, StewardId, TableId,
+    DatasetId, DomainId, OrderId, OrganisationId, ProjectId, RegisterId, RequestId, RuleId, RunId, StewardId,
+    TableId,
 };
 
 /// What may be logged.
@@ -70,6 +71,7 @@ macro_rules! loggable {
 loggable!(
     DatasetId,
     Digest,
+    DomainId,
     OrderId,
     OrganisationId,
     ProjectId,

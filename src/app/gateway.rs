@@ -16,6 +16,7 @@ use crate::audit::{Actor, AuditError, AuditLog, Entry, Event, GatewayStarted, Ga
 use crate::authorise::{Policies, PolicyError, Role};
 use crate::config::{self, ConfigError, GatewayConfig, StewardEntry};
 use crate::disclosure::PatternKey;
+use crate::disclosure::cellkey::{DesignError, PerturbationTable};
 use crate::domain::clock::{Clock, Entropy};
 use crate::execute::{Engine, ExecuteError};
 use crate::linkage::{DeskLimits, OrderDesk};
@@ -38,6 +39,9 @@ pub enum GatewayAppError {
     /// The policies.
     #[error(transparent)]
     Policies(#[from] PolicyError),
+    /// The cell-key noise of a data domain.
+    #[error("disclosure.toml, method cellkey: {0}")]
+    Cellkey(#[from] DesignError),
     /// The registers and code lists.
     #[error(transparent)]
     Catalogue(#[from] CatalogueError),
@@ -148,6 +152,7 @@ async fn build(
 ) -> Result<Gateway, GatewayAppError> {
     let stewards = config.stewards.iter().map(StewardEntry::key).collect::<Result<_, _>>()?;
     let policies = Policies::load(&config.policies)?;
+    policies.cellkeys().try_for_each(|noise| PerturbationTable::new(noise.into()).map(drop))?;
     let catalogue = Catalogue::load(&config.policies)?;
     let audit_key = SigningKey::from_bytes(&*config::read_secret(&config.audit_key)?);
     let signer = NoteSigner::new(&config.audit_origin, audit_key)?;

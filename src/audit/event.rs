@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::canonical::Digest;
 use crate::domain::ids::{
-    DatasetId, OrderId, OrganisationId, ProjectId, RegisterId, RuleId, RunId, StewardId, TableId,
+    DatasetId, DomainId, OrderId, OrganisationId, ProjectId, RegisterId, RuleId, RunId, StewardId, TableId,
 };
 
 /// Who did it.
@@ -175,6 +175,13 @@ events! {
         /// The code of the refusal.
         code: String,
     }
+    /// The identity service is about to be asked for the record keys of an order's persons.
+    13 "record keys asked" RecordKeysAsked {
+        /// The order.
+        order: OrderId,
+        /// The data domain they belong to.
+        domain: DomainId,
+    }
 }
 
 #[cfg(test)]
@@ -182,7 +189,7 @@ mod tests {
     use super::*;
 
     /// The types as they have been written to logs. A line is added, never changed.
-    const TYPES: [(u16, &str, &str); 12] = [
+    const TYPES: [(u16, &str, &str); 13] = [
         (1, "gateway started", "version policies catalogue"),
         (2, "gateway stopped", ""),
         (3, "approval entered", "approval version"),
@@ -195,6 +202,7 @@ mod tests {
         (10, "result fetched", "result format"),
         (11, "table published", "table result"),
         (12, "action refused", "action code"),
+        (13, "record keys asked", "order domain"),
     ];
 
     fn one_of_each() -> Vec<Event> {
@@ -228,6 +236,11 @@ mod tests {
             ResultFetched { result: digest, format: text("csv") }.into(),
             TablePublished { table: TableId::new("t").unwrap(), result: digest }.into(),
             ActionRefused { action: text("fetch_result"), code }.into(),
+            RecordKeysAsked {
+                order: OrderId::new(format!("o-{}", "ab".repeat(16))).unwrap(),
+                domain: DomainId::new("health-services").unwrap(),
+            }
+            .into(),
         ]
     }
 
@@ -244,6 +257,6 @@ mod tests {
             }
             assert_eq!(text.matches("\":").count(), fields.split_whitespace().count(), "{text}");
         }
-        assert_eq!(type_name(13), None);
+        assert_eq!(type_name(14), None);
     }
 }

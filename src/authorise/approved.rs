@@ -4,6 +4,7 @@ use chrono::NaiveDate;
 
 use crate::domain::approval::VerifiedApproval;
 use crate::domain::canonical::{Canonical, Digest};
+use crate::domain::ids::DomainId;
 use crate::domain::method::Method;
 use crate::domain::query::Query;
 use crate::domain::refusal::{Refusal, RefusalKind};
@@ -46,6 +47,7 @@ pub struct ApprovedQuery {
     caller: Caller,
     rule: Rule,
     method: Method,
+    domain: DomainId,
     policy_digest: Digest,
 }
 
@@ -86,6 +88,15 @@ impl ApprovedQuery {
         self.method
     }
 
+    /// The data domain whose record keys its noise is made of; none where its method takes none.
+    #[must_use]
+    pub const fn record_keys_of(&self) -> Option<&DomainId> {
+        match self.method {
+            Method::Cellkey(_) => Some(&self.domain),
+            Method::Suppress | Method::Fold | Method::Noise(_) => None,
+        }
+    }
+
     /// The digest of the policies that decided.
     #[must_use]
     pub const fn policy_digest(&self) -> Digest {
@@ -118,7 +129,7 @@ pub fn authorise(
     checks::datasets(&query, granted)?;
     checks::period(&query, granted)?;
     checks::dimensions(&query, granted)?;
-    let Applied { rule, method } = policies.disclosure(&query, granted, caller.organisation())?;
+    let Applied { rule, method, domain } = policies.disclosure(&query, granted, caller.organisation())?;
     checks::budget(method, granted)?;
     Ok(ApprovedQuery {
         query,
@@ -127,6 +138,7 @@ pub fn authorise(
         caller: caller.clone(),
         rule,
         method,
+        domain,
         policy_digest: policies.digest(),
     })
 }

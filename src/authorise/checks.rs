@@ -8,7 +8,7 @@ use crate::domain::canonical::Digest;
 use crate::domain::ids::{DatasetId, RegisterId, VariableId};
 use crate::domain::method::Method;
 use crate::domain::period::Period;
-use crate::domain::query::{Condition, Query};
+use crate::domain::query::{Condition, Query, ValueOf};
 use crate::domain::refusal::{Refusal, RefusalKind};
 
 use super::caller::Caller;
@@ -97,9 +97,14 @@ pub(super) fn listed(digest: &Digest, approval: &Approval) -> Result<(), Refusal
 /// Every dataset is granted, with the variables used and the rows asked for.
 pub(super) fn datasets(query: &Query, approval: &Approval) -> Result<(), Refusal> {
     let cohort = &query.cohort;
-    dataset(approval, &cohort.register, &cohort.dataset, &cohort.index_date, &cohort.conditions)?;
+    dataset(approval, &cohort.register, &cohort.dataset, &[&cohort.index_date], &cohort.conditions)?;
     query.outcomes.iter().try_for_each(|outcome| {
-        dataset(approval, &outcome.register, &outcome.dataset, &outcome.date, &outcome.conditions)
+        let measured = outcome.value.as_ref().and_then(|value| match &value.of {
+            ValueOf::Events => None,
+            ValueOf::Variable(variable) => Some(variable),
+        });
+        let used: Vec<&VariableId> = [&outcome.date].into_iter().chain(measured).collect();
+        dataset(approval, &outcome.register, &outcome.dataset, &used, &outcome.conditions)
     })
 }
 
@@ -107,7 +112,7 @@ fn dataset(
     approval: &Approval,
     register: &RegisterId,
     dataset: &DatasetId,
-    date: &VariableId,
+    used: &[&VariableId],
     conditions: &[Condition],
 ) -> Result<(), Refusal> {
     let grant = approval.grant(register, dataset).ok_or_else(|| {
@@ -117,7 +122,7 @@ fn dataset(
             format!("{register}/{dataset} is not granted; granted are: {}", joined(granted)),
         )
     })?;
-    let mut used = conditions.iter().map(|c| &c.variable).chain([date]);
+    let mut used = conditions.iter().map(|c| &c.variable).chain(used.iter().copied());
     if let Some(variable) = used.find(|variable| !grant.variables.contains(variable)) {
         return Err(unmet(
             "approval.variable_not_granted",

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::domain::approval::{Approval, Tier};
 use crate::domain::ids::{DomainId, OrganisationId, RecipientClassId, RegisterId, RuleId};
-use crate::domain::method::Method;
+use crate::domain::method::{Cellkey, Method};
 use crate::domain::query::Query;
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::domain::rho::Rho;
@@ -90,6 +90,11 @@ pub(super) enum DisclosurePolicyError {
     TwoMethods(DomainId),
     #[error("domain {0}: noise must cost more than nothing")]
     NoLoss(DomainId),
+    #[error(
+        "domain {0}: all its classes with the method cellkey must have the same noise, or the same cell would have two \
+         values"
+    )]
+    TwoNoises(DomainId),
 }
 
 /// The rules and methods in force.
@@ -106,6 +111,7 @@ pub(super) struct DisclosurePolicy {
 pub(super) struct Applied {
     pub(super) rule: Rule,
     pub(super) method: Method,
+    pub(super) domain: DomainId,
 }
 
 /// The legal bases of an approval, which it states separated by `;`.
@@ -199,6 +205,11 @@ impl DisclosurePolicy {
             if domain.methods.values().any(|m| matches!(m, Method::Noise(noise) if noise.rho == Rho::ZERO)) {
                 return Err(E::NoLoss(domain.id.clone()));
             }
+            let mut noises = domain.methods.values().filter_map(cellkey);
+            let first = noises.next();
+            if noises.any(|noise| Some(noise) != first) {
+                return Err(E::TwoNoises(domain.id.clone()));
+            }
         }
         Ok(())
     }
@@ -235,7 +246,14 @@ impl DisclosurePolicy {
         let method = domain.methods.get(class).copied();
         let method =
             method.ok_or_else(|| unmet("rule.no_method", "the policies have no method for this class"))?;
-        Ok(Applied { rule, method: tightened(method, query)? })
+        let method = tightened(method, query)?;
+        covers(method, &rule)?;
+        Ok(Applied { rule, method, domain: domain.id.clone() })
+    }
+
+    /// The cell-key noises of all domains.
+    pub(super) fn cellkeys(&self) -> impl Iterator<Item = Cellkey> + '_ {
+        self.domains.iter().flat_map(|domain| domain.methods.values().filter_map(cellkey))
     }
 
     /// The approval's rule if it is strict enough for its legal basis, or a stricter one where the query asks for it.
@@ -350,15 +368,66 @@ impl DisclosurePolicy {
     }
 }
 
+const fn cellkey(method: &Method) -> Option<Cellkey> {
+    match method {
+        Method::Cellkey(cellkey) => Some(*cellkey),
+        _ => None,
+    }
+}
+
+/// Cell-key noise is one for a whole domain, so it cannot be made stricter for a rule; and it does not hide that all of a
+/// group have an outcome, since the same persons have the same number.
+fn covers(method: Method, rule: &Rule) -> Result<(), Refusal> {
+    let Some(noise) = cellkey(&method) else { return Ok(()) };
+    let wide = noise.min_persons >= rule.min_persons() && noise.bound >= rule.min_range();
+    if wide && !rule.group_disclosure() {
+        return Ok(());
+    }
+    Err(unmet(
+        "rule.stricter_than_noise",
+        format!(
+            "rule {} asks for more than the noise of these data gives, which shows numbers from {} persons, is at most {} \
+             in size and does not hide that all of a group have an outcome; an approval under a rule with no more persons \
+             in a cell, no wider ranges and without group disclosure would be accepted",
+            rule.id(),
+            noise.min_persons,
+            noise.bound
+        ),
+    ))
+}
+
 /// The method with what a query asks to be stricter.
 fn tightened(method: Method, query: &Query) -> Result<Method, Refusal> {
+    if !matches!(method, Method::Noise(_))
+        && let Some(outcome) = query.outcomes.iter().find(|outcome| outcome.value.is_some())
+    {
+        return Err(unmet(
+            "rule.value_without_noise",
+            format!(
+                "outcome {} asks for a statistic of values; its data are protected by the method {}, which is for counts \
+                 of persons: leave `value` out, to count the persons who have an event",
+                outcome.name,
+                method.as_str()
+            ),
+        ));
+    }
     match (method, query.min_persons, query.privacy_loss) {
-        (Method::Suppress | Method::Fold, _, None) | (Method::Noise(_), None, None) => Ok(method),
-        (Method::Suppress | Method::Fold, _, Some(_)) => Err(unmet(
+        (Method::Suppress | Method::Fold, _, None) | (Method::Cellkey(_) | Method::Noise(_), None, None) => {
+            Ok(method)
+        }
+        (Method::Suppress | Method::Fold | Method::Cellkey(_), _, Some(_)) => Err(unmet(
             "rule.no_noise",
             format!(
                 "the query states a privacy loss; its data are protected by the method {}, which has none: leave it out",
                 method.as_str()
+            ),
+        )),
+        (Method::Cellkey(noise), Some(_), None) => Err(unmet(
+            "rule.no_least_number",
+            format!(
+                "the query states a least number of persons; its data have cell-key noise, which shows no number from 1 \
+                 to {} and is the same in every table, so that nothing averages out: leave it out",
+                noise.min_persons.saturating_sub(1)
             ),
         )),
         (Method::Noise(_), Some(_), _) => Err(unmet(

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::authorise::fixtures::{RECIPIENT, approval, name, query};
-use crate::domain::method::{Mechanism, Noise};
+use crate::domain::method::{Cellkey, Mechanism, Noise, Tenths};
+use crate::domain::query::{OutcomeValue, Statistic, ValueOf};
 
 /// Two classes, two domains, one of them with noise.
 const FILE: &str = r#"
@@ -164,6 +165,71 @@ fn a_query_keeps_to_one_domain_and_its_tables_to_their_readers() {
     deaths.outcomes.clear();
     deaths.cohort.register = name("DAR");
     assert_eq!(policy().may_publish(&deaths), Ok(()));
+}
+
+/// Sums and their like go out with a budget only; any other method names itself and what it takes.
+#[test]
+fn a_statistic_of_values_needs_noise() {
+    let value = |q: &mut Query| {
+        q.outcomes[0].value = Some(OutcomeValue {
+            of: ValueOf::Events,
+            statistic: Statistic::Mean,
+            low: 0,
+            high: 20,
+            events: None,
+        });
+    };
+    refused(RECIPIENT, value, as_is, "rule.value_without_noise", &["method suppress", "leave `value` out"]);
+    assert!(apply(MINISTRY, value, under_b).is_ok());
+}
+
+const CELLKEY: &str = "{ cellkey = { min_persons = 6, bound = 12, variance = \"4\" } }";
+
+/// One noise for a whole domain: nothing that a query, an approval or another class says can make another one, whose
+/// values would average out beside it.
+#[test]
+fn cell_key_noise_is_one_for_a_domain() {
+    let file = FILE.replace("projects = \"fold\"", &format!("projects = {CELLKEY}"));
+    let file = file.replace("ministries = \"fold\"", &format!("ministries = {CELLKEY}"));
+    let policy = DisclosurePolicy::parse(&file).unwrap();
+    let noise = Cellkey { min_persons: 6, bound: 12, variance: Tenths::new(40) };
+    assert_eq!(policy.cellkeys().collect::<Vec<_>>(), [noise; 2]);
+    let deaths = || {
+        let mut query = query();
+        query.cohort.register = name("DAR");
+        query.outcomes.clear();
+        query
+    };
+    let applied = policy.apply(&deaths(), &approval(), &name(RECIPIENT)).unwrap();
+    assert_eq!((applied.method, applied.domain), (Method::Cellkey(noise), name("deaths")));
+    let refused = |query: &Query, approval: &Approval, code: &str| {
+        let refusal = policy.apply(query, approval, &name(RECIPIENT)).unwrap_err();
+        assert_eq!(refusal.code, code, "{}", refusal.hint);
+    };
+    refused(&Query { min_persons: Some(8), ..deaths() }, &approval(), "rule.no_least_number");
+    refused(&Query { privacy_loss: Some("0.1".parse().unwrap()), ..deaths() }, &approval(), "rule.no_noise");
+    let mut strict = approval();
+    under_b(&mut strict);
+    refused(&deaths(), &strict, "rule.stricter_than_noise");
+    for more in ["min_range = 13", "group_disclosure = true"] {
+        let file = file.replacen("min_persons = 5", &format!("min_persons = 5\n{more}"), 1);
+        let policy = DisclosurePolicy::parse(&file).unwrap();
+        let refusal = policy.apply(&deaths(), &approval(), &name(RECIPIENT)).unwrap_err();
+        assert_eq!(refusal.code, "rule.stricter_than_noise", "{more}");
+    }
+
+    let bad = |from: &str, to: &str| {
+        assert!(file.contains(from));
+        DisclosurePolicy::parse(&file.replacen(from, to, 1)).unwrap_err().to_string()
+    };
+    for other in ["min_persons = 7", "min_persons = 6, more = 1"] {
+        assert!(!bad("min_persons = 6", other).is_empty());
+    }
+    assert!(bad("variance = \"4\"", "variance = \"3\"").contains("must have the same noise"));
+    assert!(
+        bad(&format!("projects = {CELLKEY}"), "projects = \"fold\"")
+            .contains("true counts would stand beside")
+    );
 }
 
 #[test]

@@ -58,6 +58,7 @@ pub(crate) fn query() -> Query {
                 conditions: vec![condition("tjenestetype", &["1"]), condition("kontakttype", &["3"])],
                 date: name("dato"),
                 within_days,
+                value: None,
             })
             .to_vec(),
         by: dimensions(),
@@ -127,6 +128,24 @@ pub(crate) fn signed(approval: Approval) -> SignedApproval {
 
 pub(crate) fn verified(approval: Approval) -> VerifiedApproval {
     signed(approval).verify(&stewards().map(|(_, public)| public)).unwrap()
+}
+
+/// As [`approved`], where the policies protect data by noise and the approval has a budget for it and grants refunds.
+pub(crate) fn approved_with_noise(query: Query) -> ApprovedQuery {
+    let (from, to) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("policies"), tempfile::tempdir().unwrap());
+    for file in
+        std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file())
+    {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let noise = "projects = { noise = { mechanism = \"gaussian\", rho = \"0.01\" } }";
+        let text = text.replace("projects = \"suppress\"", noise);
+        std::fs::write(to.path().join(file.file_name().unwrap()), text).unwrap();
+    }
+    let mut approval = approval();
+    approval.privacy_budget = Some("1".parse().unwrap());
+    approval.grants[1].variables.push(name("refusjon_ore"));
+    let policies = Policies::load(to.path()).unwrap();
+    authorise(&researcher(), query, &verified(approval), &policies, today()).unwrap()
 }
 
 pub(crate) fn approved(query: Query) -> ApprovedQuery {

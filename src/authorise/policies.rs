@@ -13,6 +13,7 @@ use cedar_policy::{
 use crate::domain::approval::Approval;
 use crate::domain::canonical::Digest;
 use crate::domain::ids::OrganisationId;
+use crate::domain::method::Cellkey;
 use crate::domain::query::Query;
 use crate::domain::refusal::{Refusal, RefusalKind};
 
@@ -105,6 +106,11 @@ impl Policies {
         organisation: &OrganisationId,
     ) -> Result<Applied, Refusal> {
         self.disclosure.apply(query, approval, organisation)
+    }
+
+    /// The cell-key noises of all domains.
+    pub fn cellkeys(&self) -> impl Iterator<Item = Cellkey> + '_ {
+        self.disclosure.cellkeys()
     }
 
     /// Whether a table that this query gave may be published.

@@ -83,10 +83,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             println!("                 {}", checked.rule_text);
             println!("cells            {}", checked.cells);
             if let Some(budget) = checked.budget {
-                println!(
-                    "privacy loss     {} of {} left, out of {}",
-                    budget.cost, budget.left, budget.allowance
-                );
+                println!("privacy loss     {} of a budget of {}", budget.cost, budget.allowance);
+                match budget.left.minus(budget.cost) {
+                    Some(after) => println!("budget left      {} before, {after} after", budget.left),
+                    None => println!("budget left      {}: too little, it would be refused", budget.left),
+                }
             }
             for (number, step) in checked.steps.iter().enumerate() {
                 println!("{:>3}. {step}", number + 1);

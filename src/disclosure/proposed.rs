@@ -18,7 +18,8 @@ pub struct Proposed(Kind);
 
 enum Kind {
     Exact(Box<Counts>),
-    /// Noise is drawn once, and nothing that was released before makes it tell more than its cost.
+    /// Noise for differential privacy is drawn once, and nothing that was released before makes it tell more than its
+    /// cost. Cell-key noise is the same every time.
     Noisy(Option<Box<Disclosed<ResultTable>>>),
 }
 

@@ -1,6 +1,7 @@
 //! From true counts to values that may be released.
 #![allow(clippy::indexing_slicing, reason = "cells and measures are indices of the table's shape")]
 
+use super::cellkey::DesignError;
 use super::fold::{FoldError, FoldRule, fold};
 use super::inspection::{Release, Stopped, inspect};
 use super::ledger::{self, MembershipError, NotSealed, Refused, WrongPattern};
@@ -25,6 +26,7 @@ use crate::plan::QueryPlan;
 use crate::store::BudgetLease;
 
 mod noisy;
+mod perturbed;
 
 /// Why a table is not released.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +49,15 @@ pub enum DisclosureError {
     /// Noise without a lease of its run and cost, or a lease without noise.
     #[error("the privacy budget reserved for the run is not what its method costs")]
     OtherLease,
+    /// There is no cell-key noise of the domain's design.
+    #[error(transparent)]
+    Design(#[from] DesignError),
+    /// A person of a table with cell-key noise has no record key.
+    #[error("a person of the table has no record key")]
+    RecordKey,
+    /// A statistic of values under a method for counts of persons.
+    #[error("a statistic of values is released with noise only")]
+    Exact,
     /// The result has no canonical encoding.
     #[error(transparent)]
     Canonical(#[from] CanonicalError),
@@ -87,7 +98,8 @@ impl From<DisclosureError> for Refusal {
     }
 }
 
-/// Protects a counted table by the rule and method of its plan. Noise spends the lease, and nothing else takes one.
+/// Protects a counted table by the rule and method of its plan. Noise for differential privacy spends the lease, and
+/// nothing else takes one.
 /// The table is not released before it has been judged beside what its recipient has received
 /// ([`Proposed::judge`]).
 ///
@@ -102,9 +114,15 @@ pub fn protect(
 ) -> Result<Proposed, DisclosureError> {
     let (method, rule) = (plan.approved().method(), plan.approved().rule());
     let counted = counted.open(Warrant::new());
-    let (shape, Counted { counts, persons, tally }) = match (method, lease) {
+    if !matches!(method, Method::Noise(_)) && !plan.measured().is_empty() {
+        return Err(DisclosureError::Exact);
+    }
+    let (shape, Counted { counts, persons, tally, .. }) = match (method, lease) {
         (Method::Suppress, None) => (plan.shape().clone(), counted),
         (Method::Fold, None) => folded(plan.shape().clone(), counted, rule, key)?,
+        (Method::Cellkey(noise), None) => {
+            return Ok(Proposed::noisy(Disclosed::new(perturbed::table(plan, noise, run, &counted)?)?));
+        }
         (Method::Noise(noise), Some(lease)) => {
             let disclosed = Disclosed::new(noisy::table(plan, noise, run, &counted, lease)?)?;
             return Ok(Proposed::noisy(disclosed));
@@ -128,7 +146,7 @@ fn folded(
     rule: &Rule,
     key: &PatternKey,
 ) -> Result<(TableShape, Counted), DisclosureError> {
-    let Counted { mut counts, mut persons, tally } = counted;
+    let Counted { mut counts, mut persons, values, tally, record_keys } = counted;
     for dimension in 0..shape.dimensions.len() {
         let fold_rule = FoldRule::new(rule, rule.min_persons(), false);
         let folded = fold(&shape, &counts, dimension, fold_rule, key)?;
@@ -140,7 +158,7 @@ fn folded(
         }
         (shape, counts) = (folded.shape, folded.counts);
     }
-    Ok((shape, Counted { counts, persons, tally }))
+    Ok((shape, Counted { counts, persons, values, tally, record_keys }))
 }
 
 /// Which counts are to be withheld, numbered as [`TableShape`] numbers them. In a folded table the total of every
@@ -229,7 +247,7 @@ pub(in crate::disclosure) mod tests {
     }
 
     /// A table over flat dimensions of so many leaves.
-    pub(super) fn shape_of(leaves: &[usize], measures: u32) -> TableShape {
+    pub(in crate::disclosure) fn shape_of(leaves: &[usize], measures: u32) -> TableShape {
         let code = |n: usize| Code {
             code: if n == 0 { "Total".to_owned() } else { n.to_string() },
             label: n.to_string(),
@@ -256,6 +274,7 @@ pub(in crate::disclosure) mod tests {
                     code: variable(&format!("m{m}")),
                     label: m.to_string(),
                     nested_in: (0..m).collect(),
+                    statistic: None,
                 })
                 .collect(),
             period: Period::new("2024-01-01".parse().unwrap(), "2024-12-31".parse().unwrap()).unwrap(),

@@ -3,10 +3,13 @@
 //! It is data only. Whether the names in it exist is decided in `plan`, whether it may run in
 //! `authorise`.
 
+use std::fmt;
+use std::num::NonZeroU32;
+
 use serde::{Deserialize, Serialize};
 
 use super::canonical::{Canonical, CanonicalError, Digest};
-use super::ids::{CodeListId, DatasetId, ProjectId, RegisterId, VariableId};
+use super::ids::{BadName, CodeListId, DatasetId, ProjectId, RegisterId, VariableId};
 use super::period::Period;
 use super::rho::Rho;
 use super::rule::Rule;
@@ -112,6 +115,111 @@ pub struct Outcome {
     pub date: VariableId,
     /// An event counts on the index date and on each of so many days after it.
     pub within_days: u16,
+    /// What is measured of these events, instead of counting the persons who have one. Only where the data are
+    /// protected by noise with a privacy budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<OutcomeValue>,
+}
+
+/// What is measured of a person's events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutcomeValue {
+    /// Of what.
+    pub of: ValueOf,
+    /// Which statistic of the values is given for each cell.
+    pub statistic: Statistic,
+    /// The least a value counts as, within the catalogue's bounds.
+    pub low: i64,
+    /// The most a value counts as.
+    pub high: i64,
+    /// Of a variable: how many events of a person count at most, the first ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<u32>,
+}
+
+impl OutcomeValue {
+    /// How many values one person has at most.
+    #[must_use]
+    pub fn per_person(&self) -> NonZeroU32 {
+        let of_variable = self.events.and_then(NonZeroU32::new);
+        of_variable.filter(|_| self.of != ValueOf::Events).unwrap_or(NonZeroU32::MIN)
+    }
+}
+
+/// What the values are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum ValueOf {
+    /// How many events a person has, written `events`: one value a person, 0 for one who has none.
+    Events,
+    /// This variable of each event: a value an event, and none for a person without one.
+    Variable(VariableId),
+}
+
+impl TryFrom<String> for ValueOf {
+    type Error = BadName;
+    fn try_from(text: String) -> Result<Self, BadName> {
+        if text == "events" { Ok(Self::Events) } else { VariableId::new(text).map(Self::Variable) }
+    }
+}
+
+impl From<ValueOf> for String {
+    fn from(of: ValueOf) -> Self {
+        of.to_string()
+    }
+}
+
+impl fmt::Display for ValueOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Events => f.write_str("events"),
+            Self::Variable(variable) => fmt::Display::fmt(variable, f),
+        }
+    }
+}
+
+/// A statistic of values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Statistic {
+    /// Their sum.
+    Sum,
+    /// Their mean.
+    Mean,
+    /// The value that a quarter of them lies below.
+    LowerQuartile,
+    /// The value that half of them lies below.
+    Median,
+    /// The value that three quarters of them lie below.
+    UpperQuartile,
+}
+
+impl Statistic {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Sum, Self::Mean, Self::LowerQuartile, Self::Median, Self::UpperQuartile];
+
+    /// The name it has in queries.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sum => "sum",
+            Self::Mean => "mean",
+            Self::LowerQuartile => "lower_quartile",
+            Self::Median => "median",
+            Self::UpperQuartile => "upper_quartile",
+        }
+    }
+
+    /// How many decimals it is given with.
+    #[must_use]
+    pub const fn decimals(self) -> u32 {
+        match self {
+            Self::Mean => 3,
+            Self::Sum | Self::LowerQuartile | Self::Median | Self::UpperQuartile => 0,
+        }
+    }
 }
 
 impl Outcome {
@@ -153,6 +261,24 @@ mod tests {
             }],
             date: VariableId::new("dato").unwrap(),
             within_days,
+            value: None,
+        }
+    }
+
+    #[test]
+    fn a_value_reads_as_it_is_written_and_changes_no_other_query() {
+        let plain = serde_json::to_string(&outcome("a", &["1"], 30)).unwrap();
+        assert!(!plain.contains("value"));
+        let text = r#"{"of":"refusjon_ore","statistic":"upper_quartile","low":0,"high":9,"events":4}"#;
+        let value: OutcomeValue = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&value).unwrap(), text);
+        assert_eq!(value.per_person().get(), 4);
+        let events = OutcomeValue { of: "events".to_owned().try_into().unwrap(), ..value };
+        assert_eq!((&events.of, events.per_person().get()), (&ValueOf::Events, 1));
+        assert!(ValueOf::try_from("02813299997".to_owned()).is_err());
+        for statistic in Statistic::ALL {
+            let text = format!("\"{}\"", statistic.as_str());
+            assert_eq!(serde_json::from_str::<Statistic>(&text).unwrap(), statistic);
         }
     }
 

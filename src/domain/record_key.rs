@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use zeroize::Zeroizing;
+
+use super::ids::PersonNo;
+
 /// What one person adds to the key of every cell it is counted in. The identity service gives it out;
 /// one who holds the keys of a cell's persons can take its noise off, so it is not shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -10,6 +14,43 @@ pub struct RecordKey(pub u64);
 impl fmt::Debug for RecordKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RecordKey(redacted)")
+    }
+}
+
+/// The record keys of the persons of one run. Erased on drop, and neither shown nor copied.
+///
+/// ```compile_fail,E0599
+/// fn copy(keys: &kpr::domain::record_key::RecordKeyMap) {
+///     let _: kpr::domain::record_key::RecordKeyMap = keys.clone();
+/// }
+/// ```
+pub struct RecordKeyMap {
+    /// Ascending, each once.
+    persons: Vec<PersonNo>,
+    keys: Zeroizing<Vec<u64>>,
+}
+
+impl RecordKeyMap {
+    /// The keys of these persons; none if one of them comes with two keys.
+    pub fn new(mut pairs: Vec<(PersonNo, RecordKey)>) -> Option<Self> {
+        pairs.sort_unstable_by_key(|(person, _)| *person);
+        pairs.dedup();
+        let distinct = pairs.iter().zip(pairs.iter().skip(1)).all(|(one, next)| one.0 != next.0);
+        let keys = Zeroizing::new(pairs.iter().map(|(_, key)| key.0).collect());
+        distinct.then(|| Self { persons: pairs.into_iter().map(|(person, _)| person).collect(), keys })
+    }
+
+    /// The key of a person; none of one who is not in the run.
+    #[must_use]
+    pub fn of(&self, person: PersonNo) -> Option<RecordKey> {
+        let place = self.persons.binary_search(&person).ok()?;
+        self.keys.get(place).copied().map(RecordKey)
+    }
+}
+
+impl fmt::Debug for RecordKeyMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RecordKeyMap(redacted)")
     }
 }
 
@@ -31,6 +72,12 @@ impl CellKey {
         Self(self.0.wrapping_add(record.0))
     }
 
+    /// The key of both cells' persons, who are different ones.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0.wrapping_add(other.0))
+    }
+
     /// Its value.
     #[must_use]
     pub const fn value(self) -> u64 {
@@ -47,5 +94,19 @@ impl FromIterator<RecordKey> for CellKey {
 impl fmt::Debug for CellKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("CellKey(redacted)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_has_one_key_in_a_run() {
+        let pair = |person, key| (PersonNo(person), RecordKey(key));
+        let keys = RecordKeyMap::new(vec![pair(9, 2), pair(3, 1), pair(9, 2)]).unwrap();
+        assert_eq!([3, 9, 4].map(|p| keys.of(PersonNo(p))), [Some(RecordKey(1)), Some(RecordKey(2)), None]);
+        assert!(RecordKeyMap::new(vec![pair(9, 2), pair(9, 3)]).is_none());
+        assert_eq!(format!("{keys:?}"), "RecordKeyMap(redacted)");
     }
 }

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::canonical::Canonical;
 use super::codelist::CodeList;
 use super::ids::{RuleId, RunId, VariableId};
-use super::method::Mechanism;
+use super::method::{Cellkey, Mechanism};
 use super::period::Period;
+use super::query::Statistic;
 use super::rho::Rho;
 
 /// One dimension of a table.
@@ -32,6 +33,9 @@ pub struct Measure {
     /// The measures that everyone counted here is counted in too, as indices. Measure 0, everyone in
     /// the cohort, has none; every other has at least measure 0.
     pub nested_in: Vec<u32>,
+    /// Where it is no count of persons: which statistic of which values the label says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statistic: Option<Statistic>,
 }
 
 /// Dimensions and measures. Cells are numbered row-major, the last dimension fastest; a count stands at
@@ -78,6 +82,27 @@ impl TableShape {
         positions.reverse();
         positions
     }
+
+    /// Fills in the margins of values that stand in the inner cells, so many of each cell one after the other. Along
+    /// one dimension after the other, every node is added to the one above it, children before their parents: each
+    /// inner cell comes exactly once to every margin over it.
+    pub fn add_up<T: Copy>(&self, columns: usize, values: &mut [T], add: impl Fn(T, T) -> T) {
+        let mut inner = columns.max(1);
+        for dimension in self.dimensions.iter().rev() {
+            let codes = &dimension.codes;
+            for block in values.chunks_mut(inner * codes.len()) {
+                for (code, parent) in (0..codes.len()).rev().filter_map(|c| codes.parent(c).map(|p| (c, p))) {
+                    // Parents stand before their children.
+                    let (above, below) = block.split_at_mut(code * inner);
+                    let sums = above.iter_mut().skip(parent * inner).take(inner);
+                    for (sum, value) in sums.zip(below.iter()) {
+                        *sum = add(*sum, *value);
+                    }
+                }
+            }
+            inner *= codes.len();
+        }
+    }
 }
 
 /// A count as it is released: a number, a number with noise, or withheld. Nothing tells why it is withheld.
@@ -86,12 +111,14 @@ impl TableShape {
 pub enum CellValue {
     /// The number of persons.
     Count(u64),
-    /// A number with noise, and how far it is at most from the number of persons with 95 % probability.
+    /// A number with noise, in units of its measure's last decimal, and the ends of an interval that has the true one in it with 95 % probability.
     Noisy {
         /// The number. It may be negative.
         value: i64,
-        /// The interval goes from `value - half_width` to `value + half_width`.
-        half_width: u64,
+        /// The low end of the interval.
+        low: i64,
+        /// The high end of the interval.
+        high: i64,
     },
     /// Withheld, written `:` (confidential) as Statistics Norway writes it.
     Withheld,
@@ -131,8 +158,18 @@ pub struct RecipientReport {
 
 /// What the recipient is told about noise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum NoiseReport {
+    /// Noise for differential privacy.
+    Private(PrivateNoise),
+    /// Cell-key noise.
+    Cellkey(Cellkey),
+}
+
+/// What the recipient is told about noise for differential privacy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct NoiseReport {
+pub struct PrivateNoise {
     /// Its law.
     pub mechanism: Mechanism,
     /// What the table cost of the project's privacy budget, in zCDP.

@@ -6,6 +6,7 @@ use arrow::record_batch::RecordBatch;
 
 use super::error::ExecuteError;
 use crate::domain::ids::PersonNo;
+use crate::domain::record_key::RecordKeyMap;
 use crate::domain::table::TableShape;
 use crate::linkage::Tally;
 use crate::plan::{Follow, Grouping, QueryPlan};
@@ -16,8 +17,12 @@ pub struct Counted {
     pub counts: Vec<u64>,
     /// Who is counted, each person once.
     pub persons: Vec<Placed>,
+    /// What is measured of events, in the order of the plan. Such a measure has no counts.
+    pub values: Vec<Vec<PlacedValue>>,
     /// How well the rows found their persons. `matched` are those in the table.
     pub tally: Tally,
+    /// The record keys of the persons, where noise is made of them.
+    pub record_keys: Option<RecordKeyMap>,
 }
 
 /// Where a person is counted.
@@ -30,6 +35,9 @@ pub struct Placed {
     /// A bit for each measure the person counts in.
     pub measures: u16,
 }
+
+/// A value, and the inner cell of the person it belongs to.
+pub type PlacedValue = (u32, i64);
 
 /// The names of the columns in which the engine gives persons.
 pub(super) const PERSON: &str = "person";
@@ -108,28 +116,10 @@ impl<'a> Cells<'a> {
         Ok(())
     }
 
-    /// Fills in the margins.
-    ///
-    /// Each person is one row and falls in exactly one leaf of each dimension, so the persons of a margin
-    /// are the disjoint union of those of the leaves under it, and the number of distinct persons of a
-    /// margin is the sum over them. Summing along one dimension after the other, children before their
-    /// parents, adds every leaf cell exactly once to every margin above it.
+    /// Fills in the margins. Each person is one row and falls in exactly one leaf of each dimension, so the persons of
+    /// a margin are the disjoint union of those of the inner cells under it, and their number is the sum.
     pub(super) fn with_margins(mut self) -> (Vec<u64>, Vec<Placed>) {
-        let mut inner = self.shape.measures.len();
-        for dimension in self.shape.dimensions.iter().rev() {
-            let codes = &dimension.codes;
-            for block in self.counts.chunks_mut(inner * codes.len()) {
-                for (code, parent) in (0..codes.len()).rev().filter_map(|c| codes.parent(c).map(|p| (c, p))) {
-                    // Parents stand before their children.
-                    let (above, below) = block.split_at_mut(code * inner);
-                    let sums = above.iter_mut().skip(parent * inner).take(inner);
-                    for (sum, count) in sums.zip(below.iter()) {
-                        *sum += count;
-                    }
-                }
-            }
-            inner *= codes.len();
-        }
+        self.shape.add_up(self.shape.measures.len(), &mut self.counts, |above, below| above + below);
         (self.counts, self.persons)
     }
 }

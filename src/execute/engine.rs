@@ -20,7 +20,7 @@ use super::error::ExecuteError;
 use super::person_index::PersonIndexes;
 use super::protected::Protected;
 use super::sources::Register;
-use super::{persons, sources};
+use super::{measured, persons, sources};
 use crate::linkage::{Linked, Tally};
 use crate::plan::QueryPlan;
 use crate::registers::Snapshot;
@@ -100,7 +100,7 @@ impl Engine {
     /// [`ExecuteError::Engine`].
     pub async fn prepare(&self, plan: &QueryPlan, snapshot: &Snapshot) -> Result<(), ExecuteError> {
         let workers = self.workers.0.as_ref().ok_or(ExecuteError::Engine("it has been shut down"))?;
-        let followed = plan.follows().iter().map(|follow| follow.dataset.as_str());
+        let followed = plan.searches().map(|follow| follow.dataset.as_str());
         let datasets: BTreeSet<String> = followed.chain(persons::OF_PERSONS).map(str::to_owned).collect();
         let register = self.register(snapshot);
         let read = move || datasets.iter().try_for_each(|dataset| register.index(dataset).map(drop));
@@ -145,10 +145,11 @@ impl Engine {
 async fn count(
     context: SessionContext,
     plan: QueryPlan,
-    linked: Linked,
+    mut linked: Linked,
     register: Register,
 ) -> Result<Counted, ExecuteError> {
     let tally = linked.tally();
+    let record_keys = linked.take_record_keys();
     let cohort = persons::cohort(&context, &plan, linked).await?;
     let rows = persons::rows_of_persons(&context, &plan, &register, &cohort).await?;
     let mut cells = Cells::new(&plan);
@@ -157,13 +158,19 @@ async fn count(
         cells.add(&batch)?;
     }
     let (counts, persons) = cells.with_margins();
+    let mut values = Vec::with_capacity(plan.measured().len());
+    for asked in plan.measured() {
+        values.push(measured::values(&context, &plan, &register, &cohort, asked, &persons).await?);
+    }
     // The first cell is the total over every dimension, its first measure everyone.
     let placed = counts.first().copied().unwrap_or(0);
     let nowhere = cohort.persons.saturating_sub(placed);
     Ok(Counted {
         counts,
         persons,
+        values,
         tally: Tally { matched: placed, unknown: tally.unknown + nowhere, ..tally },
+        record_keys,
     })
 }
 

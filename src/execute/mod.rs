@@ -13,6 +13,7 @@ mod cohort_first;
 mod engine;
 mod error;
 mod expressions;
+mod measured;
 mod person_index;
 mod persons;
 mod protected;
@@ -22,7 +23,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use cells::{Counted, Placed};
+pub use cells::{Counted, Placed, PlacedValue};
 pub use engine::Engine;
 pub use error::ExecuteError;
 pub use protected::Protected;

@@ -13,10 +13,14 @@ use super::cells::{AGE, MUNICIPALITY, PERSON, SEX, days};
 use super::error::ExecuteError;
 use super::expressions;
 use super::sources::Register;
-use crate::domain::ids::DatasetId;
+use crate::domain::ids::{DatasetId, VariableId};
 use crate::domain::query::Condition;
 use crate::linkage::Linked;
 use crate::plan::{Follow, QueryPlan};
+
+/// The columns of an event: the days since the index date, and the value of a variable.
+pub(super) const SINCE: &str = "since";
+pub(super) const VALUE: &str = "value";
 
 /// The datasets that say who persons are and where they live.
 pub(super) const OF_PERSONS: [&str; 2] = ["population", "residence"];
@@ -160,6 +164,23 @@ async fn events(
     number: usize,
     follow: &Follow,
 ) -> Result<DataFrame, ExecuteError> {
+    let events = followed(context, plan, register, cohort, follow, None).await?;
+    Ok(events.aggregate(
+        vec![col(PERSON).alias(format!("event_person_{number}"))],
+        vec![min(col(SINCE)).alias(days(number))],
+    )?)
+}
+
+/// The events of a search within its longest window: each with its person, the days since the index date
+/// and, where one is asked for, the value of a variable.
+pub(super) async fn followed(
+    context: &SessionContext,
+    plan: &QueryPlan,
+    register: &Register,
+    cohort: &Cohort,
+    follow: &Follow,
+    variable: Option<&VariableId>,
+) -> Result<DataFrame, ExecuteError> {
     let date = follow.date.as_str();
     let period = plan.approved().query().cohort.period;
     let last = period.to() + chrono::Days::new(u64::from(follow.longest()));
@@ -169,18 +190,16 @@ async fn events(
         coded.chain([Ok(in_time)]).collect()
     };
     let rows = rows(context, register, cohort, &follow.dataset, Some(date), conditions).await?;
-    let rows = rows.select(vec![col("person_no").alias("event_person"), col(date).alias("event_date")])?;
+    let value = variable.map(|variable| cast(col(variable.as_str()), DataType::Int64).alias(VALUE));
+    let event = [col("person_no").alias("event_person"), col(date).alias("event_date")];
+    let rows = rows.select(event.into_iter().chain(value).collect::<Vec<_>>())?;
     let day = |name: &str| cast(col(name), DataType::Int32);
     let since = day("event_date") - day("index_date");
     let followed = since.clone().gt_eq(lit(0)).and(since.clone().lt_eq(lit(i32::from(follow.longest()))));
-    Ok(cohort
-        .index
-        .clone()
-        .join(rows, JoinType::Inner, &[PERSON], &["event_person"], Some(followed))?
-        .aggregate(
-            vec![col(PERSON).alias(format!("event_person_{number}"))],
-            vec![min(since).alias(days(number))],
-        )?)
+    let value = variable.map(|_| col(VALUE));
+    let events =
+        cohort.index.clone().join(rows, JoinType::Inner, &[PERSON], &["event_person"], Some(followed))?;
+    Ok(events.select([col(PERSON), since.alias(SINCE)].into_iter().chain(value).collect::<Vec<_>>())?)
 }
 
 /// That a condition holds, its codes as values of the column's own type.

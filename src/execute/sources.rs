@@ -54,7 +54,7 @@ impl Register {
 /// nobody has delivered would else count as a day without an event.
 pub(super) fn covered(plan: &QueryPlan, snapshot: &Snapshot) -> Result<(), ExecuteError> {
     let period = plan.approved().query().cohort.period;
-    for follow in plan.follows() {
+    for follow in plan.searches() {
         let delivered = snapshot.coverage(follow.dataset.as_str());
         let delivered = delivered.ok_or_else(|| ExecuteError::NoData(follow.dataset.clone()))?;
         let last = period.to() + chrono::Days::new(u64::from(follow.longest()));

@@ -13,12 +13,12 @@ use datafusion::datasource::source::DataSourceExec;
 use proptest::prelude::*;
 
 use super::sources::Register;
-use super::testing::{Home, World};
+use super::testing::{Contact, Home, World, refund};
 use super::{Counted, Engine, ExecuteError};
-use crate::authorise::fixtures::{approved, condition, name, query};
+use crate::authorise::fixtures::{approved, approved_with_noise, condition, name, query};
 use crate::domain::ids::PersonNo;
 use crate::domain::order::LinkageOrder;
-use crate::domain::query::Query;
+use crate::domain::query::{OutcomeValue, Query, Statistic, ValueOf};
 use crate::domain::table::TableShape;
 use crate::linkage::testing::{linked_persons, now};
 use crate::plan::{Catalogue, QueryPlan, plan};
@@ -162,7 +162,7 @@ async fn each_person_counts_once_at_the_first_event_and_without_contacts_too() {
     let snapshot = world.snapshot(folder.path(), 2024..=2025);
     let plan = planned(query(), snapshot.municipalities());
     let sealed = run(&plan, &events, &snapshot).await.unwrap();
-    let Counted { counts, tally, persons } = sealed.peek();
+    let Counted { counts, tally, persons, .. } = sealed.peek();
     assert_eq!(persons.len(), 4);
     let at = |codes: &[&str], measure| at(plan.shape(), counts, codes, measure);
     assert_eq!([0, 1, 2, 3].map(|m| at(&["Total", "Total", "Total"], m)), [4, 1, 2, 4]);
@@ -345,11 +345,68 @@ proptest! {
         let events: Vec<_> = events.into_iter().chain(strangers).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let sealed = runtime.block_on(run(&plan, &events, &snapshot)).unwrap();
-        let Counted { counts, tally, persons } = sealed.peek();
+        let Counted { counts, tally, persons, .. } = sealed.peek();
         let distinct: BTreeSet<u32> = persons.iter().map(|placed| placed.person.0).collect();
         prop_assert_eq!((persons.len() as u64, distinct.len()), (counts[0], persons.len()));
         let (expected, matched, unknown) = plain(&world, &events, plan.shape());
         prop_assert_eq!(counts, &expected);
         prop_assert_eq!((tally.matched, tally.unknown), (matched, unknown));
+    }
+}
+
+/// A mean of events and a median of refunds, with bounds that many a person is beyond.
+fn measuring() -> Query {
+    let mut query = query();
+    query.outcomes.truncate(3);
+    let value = |of, statistic, low, high, events| Some(OutcomeValue { of, statistic, low, high, events });
+    query.outcomes[0].value = value(ValueOf::Events, Statistic::Mean, 1, 3, None);
+    let refunds = ValueOf::Variable(name("refusjon_ore"));
+    query.outcomes[1].value = value(refunds, Statistic::Median, 5_000, 20_000, Some(2));
+    query
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// The values of each person, worked out from its own contacts alone: no more of them than the bounds say, none
+    /// beyond its own, in the person's cell; nothing for one who is in no cell.
+    #[test]
+    fn what_is_measured_keeps_to_the_bounds_of_one_person(
+        world in world(),
+        events in proptest::collection::vec((0_u32..45, dates("2024-01-01", 365)), 0..60),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let snapshot = world.snapshot(folder.path(), 2024..=2025);
+        let places = MUNICIPALITIES.map(str::to_owned).into_iter().collect();
+        let catalogue = Catalogue::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/policies"))).unwrap();
+        let plan = plan(approved_with_noise(measuring()), &catalogue, &places).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let sealed = runtime.block_on(run(&plan, &events, &snapshot)).unwrap();
+        let Counted { counts, persons, values, .. } = sealed.peek();
+        prop_assert!(counts.chunks(4).all(|cell| cell[1] == 0 && cell[2] == 0));
+
+        let (mut numbers, mut refunds) = (Vec::new(), Vec::new());
+        for placed in persons {
+            let person = placed.person.0;
+            let index = events.iter().filter(|e| e.0 == person).map(|e| e.1).min().unwrap();
+            let within = |days| {
+                let fits = move |c: &&Contact| {
+                    let last = index + Days::new(days);
+                    c.0 == Some(person) && (c.2, c.3) == (1, 3) && (index..=last).contains(&c.1)
+                };
+                world.contacts.iter().filter(fits)
+            };
+            numbers.push((placed.leaf, (within(30).count() as i64).clamp(1, 3)));
+            let mut paid: Vec<_> = within(90).filter_map(|c| Some((c.1, refund(c)?))).collect();
+            paid.sort_unstable();
+            refunds.extend(paid.iter().take(2).map(|(_, refund)| (placed.leaf, (*refund).clamp(5_000, 20_000))));
+        }
+        for (found, mut expected) in values.iter().zip([numbers, refunds]) {
+            let mut found = found.clone();
+            found.sort_unstable();
+            expected.sort_unstable();
+            prop_assert_eq!(found, expected);
+        }
+        prop_assert_eq!(values.len(), 2);
     }
 }

@@ -12,8 +12,8 @@ use crate::domain::record_key::RecordKey;
 /// Gives out the record keys of one data domain. They come from the founding secret, so that they stay
 /// the same across projects and rotations: noise made with changing keys would average out.
 ///
-/// The gateway holds no key of the hierarchy. It asks for the record keys of the persons of a run, and
-/// gets a number for each that tells nothing of who it is.
+/// The gateway holds no key of the hierarchy. It gets the record keys of the persons whom a signed order has linked,
+/// a number for each that tells nothing of who it is.
 pub struct RecordKeys(Hkdf<Sha256>);
 
 impl RecordKeys {
@@ -36,6 +36,11 @@ impl RecordKeys {
             .expand_multi_info(&[b"kpr/record-key/v1", &person.0.to_be_bytes()], &mut bytes)
             .expect("8 bytes");
         RecordKey(u64::from_be_bytes(bytes))
+    }
+
+    /// The keys of these persons, in this order; 0 for an identifier that the vault does not know, who is in no cell.
+    pub(super) fn of_all(&self, persons: &[PersonNo]) -> Vec<RecordKey> {
+        persons.iter().map(|&p| if p.is_unknown() { RecordKey(0) } else { self.of(p) }).collect()
     }
 }
 
@@ -73,6 +78,8 @@ mod tests {
         let other = RootKey::new(2, Zeroizing::new([9; 32]));
         let rotated = RecordKeys::new(&KeyRing::new(other, vec![root(1)]).unwrap(), "KPR");
         let elsewhere = RecordKeys::new(&KeyRing::new(root(1), vec![]).unwrap(), "NPR");
+        let unknown = PersonNo(PersonNo::FIRST_UNKNOWN);
+        assert_eq!(first.of_all(&[PersonNo(7), unknown]), [first.of(PersonNo(7)), RecordKey(0)]);
         let mut seen = BTreeSet::new();
         for person in (0..500).map(PersonNo) {
             assert_eq!(first.of(person), rotated.of(person));

@@ -10,11 +10,13 @@ use super::error::IdentityError;
 use super::intake::Intake;
 use super::keys::{KeyRing, LinkageKey};
 use super::lines::Layout;
+use super::record_keys::RecordKeys;
 use super::vault::Vault;
 use crate::domain::approval::StewardKey;
 use crate::domain::clock::Clock;
-use crate::domain::ids::RegisterId;
+use crate::domain::ids::{DomainId, RegisterId};
 use crate::domain::order::LinkageOrder;
+use crate::domain::record_key::RecordKey;
 use crate::linkage::LinkageCode;
 use crate::telemetry::logged;
 
@@ -78,8 +80,10 @@ impl IdentityService {
         Ok(key)
     }
 
-    /// Persons for the codes that a register node has sent for an order. Once an order: the run is then
-    /// closed for that register, whether or not the answer arrives.
+    /// Persons for the codes that a register node has sent for an order, and with `record_keys_of` their record
+    /// keys in that data domain. Once an order: the run is then closed for that register, whether or not the
+    /// answer arrives. Record keys are given in no other way: nobody gets them of persons whom no signed order
+    /// concerns.
     ///
     /// # Errors
     /// [`IdentityError`]: which rule refused.
@@ -87,7 +91,8 @@ impl IdentityService {
         &self,
         order: &LinkageOrder,
         codes: Vec<LinkageCode>,
-    ) -> Result<Mapped, IdentityError> {
+        record_keys_of: Option<&DomainId>,
+    ) -> Result<(Mapped, Vec<RecordKey>), IdentityError> {
         order.check(&order.approval.verify(&self.stewards)?, self.clock.now())?;
         if codes.len() as u64 > order.max_rows.min(u64::from(u32::MAX >> 1)) {
             return Err(IdentityError::TooManyCodes);
@@ -100,9 +105,17 @@ impl IdentityService {
             register = %logged(&order.register),
             "linkage codes derived"
         );
+        let record_keys = record_keys_of.map(|domain| {
+            tracing::info!(order = %logged(&order.id), run = %logged(&order.run), domain = %logged(domain), "record keys given");
+            RecordKeys::new(&self.ring, domain.as_str())
+        });
         let vault = Arc::clone(&self.vault);
-        let work = tokio::task::spawn_blocking(move || codes::map(&vault, &vault.index(), &key, &codes));
-        Ok(work.await.map_err(|_| IdentityError::Stopped)??)
+        let work = tokio::task::spawn_blocking(move || {
+            let mapped = codes::map(&vault, &vault.index(), &key, &codes)?;
+            let keys = record_keys.map(|keys| keys.of_all(&mapped.persons)).unwrap_or_default();
+            Ok::<_, IdentityError>((mapped, keys))
+        });
+        work.await.map_err(|_| IdentityError::Stopped)?
     }
 
     fn key(&self, order: &LinkageOrder, version: u32) -> Result<LinkageKey, IdentityError> {

@@ -13,8 +13,9 @@ use super::batch::{CodedBatch, CodedRows, row_schema};
 use super::code::LinkageCode;
 use super::error::LinkageError;
 use super::quality::Tally;
-use crate::domain::ids::PersonNo;
+use crate::domain::ids::{DomainId, PersonNo};
 use crate::domain::order::LinkageOrder;
+use crate::domain::record_key::{RecordKey, RecordKeyMap};
 
 /// The identity service's answer to the codes of an order.
 pub struct MappedCodes {
@@ -22,15 +23,19 @@ pub struct MappedCodes {
     pub person_no: Vec<PersonNo>,
     /// How many persons came under more than one code.
     pub several_numbers: u64,
+    /// One for each code, where they were asked for.
+    pub record_keys: Option<Vec<RecordKey>>,
 }
 
 /// Asks the identity service for the persons behind linkage codes. It sees codes and nothing else.
 pub trait CodeMapper: Send + Sync {
-    /// The person number of each of `codes`, which are distinct.
+    /// The person number of each of `codes`, which are distinct, and with `record_keys_of` the person's record key in
+    /// that data domain.
     fn map<'a>(
         &'a self,
         order: &'a LinkageOrder,
         codes: &'a [LinkageCode],
+        record_keys_of: Option<&'a DomainId>,
     ) -> BoxFuture<'a, Result<MappedCodes, LinkageError>>;
 }
 
@@ -60,7 +65,8 @@ impl LinkedBatch {
 ///
 /// ```compile_fail,E0451
 /// fn forge(batches: Vec<kpr::linkage::LinkedBatch>, tally: kpr::linkage::Tally) -> kpr::linkage::Linked {
-///     kpr::linkage::Linked { schema: std::sync::Arc::new(arrow::datatypes::Schema::empty()), batches, tally }
+///     let schema = std::sync::Arc::new(arrow::datatypes::Schema::empty());
+///     kpr::linkage::Linked { schema, batches, tally, record_keys: None }
 /// }
 /// ```
 ///
@@ -80,6 +86,7 @@ pub struct Linked {
     schema: SchemaRef,
     batches: Vec<LinkedBatch>,
     tally: Tally,
+    record_keys: Option<RecordKeyMap>,
 }
 
 impl Linked {
@@ -100,6 +107,11 @@ impl Linked {
     pub const fn tally(&self) -> Tally {
         self.tally
     }
+
+    /// The record keys of its persons, where they were asked for; once.
+    pub fn take_record_keys(&mut self) -> Option<RecordKeyMap> {
+        self.record_keys.take()
+    }
 }
 
 /// The columns of linked rows: those of the order with `person_no` in place of the code.
@@ -111,12 +123,16 @@ fn linked_schema(order: &LinkageOrder) -> Schema {
 }
 
 /// Asks `mapper` for the persons behind the distinct codes, once, and puts their numbers in the codes'
-/// place.
+/// place. With `record_keys_of` it asks for their record keys in that data domain as well.
 ///
 /// # Errors
 /// [`LinkageError::Identity`] and whatever else the mapper says, [`LinkageError::Mapping`] when its
 /// answer does not fit what was asked.
-pub async fn link(rows: CodedRows, mapper: &dyn CodeMapper) -> Result<Linked, LinkageError> {
+pub async fn link(
+    rows: CodedRows,
+    mapper: &dyn CodeMapper,
+    record_keys_of: Option<&DomainId>,
+) -> Result<Linked, LinkageError> {
     let mut seen: HashMap<LinkageCode, usize> = HashMap::new();
     let mut codes: Vec<LinkageCode> = Vec::new();
     let mut places: Vec<Vec<usize>> = Vec::with_capacity(rows.batches().len());
@@ -138,11 +154,16 @@ pub async fn link(rows: CodedRows, mapper: &dyn CodeMapper) -> Result<Linked, Li
 
     // A cohort without rows needs no question, and tells the identity service nothing.
     let mapped = if codes.is_empty() {
-        MappedCodes { person_no: Vec::new(), several_numbers: 0 }
+        MappedCodes {
+            person_no: Vec::new(),
+            several_numbers: 0,
+            record_keys: record_keys_of.map(|_| Vec::new()),
+        }
     } else {
-        mapper.map(rows.order(), &codes).await?
+        mapper.map(rows.order(), &codes, record_keys_of).await?
     };
     let tally = tally(&mapped, codes.len(), rows.invalid_rows())?;
+    let record_keys = record_keys(&mapped, record_keys_of)?;
 
     let schema = Arc::new(linked_schema(rows.order()));
     let mut batches = Vec::with_capacity(places.len());
@@ -156,7 +177,20 @@ pub async fn link(rows: CodedRows, mapper: &dyn CodeMapper) -> Result<Linked, Li
             batches.push(LinkedBatch { rows });
         }
     }
-    Ok(Linked { schema, batches, tally })
+    Ok(Linked { schema, batches, tally, record_keys })
+}
+
+/// The record keys of the persons who are known, if and only if they were asked for.
+fn record_keys(mapped: &MappedCodes, asked: Option<&DomainId>) -> Result<Option<RecordKeyMap>, LinkageError> {
+    match (asked, &mapped.record_keys) {
+        (None, None) => Ok(None),
+        (Some(_), Some(keys)) if keys.len() == mapped.person_no.len() => {
+            let pairs = mapped.person_no.iter().copied().zip(keys.iter().copied());
+            let known = pairs.filter(|(person, _)| !person.is_unknown()).collect();
+            RecordKeyMap::new(known).map(Some).ok_or(LinkageError::Mapping)
+        }
+        _ => Err(LinkageError::Mapping),
+    }
 }
 
 fn tally(mapped: &MappedCodes, asked: usize, invalid_rows: u64) -> Result<Tally, LinkageError> {
@@ -203,6 +237,7 @@ mod tests {
     struct Halves {
         asked: Mutex<Vec<usize>>,
         short: bool,
+        keyless: bool,
     }
 
     impl CodeMapper for Halves {
@@ -210,6 +245,7 @@ mod tests {
             &'a self,
             _order: &'a LinkageOrder,
             codes: &'a [LinkageCode],
+            record_keys_of: Option<&'a DomainId>,
         ) -> BoxFuture<'a, Result<MappedCodes, LinkageError>> {
             self.asked.lock().unwrap().push(codes.len());
             let person = |(place, code): (usize, &LinkageCode)| match code.as_bytes()[0] {
@@ -220,7 +256,9 @@ mod tests {
             if self.short {
                 person_no.pop();
             }
-            Box::pin(async move { Ok(MappedCodes { person_no, several_numbers: 1 }) })
+            let keys = person_no.iter().map(|p| RecordKey(u64::from(p.0) + 7)).collect();
+            let record_keys = record_keys_of.filter(|_| !self.keyless).map(|_| keys);
+            Box::pin(async move { Ok(MappedCodes { person_no, several_numbers: 1, record_keys }) })
         }
     }
 
@@ -245,14 +283,34 @@ mod tests {
         let batch = CodedBatch::parse(&order, &bytes(&[(Some(2), Some("2024-05-05"), Some("1"))]), 10);
         let rows = CodedRows::new(order, vec![batch.ok().unwrap()], 0);
         let mapper = Halves { short: true, ..Halves::default() };
-        assert_eq!(link(rows, &mapper).await.err(), Some(LinkageError::Mapping));
+        assert_eq!(link(rows, &mapper, None).await.err(), Some(LinkageError::Mapping));
+    }
+
+    /// Without the keys it asked for, a run has no noise and so no result.
+    #[tokio::test]
+    async fn record_keys_come_for_the_persons_of_the_order_or_the_run_ends() {
+        let rows = || {
+            let order = order(1, TimeDelta::minutes(1));
+            let rows = [2, 200, 3].map(|c| (Some(c), Some("2024-05-05"), Some("1")));
+            let batch = CodedBatch::parse(&order, &bytes(&rows), 10);
+            CodedRows::new(order, vec![batch.ok().unwrap()], 0)
+        };
+        let domain = DomainId::new("health").unwrap();
+        let mapper = Halves::default();
+        let mut linked = link(rows(), &mapper, Some(&domain)).await.ok().unwrap();
+        let keys = linked.take_record_keys().unwrap();
+        assert_eq!(keys.of(PersonNo(1)), Some(RecordKey(8)));
+        assert!(keys.of(PersonNo(2)).is_none() && keys.of(PersonNo(PersonNo::FIRST_UNKNOWN + 1)).is_none());
+        assert!(link(rows(), &mapper, None).await.ok().unwrap().take_record_keys().is_none());
+        let keyless = Halves { keyless: true, ..Halves::default() };
+        assert_eq!(link(rows(), &keyless, Some(&domain)).await.err(), Some(LinkageError::Mapping));
     }
 
     #[tokio::test]
     async fn no_rows_ask_nothing() {
         let mapper = Halves::default();
         let rows = CodedRows::new(order(1, TimeDelta::minutes(1)), Vec::new(), 7);
-        let linked = link(rows, &mapper).await.ok().unwrap();
+        let linked = link(rows, &mapper, None).await.ok().unwrap();
         assert!(linked.batches().is_empty() && mapper.asked.lock().unwrap().is_empty());
         assert_eq!((linked.tally().matched, linked.tally().invalid_rows), (0, 7));
         assert_eq!(linked.schema().fields().len(), 3);

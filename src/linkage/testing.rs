@@ -13,7 +13,7 @@ use futures::future::BoxFuture;
 use super::{CodeMapper, CodedRows, LinkageCode, LinkageError, Linked, MappedCodes, row_schema};
 use crate::domain::approval::{Approval, Grant, Purpose, SignedApproval, Tier};
 use crate::domain::ids::{
-    DatasetId, OrderId, OrganisationId, PersonNo, ProjectId, RegisterId, RuleId, RunId, VariableId,
+    DatasetId, DomainId, OrderId, OrganisationId, PersonNo, ProjectId, RegisterId, RuleId, RunId, VariableId,
 };
 use crate::domain::order::LinkageOrder;
 use crate::domain::period::Period;
@@ -113,7 +113,7 @@ pub(crate) fn bytes(rows: &[Row<'_>]) -> Vec<u8> {
 /// Links rows whose codes all lie in `1..=250`, as a partner would have sent them.
 pub(crate) async fn linked(order: LinkageOrder, rows: &[Row<'_>], mapper: &dyn CodeMapper) -> Linked {
     let batch = super::CodedBatch::parse(&order, &bytes(rows), 1000);
-    super::link(CodedRows::new(order, vec![batch.unwrap()], 0), mapper).await.unwrap()
+    super::link(CodedRows::new(order, vec![batch.unwrap()], 0), mapper, None).await.unwrap()
 }
 
 /// Takes the first four bytes of a code for the person's number.
@@ -124,13 +124,14 @@ impl CodeMapper for Readable {
         &'a self,
         _: &'a LinkageOrder,
         codes: &'a [LinkageCode],
+        _: Option<&'a DomainId>,
     ) -> BoxFuture<'a, Result<MappedCodes, LinkageError>> {
         let person = |code: &LinkageCode| {
             let [a, b, c, d, ..] = *code.as_bytes();
             PersonNo(u32::from_be_bytes([a, b, c, d]))
         };
         let person_no = codes.iter().map(person).collect();
-        Box::pin(async { Ok(MappedCodes { person_no, several_numbers: 0 }) })
+        Box::pin(async { Ok(MappedCodes { person_no, several_numbers: 0, record_keys: None }) })
     }
 }
 
@@ -146,5 +147,5 @@ pub(crate) async fn linked_persons(order: LinkageOrder, rows: &[(u32, NaiveDate)
         let sent = RecordBatch::try_new(Arc::new(row_schema(&order)), columns).unwrap();
         batches.push(super::CodedBatch::parse(&order, &stream(&[sent]), rows.len()).unwrap());
     }
-    super::link(CodedRows::new(order, batches, 0), &Readable).await.unwrap()
+    super::link(CodedRows::new(order, batches, 0), &Readable, None).await.unwrap()
 }

@@ -32,14 +32,18 @@ impl Gateway {
             title: released.table().shape.title.clone(),
             published: self.clock.now(),
         };
-        let least = released.table().report.min_persons;
+        let report = &released.table().report;
         let head = match self.store.publication(&table).await? {
             Some(earlier) if earlier.digest == publication.digest => return Ok(published(earlier)),
             Some(_) => return Err(id_taken()),
-            None => self.publishable(&run, least).await?,
+            // Beside others of its domain it tells no more than to its recipient, and the ledger has no entry of it.
+            None if report.noise.is_some() => None,
+            None => Some(self.publishable(&run, report.min_persons).await?),
         };
         let mut recording = self.audit.begin().await?;
-        recording.write().record_publication(head, &run).await?;
+        if let Some(head) = head {
+            recording.write().record_publication(head, &run).await?;
+        }
         if recording.write().publish(&publication).await? {
             let event = TablePublished { table, result: publication.digest };
             recording.commit(entry(caller, Some(found.project), Some(run), event)).await?;

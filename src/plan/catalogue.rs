@@ -85,6 +85,8 @@ pub struct Variable {
     pub role: VariableRole,
     /// The codes it takes; none for dates and whole numbers.
     pub values: Option<Values>,
+    /// Of a whole number that statistics can be made of: the least and the most that a value counts as.
+    pub bounds: Option<(i64, i64)>,
 }
 
 /// A dataset of a register.

@@ -97,6 +97,14 @@ pub enum PlanError {
          windows or wider conditions, each containing the one before; ask for others in a query of their own"
     )]
     NotNested(VariableId, VariableId),
+    /// What is to be measured of an outcome cannot be.
+    #[error("outcome {outcome}: {accepted}")]
+    Value {
+        /// The outcome.
+        outcome: VariableId,
+        /// What would be accepted.
+        accepted: String,
+    },
     /// The dimensions stand in another order than the catalogue's.
     #[error("the dimensions must stand in this order: {0}")]
     DimensionOrder(String),
@@ -165,6 +173,7 @@ impl PlanError {
             Self::OutcomeName(_) => "plan.outcome_name",
             Self::SameOutcome(..) => "plan.same_outcome",
             Self::NotNested(..) => "plan.outcomes_not_nested",
+            Self::Value { .. } => "plan.value",
             Self::DimensionOrder(_) => "plan.dimension_order",
             Self::Dimension { .. } => "plan.unknown_dimension",
             Self::DimensionTwice(_) => "plan.dimension_twice",

@@ -83,6 +83,14 @@ struct VariableEntry {
     code_list: Option<CodeListId>,
     #[serde(default)]
     open: bool,
+    bounds: Option<BoundsEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BoundsEntry {
+    low: i64,
+    high: i64,
 }
 
 #[derive(Deserialize)]
@@ -289,10 +297,27 @@ fn dataset(entry: DatasetEntry, code_lists: &HashMap<CodeListId, CodeList>) -> R
         }
         let values = values(&variable, code_lists)
             .map_err(|reason| format!("variable {id} of dataset {}: {reason}", entry.id))?;
+        let bounds =
+            bounds(&variable).map_err(|reason| format!("variable {id} of dataset {}: {reason}", entry.id))?;
         let VariableEntry { id, label, kind, role, .. } = variable;
-        variables.push(Variable { id, label, kind, role, values });
+        variables.push(Variable { id, label, kind, role, values, bounds });
     }
     Ok(Dataset { id: entry.id, label: entry.label, variables })
+}
+
+/// The farthest from zero that a bound may lie: sums of such values stay whole numbers of 64 bits.
+const MOST_BOUND: i64 = 1 << 40;
+
+fn bounds(entry: &VariableEntry) -> Result<Option<(i64, i64)>, String> {
+    match (&entry.bounds, entry.kind) {
+        (None, _) => Ok(None),
+        (Some(BoundsEntry { low, high }), VariableKind::Integer)
+            if -MOST_BOUND <= *low && low < high && *high <= MOST_BOUND =>
+        {
+            Ok(Some((*low, *high)))
+        }
+        _ => Err("bounds are for whole numbers, low less than high, both within 2^40 of zero".to_owned()),
+    }
 }
 
 fn values(

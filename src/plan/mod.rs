@@ -21,4 +21,4 @@ pub use catalogue::{
 pub use error::PlanError;
 pub use grouping::Grouping;
 pub use load::CatalogueError;
-pub use query_plan::{Follow, QueryPlan, plan};
+pub use query_plan::{Follow, Measured, QueryPlan, plan};

@@ -14,7 +14,7 @@ use crate::domain::canonical::{Canonical, CanonicalError, Digest};
 use crate::domain::ids::{DatasetId, OrderId, RegisterId, RunId, VariableId};
 use crate::domain::method::Method;
 use crate::domain::order::LinkageOrder;
-use crate::domain::query::{Condition, Outcome, Query};
+use crate::domain::query::{Condition, Outcome, OutcomeValue, Query};
 use crate::domain::table::TableShape;
 
 /// In how many inner cells one person is.
@@ -45,6 +45,18 @@ impl Follow {
     }
 }
 
+/// What is measured of the events of one search. Its bounds are applied where the rows are read: one person has
+/// values in one inner cell, so many at most, each within its bounds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Measured {
+    /// The index of the measure.
+    pub measure: usize,
+    /// The search.
+    pub follow: Follow,
+    /// What is measured.
+    pub value: OutcomeValue,
+}
+
 /// An approved query all of whose names exist, the table it makes and how. Made only by [`plan`]:
 ///
 /// ```compile_fail,E0451
@@ -58,6 +70,7 @@ pub struct QueryPlan {
     shape: TableShape,
     groupings: Vec<Grouping>,
     follows: Vec<Follow>,
+    measured: Vec<Measured>,
     steps: Vec<String>,
     digest: Digest,
 }
@@ -85,8 +98,8 @@ pub fn plan(
         .concat(),
     );
     let steps = steps(&approved, &parts, catalogue);
-    let Parts { shape, groupings, follows } = parts;
-    Ok(QueryPlan { approved, shape, groupings, follows, steps, digest })
+    let Parts { shape, groupings, follows, measured } = parts;
+    Ok(QueryPlan { approved, shape, groupings, follows, measured, steps, digest })
 }
 
 fn encoded(shape: &TableShape) -> Result<Vec<u8>, PlanError> {
@@ -98,6 +111,7 @@ pub(super) struct Parts {
     pub(super) shape: TableShape,
     pub(super) groupings: Vec<Grouping>,
     pub(super) follows: Vec<Follow>,
+    pub(super) measured: Vec<Measured>,
 }
 
 impl Parts {
@@ -113,13 +127,14 @@ impl Parts {
             .iter()
             .map(|d| Grouping::new(&d.variable, &d.codes).map_err(|e| PlanError::Catalogue(e.to_string())))
             .collect::<Result<_, _>>()?;
-        Ok(Self { shape, groupings, follows: follows(&query.outcomes) })
+        let (follows, measured) = (follows(&query.outcomes), measured(&query.outcomes));
+        Ok(Self { shape, groupings, follows, measured })
     }
 }
 
 fn follows(outcomes: &[Outcome]) -> Vec<Follow> {
     let mut follows: Vec<Follow> = Vec::new();
-    for (outcome, measure) in outcomes.iter().zip(1..) {
+    for (outcome, measure) in outcomes.iter().zip(1..).filter(|(outcome, _)| outcome.value.is_none()) {
         let window = (measure, outcome.within_days);
         let same = |f: &&mut Follow| {
             f.register == outcome.register
@@ -129,16 +144,29 @@ fn follows(outcomes: &[Outcome]) -> Vec<Follow> {
         };
         match follows.iter_mut().find(same) {
             Some(follow) => follow.windows.push(window),
-            None => follows.push(Follow {
-                register: outcome.register.clone(),
-                dataset: outcome.dataset.clone(),
-                conditions: outcome.conditions.clone(),
-                date: outcome.date.clone(),
-                windows: vec![window],
-            }),
+            None => follows.push(search(outcome, measure)),
         }
     }
     follows
+}
+
+fn measured(outcomes: &[Outcome]) -> Vec<Measured> {
+    let of = |(outcome, measure): (&Outcome, usize)| {
+        let value = outcome.value.clone()?;
+        Some(Measured { measure, follow: search(outcome, measure), value })
+    };
+    outcomes.iter().zip(1..).filter_map(of).collect()
+}
+
+/// The search for the events of one outcome.
+fn search(outcome: &Outcome, measure: usize) -> Follow {
+    Follow {
+        register: outcome.register.clone(),
+        dataset: outcome.dataset.clone(),
+        conditions: outcome.conditions.clone(),
+        date: outcome.date.clone(),
+        windows: vec![(measure, outcome.within_days)],
+    }
 }
 
 fn described(conditions: &[Condition]) -> String {
@@ -167,7 +195,7 @@ fn steps(approved: &ApprovedQuery, parts: &Parts, catalogue: &Catalogue) -> Vec<
         ),
         format!("index date: each person's earliest {}", cohort.index_date),
     ];
-    for follow in &parts.follows {
+    for follow in parts.follows.iter().chain(parts.measured.iter().map(|m| &m.follow)) {
         let days: Vec<String> = follow.windows.iter().map(|(_, days)| days.to_string()).collect();
         steps.push(format!(
             "look in {} ({}), dataset {}: {}, {} within {} days after the index date",
@@ -186,6 +214,14 @@ fn steps(approved: &ApprovedQuery, parts: &Parts, catalogue: &Catalogue) -> Vec<
         "count distinct persons by {by}, with all margins: {} cells of {measures} measures",
         parts.shape.cells()
     ));
+    for Measured { value, .. } in &parts.measured {
+        let OutcomeValue { of, statistic, low, high, .. } = value;
+        steps.push(format!(
+            "give the {} of {of} for the same cells: at most {} of a person, each from {low} to {high}",
+            statistic.as_str().replace('_', " "),
+            value.per_person()
+        ));
+    }
     let rule = approved.rule();
     steps.push(match approved.method() {
         Method::Suppress => format!("protect under rule {} with at least {} persons", rule.id(), rule.min_persons()),
@@ -193,6 +229,13 @@ fn steps(approved: &ApprovedQuery, parts: &Parts, catalogue: &Catalogue) -> Vec<
             "fold and protect under rule {} with at least {} persons",
             rule.id(),
             rule.min_persons()
+        ),
+        Method::Cellkey(noise) => format!(
+            "ask the identity service for the record keys of these persons; add cell-key noise of variance {} and at \
+             most {} to every number; no number from 1 to {}",
+            noise.variance,
+            noise.bound,
+            noise.min_persons.saturating_sub(1)
         ),
         Method::Noise(noise) => format!(
             "add {} noise to every number; each person is in {CELLS_A_PERSON} inner cell; reserve the privacy loss of \
@@ -227,6 +270,17 @@ impl QueryPlan {
     #[must_use]
     pub fn follows(&self) -> &[Follow] {
         &self.follows
+    }
+
+    /// What is measured of events.
+    #[must_use]
+    pub fn measured(&self) -> &[Measured] {
+        &self.measured
+    }
+
+    /// All searches: [`QueryPlan::follows`] and those of [`QueryPlan::measured`].
+    pub fn searches(&self) -> impl Iterator<Item = &Follow> {
+        self.follows.iter().chain(self.measured.iter().map(|measured| &measured.follow))
     }
 
     /// In how many inner cells of the table one person is at most, whatever its rows: each person enters once, at

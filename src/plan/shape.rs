@@ -7,7 +7,7 @@ use super::error::PlanError;
 use super::grouping::UNKNOWN_MUNICIPALITY;
 use crate::domain::codelist::CodeList;
 use crate::domain::ids::VariableId;
-use crate::domain::query::{By, Outcome, Query};
+use crate::domain::query::{By, Outcome, Query, ValueOf};
 use crate::domain::table::{Dimension, Measure, TableShape};
 
 /// The most counts a table may have, margins and measures included.
@@ -58,17 +58,17 @@ fn dimension(
 
 fn measures(query: &Query, catalogue: &Catalogue) -> Result<Vec<Measure>, PlanError> {
     let everyone = VariableId::new("persons").map_err(|e| PlanError::Catalogue(e.to_string()))?;
-    let everyone = Measure { code: everyone, label: "Persons".to_owned(), nested_in: Vec::new() };
+    let everyone =
+        Measure { code: everyone, label: "Persons".to_owned(), nested_in: Vec::new(), statistic: None };
     let outcomes = query.outcomes.iter().map(|outcome| {
-        let longer = query
-            .outcomes
-            .iter()
-            .zip(1_u32..)
-            .filter(|(other, _)| other.name != outcome.name && outcome.is_nested_in(other));
+        let longer = query.outcomes.iter().zip(1_u32..).filter(|(other, _)| {
+            other.value.is_none() && other.name != outcome.name && outcome.is_nested_in(other)
+        });
         Measure {
             code: outcome.name.clone(),
             label: label(outcome, catalogue),
             nested_in: [0].into_iter().chain(longer.map(|(_, index)| index)).collect(),
+            statistic: outcome.value.as_ref().map(|value| value.statistic),
         }
     });
     Ok([everyone].into_iter().chain(outcomes).collect())
@@ -78,5 +78,21 @@ fn label(outcome: &Outcome, catalogue: &Catalogue) -> String {
     let dataset = catalogue.dataset(&outcome.register, &outcome.dataset);
     let events = dataset.map_or(outcome.dataset.as_str(), |d| d.label.as_str());
     let days = outcome.within_days;
+    if let Some(value) = &outcome.value {
+        let variable = match &value.of {
+            ValueOf::Events => "events a person".to_owned(),
+            ValueOf::Variable(id) => {
+                let label = dataset.and_then(|d| d.variable(id)).map_or(id.as_str(), |v| v.label.as_str());
+                format!("{label}, of the first {} events of a person", value.per_person())
+            }
+        };
+        return format!(
+            "{} of {variable} (from {} to {}), events within {days} days of the index date: {events} ({})",
+            value.statistic.as_str().replace('_', " "),
+            value.low,
+            value.high,
+            outcome.register
+        );
+    }
     format!("Persons with an event within {days} days of the index date: {events} ({})", outcome.register)
 }

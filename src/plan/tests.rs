@@ -9,7 +9,7 @@ use crate::authorise::fixtures::{approved, condition, query};
 use crate::domain::codelist::{Code, CodeList};
 use crate::domain::ids::{CodeListId, DatasetId, RegisterId, VariableId};
 use crate::domain::order::OrderError;
-use crate::domain::query::{By, Outcome, Query};
+use crate::domain::query::{By, Outcome, OutcomeValue, Query, Statistic, ValueOf};
 
 fn catalogue() -> Catalogue {
     Catalogue::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/policies"))).unwrap()
@@ -98,6 +98,50 @@ fn outcomes_that_overlap_without_nesting_are_refused() {
         q.outcomes.push(again);
     });
     assert!(refusal.contains("are the same"), "{refusal}");
+}
+
+#[test]
+fn what_is_measured_exists_and_keeps_to_the_bounds_of_the_catalogue() {
+    let value = |of: &str, low, high, events| {
+        let of = ValueOf::try_from(of.to_owned()).unwrap();
+        Some(OutcomeValue { of, statistic: Statistic::Mean, low, high, events })
+    };
+    let parts = parts(|q| {
+        q.outcomes[0].value = value("events", 0, 20, None);
+        q.outcomes[1].value = value("refusjon_ore", 0, 500_000, Some(5));
+    })
+    .unwrap();
+    assert_eq!((parts.measured.len(), parts.follows.len()), (2, 1));
+    assert_eq!(parts.follows[0].windows, [(3, 180)]);
+    assert_eq!((parts.measured[1].measure, parts.measured[1].follow.windows[0]), (2, (2, 90)));
+    assert_eq!(parts.shape.measures[1].statistic, Some(Statistic::Mean));
+    assert!(
+        parts.shape.measures[2].label.contains("Reimbursement, in øre, of the first 5 events of a person")
+    );
+    // Only what counts persons is nested, and only in what counts persons.
+    assert_eq!(parts.shape.measures[3].nested_in, [0]);
+    for (asked, says) in [
+        (value("events", 0, 20, Some(3)), "leave `events` out"),
+        (value("events", -1, 20, None), "from 0 to 1000"),
+        (value("events", 5, 5, None), "`low` less than `high`"),
+        (value("refusjon_ore", 0, 1_000_001, Some(3)), "from 0 to 1000000"),
+        (value("refusjon_ore", 0, 10, None), "from 1 to 1000"),
+        (value("refusjon_ore", 0, 10, Some(0)), "from 1 to 1000"),
+        (
+            value("fodselsar", 1900, 2000, Some(1)),
+            "one of klokkeslett, egenandel_ore, refusjon_ore; not of fodselsar",
+        ),
+        (value("tjenestetype", 0, 10, Some(1)), "not of tjenestetype"),
+        (value("nothing", 0, 10, Some(1)), "not of nothing"),
+    ] {
+        let refusal = refused(|q| q.outcomes[0].value = asked.clone());
+        assert!(refusal.contains(says), "{refusal}");
+    }
+    let twice = refused(|q| {
+        q.outcomes[0].value = value("events", 0, 20, None);
+        q.outcomes[1] = Outcome { name: variable("again"), ..q.outcomes[0].clone() };
+    });
+    assert!(twice.contains("are the same"), "{twice}");
 }
 
 #[test]

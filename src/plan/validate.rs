@@ -3,10 +3,12 @@
 use std::collections::HashSet;
 use std::fmt::Display;
 
-use super::catalogue::{Catalogue, Dataset, Register, RegisterSource, Values, VariableKind, VariableRole};
+use super::catalogue::{
+    Catalogue, Dataset, Register, RegisterSource, Values, Variable, VariableKind, VariableRole,
+};
 use super::error::PlanError;
 use crate::domain::ids::{DatasetId, RegisterId, VariableId};
-use crate::domain::query::{By, Condition, Query};
+use crate::domain::query::{By, Condition, Outcome, Query, ValueOf};
 
 /// The most characters a title may have.
 const MOST_TITLE: usize = 200;
@@ -106,16 +108,53 @@ fn outcomes(query: &Query, catalogue: &Catalogue) -> Result<(), PlanError> {
         let dataset = dataset(register, &outcome.dataset)?;
         date(dataset, &outcome.date, "the date of an outcome")?;
         outcome.conditions.iter().try_for_each(|c| condition(dataset, c))?;
+        value(dataset, outcome)?;
         for other in query.outcomes.iter().take(index) {
             let names = || (other.name.clone(), outcome.name.clone());
             match (outcome.is_nested_in(other), other.is_nested_in(outcome)) {
-                (true, true) => return Err(PlanError::SameOutcome(names().0, names().1)),
+                (true, true) if outcome.value == other.value => {
+                    return Err(PlanError::SameOutcome(names().0, names().1));
+                }
+                // What is measured has noise, so nothing follows from how the events lie in each other.
+                _ if outcome.value.is_some() || other.value.is_some() => {}
                 (false, false) => return Err(PlanError::NotNested(names().0, names().1)),
                 _ => {}
             }
         }
     }
     Ok(())
+}
+
+/// The most events of a person that any statistic counts.
+const MOST_EVENTS: u32 = 1000;
+
+/// What is measured of an outcome exists, and stays within public bounds.
+fn value(dataset: &Dataset, outcome: &Outcome) -> Result<(), PlanError> {
+    let Some(value) = &outcome.value else { return Ok(()) };
+    let refused = |accepted| Err(PlanError::Value { outcome: outcome.name.clone(), accepted });
+    let (low, high) = match &value.of {
+        ValueOf::Events if value.events.is_some() => {
+            return refused("the number of events is one value a person; leave `events` out".to_owned());
+        }
+        ValueOf::Events => (0, i64::from(MOST_EVENTS)),
+        ValueOf::Variable(id) => {
+            let bounded = |v: &&Variable| v.bounds.is_some() && v.role != VariableRole::Identifying;
+            let Some(bounds) = dataset.variable(id).filter(bounded).and_then(|v| v.bounds) else {
+                let accepted = listed(dataset.variables.iter().filter(bounded).map(|v| &v.id));
+                return refused(format!("a value can be of events or of one of {accepted}; not of {id}"));
+            };
+            if !value.events.is_some_and(|events| (1..=MOST_EVENTS).contains(&events)) {
+                return refused(format!(
+                    "`events` must say how many events of a person count at most, from 1 to {MOST_EVENTS}"
+                ));
+            }
+            bounds
+        }
+    };
+    if low <= value.low && value.low < value.high && value.high <= high {
+        return Ok(());
+    }
+    refused(format!("a value of {} has `low` less than `high`, both from {low} to {high}", value.of))
 }
 
 fn with_source(source: RegisterSource, catalogue: &Catalogue) -> String {
@@ -173,7 +212,7 @@ fn usable<'a>(
         asked: id.clone(),
         accepted: listed(dataset.variables.iter().map(|v| &v.id)),
     })?;
-    let fits = |v: &super::catalogue::Variable| v.kind == kind && v.role != VariableRole::Identifying;
+    let fits = |v: &Variable| v.kind == kind && v.role != VariableRole::Identifying;
     if fits(variable) {
         Ok(variable.values.as_ref())
     } else {

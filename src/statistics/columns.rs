@@ -10,7 +10,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 
-use super::figures::{Figure, Kind, Value, figures};
+use super::figures::{Figure, Kind, Value, decimal, figures};
 use crate::domain::table::ResultTable;
 
 pub(super) fn arrow(table: &ResultTable) -> Option<Vec<u8>> {
@@ -65,9 +65,16 @@ fn numbers(figure: &Figure) -> ArrayRef {
             let count = |v: &Value| if let Value::Count(n) = v { Some(*n) } else { None };
             Arc::new(values.map(count).collect::<UInt64Array>())
         }
-        Kind::Noisy => {
-            let number = |v: &Value| if let Value::Noisy(n) = v { Some(*n) } else { None };
+        Kind::Noisy | Kind::Statistic(0) => {
+            let number = |v: &Value| if let Value::Noisy(n, _) = v { Some(*n) } else { None };
             Arc::new(values.map(number).collect::<Int64Array>())
+        }
+        Kind::Statistic(_) => {
+            let number = |v: &Value| match v {
+                Value::Noisy(units, decimals) => decimal(*units, *decimals).parse().ok(),
+                _ => None,
+            };
+            Arc::new(values.map(number).collect::<Float64Array>())
         }
     }
 }

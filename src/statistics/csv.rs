@@ -1,6 +1,6 @@
 //! CSV: one line a cell, one column a dimension, then each figure and its status.
 
-use super::figures::{Value, codes, figures};
+use super::figures::{Value, codes, decimal, figures};
 use crate::domain::table::ResultTable;
 
 pub(super) fn write(table: &ResultTable) -> Option<Vec<u8>> {
@@ -26,7 +26,7 @@ pub(super) fn write(table: &ResultTable) -> Option<Vec<u8>> {
 fn number(value: Value) -> String {
     match value {
         Value::Count(persons) => persons.to_string(),
-        Value::Noisy(number) => number.to_string(),
+        Value::Noisy(units, decimals) => decimal(units, decimals),
         Value::Permille(tenths) => format!("{}.{}", tenths / 10, tenths % 10),
         Value::Confidential | Value::NotApplicable => String::new(),
     }
@@ -34,8 +34,10 @@ fn number(value: Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::figures::decimal;
     use super::super::testing::{noisy_table, table};
     use crate::domain::canonical::Canonical;
+    use crate::domain::query::Statistic;
     use crate::domain::table::ResultTable;
 
     #[test]
@@ -54,6 +56,15 @@ Total,\"11,\"\"03\",15,,0,,0.0,
 2,\"11,\"\"03\",,:,0,,,:
 ";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_mean_is_written_with_its_decimals() {
+        let mut table = noisy_table();
+        table.shape.measures[1].statistic = Some(Statistic::Mean);
+        let text = String::from_utf8(super::write(&table).unwrap()).unwrap();
+        assert_eq!(text.lines().nth(1).unwrap(), "Total,Total,-2,,-9,,5,,-0.001,,-0.008,,0.006,");
+        assert_eq!([(8500, 3), (-12, 0), (1, 3)].map(|(n, d)| decimal(n, d)), ["8.500", "-12", "0.001"]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What a released table says, figure by figure: counts, and for each outcome its share.
 
+use crate::domain::query::Statistic;
 use crate::domain::table::{CellValue, ResultTable};
 
 /// One value of a figure.
@@ -7,8 +8,8 @@ use crate::domain::table::{CellValue, ResultTable};
 pub(super) enum Value {
     /// A number of persons.
     Count(u64),
-    /// A number with noise, or an end of its interval.
-    Noisy(i64),
+    /// A number with noise, or an end of its interval, in units of its last decimal.
+    Noisy(i64, u32),
     /// A share, in tenths of a percent.
     Permille(u64),
     /// Withheld.
@@ -21,7 +22,7 @@ impl Value {
     /// The symbol of a value that is no number, as Statistics Norway writes it.
     pub(super) const fn status(self) -> Option<&'static str> {
         match self {
-            Self::Count(_) | Self::Noisy(_) | Self::Permille(_) => None,
+            Self::Count(_) | Self::Noisy(..) | Self::Permille(_) => None,
             Self::Confidential => Some(":"),
             Self::NotApplicable => Some("."),
         }
@@ -35,8 +36,10 @@ pub(super) enum Kind {
     Persons,
     /// [`Value::Permille`].
     Share,
-    /// [`Value::Noisy`].
+    /// [`Value::Noisy`], a number of persons.
     Noisy,
+    /// [`Value::Noisy`], a statistic of values with so many decimals.
+    Statistic(u32),
 }
 
 /// A figure of every cell, in the order of the cells.
@@ -78,25 +81,32 @@ pub(super) fn figures(table: &ResultTable) -> Vec<Figure> {
 fn noisy(table: &ResultTable) -> Vec<Figure> {
     let mut figures = Vec::new();
     for (index, measure) in table.shape.measures.iter().enumerate() {
+        let decimals = measure.statistic.map_or(0, Statistic::decimals);
         for (suffix, label, end) in
-            [("", "", 0), ("_low", ", low end of 95 %", -1), ("_high", ", high end of 95 %", 1)]
+            [("", "", 0), ("_low", ", low end of 95 %", 1), ("_high", ", high end of 95 %", 2)]
         {
             let value = |cell| match table.value(cell, index) {
-                Some(CellValue::Noisy { value, half_width }) => {
-                    let half_width = i64::try_from(half_width).unwrap_or(i64::MAX);
-                    Value::Noisy(value.saturating_add(half_width.saturating_mul(end)))
-                }
+                Some(CellValue::Noisy { value, .. }) if end == 0 => Value::Noisy(value, decimals),
+                Some(CellValue::Noisy { low, .. }) if end == 1 => Value::Noisy(low, decimals),
+                Some(CellValue::Noisy { high, .. }) => Value::Noisy(high, decimals),
                 _ => Value::Confidential,
             };
             figures.push(Figure {
                 code: format!("{}{suffix}", measure.code),
                 label: format!("{}{label}", measure.label),
-                kind: Kind::Noisy,
+                kind: measure.statistic.map_or(Kind::Noisy, |_| Kind::Statistic(decimals)),
                 values: (0..table.shape.cells()).map(value).collect(),
             });
         }
     }
     figures
+}
+
+/// A number in units of its last decimal, written out.
+pub(super) fn decimal(units: i64, decimals: u32) -> String {
+    let Some(unit) = 10_u64.checked_pow(decimals).filter(|_| decimals > 0) else { return units.to_string() };
+    let (sign, units) = (if units < 0 { "-" } else { "" }, units.unsigned_abs());
+    format!("{sign}{}.{:0width$}", units / unit, units % unit, width = decimals as usize)
 }
 
 /// A count. One that is missing is taken as withheld.

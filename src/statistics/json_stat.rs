@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Number, Value as Json};
 
-use super::figures::{Kind, Value, figures};
+use super::figures::{Kind, Value, decimal, figures};
 use super::report::Report;
 use crate::domain::codelist::CodeList;
 use crate::domain::ids::RunId;
@@ -59,7 +59,7 @@ struct Category<'a> {
 #[derive(Serialize)]
 struct Unit {
     label: &'static str,
-    decimals: u8,
+    decimals: u32,
 }
 
 #[derive(Serialize)]
@@ -81,6 +81,7 @@ pub(super) fn write(table: &ResultTable) -> Option<Vec<u8>> {
     let unit = |kind| match kind {
         Kind::Share => Unit { label: "percent", decimals: 1 },
         Kind::Persons | Kind::Noisy => Unit { label: "persons", decimals: 0 },
+        Kind::Statistic(decimals) => Unit { label: "value", decimals },
     };
     let measure = Category {
         index: figures.iter().map(|f| f.code.as_str()).collect(),
@@ -131,7 +132,10 @@ fn category(codes: &CodeList) -> Category<'_> {
 fn number(value: Value) -> Option<Json> {
     match value {
         Value::Count(persons) => Some(Json::from(persons)),
-        Value::Noisy(number) => Some(Json::from(number)),
+        Value::Noisy(number, 0) => Some(Json::from(number)),
+        Value::Noisy(units, decimals) => {
+            decimal(units, decimals).parse().ok().and_then(Number::from_f64).map(Json::Number)
+        }
         Value::Permille(tenths) => Number::from_f64(tenths as f64 / 10.0).map(Json::Number),
         Value::Confidential | Value::NotApplicable => Some(Json::Null),
     }

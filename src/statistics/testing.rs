@@ -5,7 +5,8 @@ use crate::domain::ids::{CodeListId, RuleId, RunId, VariableId};
 use crate::domain::method::Mechanism;
 use crate::domain::period::Period;
 use crate::domain::table::{
-    CellValue, Dimension, LinkageQuality, Measure, NoiseReport, RecipientReport, ResultTable, TableShape,
+    CellValue, Dimension, LinkageQuality, Measure, NoiseReport, PrivateNoise, RecipientReport, ResultTable,
+    TableShape,
 };
 
 fn dimension(variable: &str, label: &str, codes: &[(&str, &str, Option<u32>)]) -> Dimension {
@@ -23,7 +24,7 @@ fn dimension(variable: &str, label: &str, codes: &[(&str, &str, Option<u32>)]) -
 }
 
 fn measure(code: &str, label: &str, nested_in: Vec<u32>) -> Measure {
-    Measure { code: VariableId::new(code).unwrap(), label: label.to_owned(), nested_in }
+    Measure { code: VariableId::new(code).unwrap(), label: label.to_owned(), nested_in, statistic: None }
 }
 
 /// Two dimensions, one outcome, withheld counts of both measures, an empty cell, a code that CSV must
@@ -83,14 +84,15 @@ pub(super) fn table() -> ResultTable {
 pub(super) fn noisy_table() -> ResultTable {
     let mut table = table();
     for (at, value) in table.values.iter_mut().enumerate() {
-        *value = CellValue::Noisy { value: i64::try_from(at).unwrap() - 2, half_width: 7 };
+        let number = i64::try_from(at).unwrap() - 2;
+        *value = CellValue::Noisy { value: number, low: number - 7, high: number + 7 };
     }
     table.report.min_persons = 0;
-    table.report.noise = Some(NoiseReport {
+    table.report.noise = Some(NoiseReport::Private(PrivateNoise {
         mechanism: Mechanism::Gaussian,
         rho: "0.01".parse().unwrap(),
         left_before: "0.05".parse().unwrap(),
         left_after: "0.04".parse().unwrap(),
-    });
+    }));
     table
 }

@@ -13,7 +13,7 @@ use crate::domain::approval::{SignedApproval, StewardSignature};
 use crate::domain::canonical::{Canonical, CanonicalError};
 use crate::domain::order::LinkageOrder;
 use crate::domain::period::Period;
-use crate::domain::query::{By, Cohort, Condition, Outcome, Query};
+use crate::domain::query::{By, Cohort, Condition, Outcome, OutcomeValue, Query, Statistic};
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::domain::table::ResultTable;
 use crate::pipeline::RunState;
@@ -51,6 +51,25 @@ fn outcome(outcome: &Outcome) -> proto::Outcome {
         r#where: outcome.conditions.iter().map(condition).collect(),
         date: outcome.date.to_string(),
         within_days: u32::from(outcome.within_days),
+        value: outcome.value.as_ref().map(outcome_value),
+    }
+}
+
+fn outcome_value(value: &OutcomeValue) -> proto::OutcomeValue {
+    use proto::outcome_value::Statistic as Name;
+    let statistic = match value.statistic {
+        Statistic::Sum => Name::Sum,
+        Statistic::Mean => Name::Mean,
+        Statistic::LowerQuartile => Name::LowerQuartile,
+        Statistic::Median => Name::Median,
+        Statistic::UpperQuartile => Name::UpperQuartile,
+    };
+    proto::OutcomeValue {
+        of: value.of.to_string(),
+        statistic: statistic.into(),
+        low: value.low,
+        high: value.high,
+        events: value.events,
     }
 }
 

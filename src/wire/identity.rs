@@ -20,6 +20,7 @@ use super::proto::{self, resolve_begin, resolve_response};
 use super::serve::MESSAGE_BYTES;
 use super::standard::{self, DescriptorError};
 use crate::domain::canonical::{Canonical, Digest};
+use crate::domain::ids::DomainId;
 use crate::domain::order::LinkageOrder;
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::identity::{Answers, Fault, FaultKind, IdentityError, IdentityService, Intake, Layout, Totals};
@@ -216,6 +217,8 @@ async fn map_codes(
     let mut next = async || Ok::<_, Status>(parts.message().await?.map(|message| message.part));
     let Some(Some(MapPart::Begin(begin))) = next().await? else { return Err(out_of_order()) };
     let order = order(begin.order)?;
+    let record_keys_of: Option<DomainId> =
+        begin.record_keys_of.map(|domain| decode::id("begin.record_keys_of", domain)).transpose()?;
     let mut codes = Vec::new();
     while let Some(part) = next().await? {
         let Some(MapPart::Codes(bytes)) = part else { return Err(out_of_order()) };
@@ -228,12 +231,15 @@ async fn map_codes(
         }
         codes.extend(whole.iter().map(|code| LinkageCode::from_bytes(*code)));
     }
-    let mapped = service.map_codes(&order, codes).await.map_err(refuse)?;
+    let (mapped, keys) = service.map_codes(&order, codes, record_keys_of.as_ref()).await.map_err(refuse)?;
+    let mut keys = keys.chunks(ITEMS);
     for persons in mapped.persons.chunks(ITEMS) {
         let person_no = persons.iter().map(|person| person.0).collect();
-        send(&answers, proto::MapCodesResponse { person_no, several_numbers: 0 }).await?;
+        let record_key = keys.next().unwrap_or_default().iter().map(|key| key.0).collect();
+        send(&answers, proto::MapCodesResponse { person_no, several_numbers: 0, record_key }).await?;
     }
-    let last = proto::MapCodesResponse { person_no: Vec::new(), several_numbers: mapped.several_numbers };
+    let several_numbers = mapped.several_numbers;
+    let last = proto::MapCodesResponse { person_no: Vec::new(), several_numbers, record_key: Vec::new() };
     send(&answers, last).await
 }
 

@@ -19,8 +19,9 @@ use super::proto::{self, resolve_begin, resolve_response};
 use super::serve::MESSAGE_BYTES;
 use super::status::PeerRefusal;
 use crate::config::{Peer, TlsFiles};
-use crate::domain::ids::PersonNo;
+use crate::domain::ids::{DomainId, PersonNo};
 use crate::domain::order::LinkageOrder;
+use crate::domain::record_key::RecordKey;
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::linkage::{CodeMapper, LinkageCode, LinkageError, MappedCodes};
 use crate::registers::IdentityIntake;
@@ -62,9 +63,10 @@ impl CodeMapper for IdentityLink {
         &'a self,
         order: &'a LinkageOrder,
         codes: &'a [LinkageCode],
+        record_keys_of: Option<&'a DomainId>,
     ) -> BoxFuture<'a, Result<MappedCodes, LinkageError>> {
         Box::pin(async move {
-            let mapped = tokio::time::timeout(MAPPING, self.map_codes(order, codes)).await;
+            let mapped = tokio::time::timeout(MAPPING, self.map_codes(order, codes, record_keys_of)).await;
             let mapped = mapped.unwrap_or_else(|_| Err(Status::deadline_exceeded("")));
             let mapped = mapped.map_err(|status| {
                 let peer = PeerRefusal::from(status);
@@ -76,8 +78,16 @@ impl CodeMapper for IdentityLink {
 }
 
 impl IdentityLink {
-    async fn map_codes(&self, order: &LinkageOrder, codes: &[LinkageCode]) -> Result<MappedCodes, Status> {
-        let begin = MapPart::Begin(proto::MapBegin { order: Some(encode::order(order)?) });
+    async fn map_codes(
+        &self,
+        order: &LinkageOrder,
+        codes: &[LinkageCode],
+        record_keys_of: Option<&DomainId>,
+    ) -> Result<MappedCodes, Status> {
+        let begin = MapPart::Begin(proto::MapBegin {
+            order: Some(encode::order(order)?),
+            record_keys_of: record_keys_of.map(ToString::to_string),
+        });
         let (parts, requests) = mpsc::channel(QUEUE);
         let feed = async move {
             let mut next = Some(begin);
@@ -96,9 +106,16 @@ impl IdentityLink {
             let mut request = Request::new(ReceiverStream::new(requests));
             request.set_timeout(MAPPING);
             let mut answers = self.client.clone().map_codes(request).await?.into_inner();
-            let mut mapped = MappedCodes { person_no: Vec::with_capacity(codes.len()), several_numbers: 0 };
+            let mut mapped = MappedCodes {
+                person_no: Vec::with_capacity(codes.len()),
+                several_numbers: 0,
+                record_keys: record_keys_of.map(|_| Vec::with_capacity(codes.len())),
+            };
             while let Some(answer) = answers.message().await? {
                 mapped.person_no.extend(answer.person_no.into_iter().map(PersonNo));
+                if let Some(keys) = &mut mapped.record_keys {
+                    keys.extend(answer.record_key.into_iter().map(RecordKey));
+                }
                 mapped.several_numbers = answer.several_numbers;
                 if mapped.person_no.len() > codes.len() {
                     break;

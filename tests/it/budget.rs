@@ -8,7 +8,7 @@ use kpr::statistics::Format;
 use kpr::store::Phase;
 use kpr::wire::gateway_client::ClientError;
 
-use crate::world::{Making, World};
+use crate::world::{Making, World, program};
 
 /// Noise for projects, a query at 0.01; nothing else may be released of these data.
 async fn world() -> World {
@@ -60,6 +60,8 @@ async fn the_budget_is_spent_to_its_end_and_never_beyond() {
         assert!(!client.fetch(&first, format).await.unwrap().is_empty());
     }
 
+    on_the_command_line(&world, first.as_str());
+
     // A hundred at once, under three request ids each asked for again and again, and many more: four fit.
     let asked = (0..100).map(|n| {
         let (client, query) = (&client, &query);
@@ -99,6 +101,29 @@ async fn the_budget_is_spent_to_its_end_and_never_beyond() {
     let last = world.submit("cheaper", &cheaper).await.unwrap();
     assert_eq!(world.end_of(&last).await.phase, Phase::Released);
     world.end().await;
+}
+
+/// A recipient at a terminal sees the budget before, and with the result the interval of each number and what is left.
+fn on_the_command_line(world: &World, run: &str) {
+    let (peer, files) = (world.stage.gateway(), world.stage.tls("researcher"));
+    let kpr = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(program());
+        command.arg("query").args(arguments).arg("--gateway").arg(peer.address.to_string());
+        command.args(["--name", &peer.name]).arg("--certificate").arg(&files.certificate);
+        command.arg("--key").arg(&files.key).arg("--authority").arg(&files.authority);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/examples/query.yaml");
+    let checked = kpr(&["check", "--file", file]);
+    assert!(checked.contains("privacy loss     0.01 of a budget of 0.055"), "{checked}");
+    assert!(checked.contains("budget left      0.045 before, 0.035 after"), "{checked}");
+    intervals(kpr(&["fetch", run]).as_bytes());
+    let report: serde_json::Value =
+        serde_json::from_str(&kpr(&["fetch", run, "--format", "report"])).unwrap();
+    assert_eq!(report["noise"]["left_after"], "0.045");
+    assert!(report["rule_text"].as_str().unwrap().contains("between low and high with 95 % probability"));
 }
 
 /// Every measure has a number and an interval around it in every cell; shares and symbols there are none.

@@ -15,10 +15,12 @@ use kpr::domain::approval::{Approval, Grant, Purpose, SignedApproval, StewardSig
 use kpr::domain::canonical::Digest;
 use kpr::domain::clock::Clock;
 use kpr::domain::ids::{
-    DatasetId, OrderId, OrganisationId, PersonNo, ProjectId, RegisterId, RuleId, RunId, StewardId, VariableId,
+    DatasetId, DomainId, OrderId, OrganisationId, PersonNo, ProjectId, RegisterId, RuleId, RunId, StewardId,
+    VariableId,
 };
 use kpr::domain::order::LinkageOrder;
 use kpr::domain::period::Period;
+use kpr::domain::record_key::RecordKey;
 use kpr::domain::refusal::RefusalKind;
 use kpr::identity::{Fnr, LinkageKey};
 use kpr::linkage::{CodeMapper, LinkageCode, LinkageError};
@@ -123,7 +125,7 @@ impl Running {
             })
             .into();
         LinkageOrder {
-            id: OrderId::new(format!("o-{}", "a1".repeat(16))).unwrap(),
+            id: OrderId::new(format!("o-{}", format!("{run}1").repeat(16))).unwrap(),
             run: RunId::new(format!("r-{}", format!("{run}f").repeat(16))).unwrap(),
             register,
             dataset,
@@ -177,12 +179,29 @@ async fn a_file_is_resolved_kept_and_its_codes_mapped() {
     let mut codes: Vec<LinkageCode> =
         unknown().take(MANY as usize).map(|number| coder.code(&number)).collect();
     codes.extend([code(&key, B), code(&key, A)]);
-    let mapped = running.link("gateway").map(&order, &codes).await.unwrap();
+    let domain = DomainId::new("KPR").unwrap();
+    let mapped = running.link("gateway").map(&order, &codes, Some(&domain)).await.unwrap();
     assert_eq!(mapped.person_no[MANY as usize..], [PersonNo(1), PersonNo(0)]);
     assert_eq!(mapped.person_no[MANY as usize - 1], PersonNo(PersonNo::FIRST_UNKNOWN + MANY - 1));
     assert_eq!(mapped.several_numbers, 0);
-    let again = running.link("gateway").map(&order, &codes).await;
+    // A record key for each code of a known person, none for the others; and none where none are asked for.
+    let keys = mapped.record_keys.unwrap();
+    assert_eq!(keys.len(), codes.len());
+    let (unknown, known) = keys.split_at(MANY as usize);
+    assert!(unknown.iter().all(|key| *key == RecordKey(0)));
+    assert!(known[0] != known[1] && !known.contains(&RecordKey(0)));
+    let again = running.link("gateway").map(&order, &codes, Some(&domain)).await;
     assert!(matches!(again, Err(LinkageError::Identity(r)) if r.hint.starts_with("identity.stale_order")));
+
+    // In another run other codes, the same persons and the same keys; in another domain others.
+    for (run, domain, same) in [('b', "KPR", Some(true)), ('c', "other", Some(false)), ('d', "", None)] {
+        let order = running.order(run);
+        let key = running.keys("npr").linkage_key(&order).await.unwrap();
+        let codes = [code(&key, B), code(&key, A)];
+        let domain = DomainId::new(domain).ok();
+        let mapped = running.link("gateway").map(&order, &codes, domain.as_ref()).await.unwrap();
+        assert_eq!(mapped.record_keys.map(|keys| keys == known), same);
+    }
 }
 
 #[tokio::test]
@@ -227,7 +246,7 @@ async fn only_the_right_party_is_answered() {
         let refused = running.keys(party).linkage_key(&order).await.unwrap_err();
         assert_eq!((refused.kind, refused.code.as_str()), (RefusalKind::Denied, "access.role"), "{party}");
     }
-    let refused = running.link("npr").map(&order, &[]).await.err().unwrap();
+    let refused = running.link("npr").map(&order, &[], None).await.err().unwrap();
     assert!(refused.to_string().contains("access.role"));
     let path = running.file("kpr_lnr;fnr\n");
     let refused = running.link("npr").resolve(serial_file(&path)).await.err().unwrap();

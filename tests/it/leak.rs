@@ -218,7 +218,7 @@ async fn no_identity_number_is_where_it_must_not_be() {
 }
 
 /// The gateway's memory holds no key of any scope; the identity service's no health variable.
-fn memory(world: &World, run: &RunId) {
+pub fn memory(world: &World, run: &RunId) {
     let root = std::fs::read(world.stage.path("identity/root.secret")).unwrap();
     let project = "P-2026-0001".as_bytes();
     let one = 1u32.to_be_bytes();
@@ -227,6 +227,7 @@ fn memory(world: &World, run: &RunId) {
         derived(&root, &[b"kpr/vault-key/v1", &one]),
         derived(&root, &[b"kpr/linkage-key/v1", project, run.as_str().as_bytes()]),
         derived(&root, &[b"kpr/serial-key/v1", project]),
+        derived(&root, &[b"kpr/cell-key/v1", b"health-services"]),
     ];
     let identity = world.identity.as_ref().unwrap().id().unwrap();
     let gateway = world.gateway.as_ref().unwrap().id().unwrap();

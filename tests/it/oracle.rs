@@ -145,8 +145,8 @@ fn ancestors(list: &str) -> Vec<(String, String)> {
     pairs
 }
 
-/// The answer over the deliveries in `folder`, discharges in `year`.
-pub async fn answer(folder: &Path, year: i32) -> Cells {
+/// The deliveries in `folder`, and of the persons discharged in `year` sex, age, municipality and the day.
+async fn patients(folder: &Path, year: i32) -> SqlitePool {
     let options: SqliteConnectOptions = "sqlite::memory:".parse().unwrap();
     let db = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
     let freg = folder.join("folkeregisteret");
@@ -187,7 +187,7 @@ pub async fn answer(folder: &Path, year: i32) -> Cells {
            JOIN kpr_ide n ON n.d = k.d AND n.c0 = k.c1 JOIN identitet i ON i.c1 = n.c1 \
            WHERE k.c8 = '1' AND k.c9 = '3'",
         "CREATE INDEX i4 ON gp (person)",
-        "CREATE TABLE patient AS SELECT d.person, p.c1 AS sex, \
+        "CREATE TABLE patient AS SELECT d.person, d.day, p.c1 AS sex, \
            CAST(strftime('%Y', d.day) AS INTEGER) - CAST(strftime('%Y', p.c2) AS INTEGER) \
              - (strftime('%m-%d', d.day) < strftime('%m-%d', p.c2)) AS age, \
            COALESCE((SELECT b.c1 FROM bosted b WHERE b.c0 = d.person AND b.c2 <= d.day \
@@ -200,6 +200,12 @@ pub async fn answer(folder: &Path, year: i32) -> Cells {
             statement.replace(":from", &format!("'{year}-01-01'")).replace(":to", &format!("'{year}-12-31'"));
         sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&db).await.unwrap();
     }
+    db
+}
+
+/// The answer over the deliveries in `folder`, discharges in `year`.
+pub async fn answer(folder: &Path, year: i32) -> Cells {
+    let db = patients(folder, year).await;
     let rows = sqlx::query(
         "WITH grouped AS (SELECT person, days, sex, municipality, CASE WHEN age < 18 THEN '0-17' \
            WHEN age < 45 THEN '18-44' WHEN age < 67 THEN '45-66' ELSE '67+' END AS age FROM patient), \
@@ -223,4 +229,35 @@ pub async fn answer(folder: &Path, year: i32) -> Cells {
             ([row.get(0), row.get(1), row.get(2)], [count(3), count(4), count(5), count(6)])
         })
         .collect()
+}
+
+/// A person discharged, with each GP consultation within 30 days: the days since the discharge and the refund in øre.
+pub struct Patient {
+    pub sex: String,
+    pub age: i64,
+    pub consultations: Vec<(i64, i64)>,
+}
+
+/// Everyone discharged in `year`.
+pub async fn consultations(folder: &Path, year: i32) -> Vec<Patient> {
+    let db = patients(folder, year).await;
+    let rows = sqlx::query(
+        "SELECT p.person, p.sex, p.age, CAST(julianday(k.c2) - julianday(p.day) AS INTEGER) AS since, \
+           CAST(ROUND(REPLACE(k.c12, ',', '.') * 100) AS INTEGER) AS refund FROM patient p \
+         LEFT JOIN identitet i ON i.c0 = p.person LEFT JOIN kpr_ide n ON n.c1 = i.c1 \
+         LEFT JOIN kontakt k ON k.d = n.d AND k.c1 = n.c0 AND k.c8 = '1' AND k.c9 = '3' \
+           AND julianday(k.c2) - julianday(p.day) BETWEEN 0 AND 30",
+    )
+    .fetch_all(&db)
+    .await
+    .unwrap();
+    let mut patients: BTreeMap<String, Patient> = BTreeMap::new();
+    for row in rows {
+        let (sex, age) = (row.get(1), row.get(2));
+        let patient = patients.entry(row.get(0)).or_insert(Patient { sex, age, consultations: Vec::new() });
+        if let Some(since) = row.get::<Option<i64>, _>(3) {
+            patient.consultations.push((since, row.get(4)));
+        }
+    }
+    patients.into_values().collect()
 }

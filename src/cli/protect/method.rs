@@ -1,12 +1,12 @@
 //! The methods of `kpr protect`, and which options each of them takes.
 
 use std::num::NonZeroU32;
-use std::str::FromStr;
 
 use clap::ValueEnum;
 use kpr::disclosure::cellkey::{Design, DesignError, PerturbationTable};
 use kpr::disclosure::file::NoiseAsked;
 use kpr::disclosure::privacy::Mechanism;
+use kpr::domain::method::Tenths;
 use kpr::domain::rho::Rho;
 
 use super::Args;
@@ -54,25 +54,6 @@ pub(super) struct NoiseArgs {
     /// With noise: margins that are the sums of their cells
     #[arg(long)]
     consistent_margins: bool,
-}
-
-/// A number with at most one decimal, in tenths.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Tenths(u32);
-
-/// A text is no such number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a variance is a number with at most one decimal, such as 4 or 2.5")]
-struct NotTenths;
-
-impl FromStr for Tenths {
-    type Err = NotTenths;
-    fn from_str(text: &str) -> Result<Self, NotTenths> {
-        let (whole, decimal) = text.split_once('.').unwrap_or((text, "0"));
-        let whole: u32 = whole.parse().map_err(|_| NotTenths)?;
-        let decimal: u32 = decimal.parse().ok().filter(|d| *d < 10).ok_or(NotTenths)?;
-        whole.checked_mul(10).and_then(|tenths| tenths.checked_add(decimal)).map(Self).ok_or(NotTenths)
-    }
 }
 
 /// An option and a method that do not go together, and why.
@@ -188,8 +169,8 @@ pub(super) fn check(args: &Args) -> Result<(), MethodError> {
     }
 }
 
-/// The variance of cell-key noise where nothing else is asked for, in tenths.
-const VARIANCE_TENTHS: u32 = 40;
+/// The variance of cell-key noise where nothing else is asked for.
+const VARIANCE: Tenths = Tenths::new(40);
 
 impl NoiseArgs {
     /// The perturbation table for values of so many persons at least.
@@ -197,7 +178,7 @@ impl NoiseArgs {
         PerturbationTable::new(Design {
             min_persons,
             bound: self.noise_bound.unwrap_or(min_persons.saturating_mul(2)),
-            variance_tenths: self.noise_variance.map_or(VARIANCE_TENTHS, |tenths| tenths.0),
+            variance_tenths: self.noise_variance.unwrap_or(VARIANCE).tenths(),
         })
     }
 

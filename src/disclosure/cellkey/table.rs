@@ -3,6 +3,7 @@
 
 use super::entropy::greatest;
 use super::quantise::{WHOLE, shares};
+use crate::domain::method::Cellkey;
 use crate::domain::record_key::CellKey;
 use crate::domain::rule::Rule;
 
@@ -32,6 +33,12 @@ pub enum DesignError {
     NotFound,
 }
 
+impl From<Cellkey> for Design {
+    fn from(Cellkey { min_persons, bound, variance }: Cellkey) -> Self {
+        Self { min_persons, bound, variance_tenths: variance.tenths() }
+    }
+}
+
 impl Design {
     /// The most that the bound may be.
     pub const MOST: u32 = 200;
@@ -42,7 +49,12 @@ impl Design {
 struct Row {
     outcomes: Vec<i64>,
     below: Vec<u64>,
+    /// The least t such that the noise is larger than t in at most one case in [`ONE_IN`].
+    reach: u64,
 }
+
+/// Intervals miss the true count in at most one case in so many: they hold with 95 %.
+const ONE_IN: u64 = 20;
 
 /// For each count the noise with mean exactly zero, the design's variance, and under these the greatest
 /// entropy: nothing is added to what is known of the noise. Zero stays zero; no value is negative or
@@ -95,6 +107,17 @@ impl PerturbationTable {
         row.outcomes.iter().zip(row.below.iter().zip(before)).map(|(&e, (below, before))| (e, below - before))
     }
 
+    /// The least and the most that the count behind a value can be, with 95 % probability: the counts from which the
+    /// value is no farther than their noise goes with that probability. Whatever the count, it is among them with
+    /// at least 95 % (Neyman 1937).
+    #[must_use]
+    pub fn interval(&self, value: u64) -> (u64, u64) {
+        let bound = u64::from(self.design.bound);
+        let may_be = |count: &u64| value.abs_diff(*count) <= self.row(*count).reach;
+        let counts = || (value.saturating_sub(bound)..=value.saturating_add(bound)).filter(may_be);
+        (counts().next().unwrap_or(value), counts().last().unwrap_or(value))
+    }
+
     fn row(&self, count: u64) -> &Row {
         let last = self.rows.len() - 1;
         &self.rows[usize::try_from(count).map_or(last, |count| count.min(last))]
@@ -110,13 +133,18 @@ impl Row {
             (-bound..=bound).filter(|e| count + e == 0 || count + e >= k).collect()
         };
         let shares = shares(&support, &greatest(&support, f64::from(design.variance_tenths) / 10.0)?)?;
+        let outside = |t: i64| -> u64 {
+            support.iter().zip(&shares).filter(|(noise, _)| noise.abs() > t).map(|(_, share)| share).sum()
+        };
+        let whole = u64::try_from(WHOLE).ok()?;
+        let reach = (0..=bound).find(|&t| outside(t) * ONE_IN <= whole)?.unsigned_abs();
         let (mut outcomes, mut below, mut sum) = (Vec::new(), Vec::new(), 0);
         for (outcome, share) in support.into_iter().zip(shares).filter(|(_, share)| *share > 0) {
             sum += share;
             outcomes.push(outcome);
             below.push(sum);
         }
-        (i64::try_from(sum) == Ok(WHOLE)).then_some(Self { outcomes, below })
+        (i64::try_from(sum) == Ok(WHOLE)).then_some(Self { outcomes, below, reach })
     }
 }
 

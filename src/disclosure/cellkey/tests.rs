@@ -200,3 +200,24 @@ fn a_design_without_a_table_is_refused() {
     assert_eq!(refused(5, 5, 101), DesignError::Variance);
     assert_eq!(refused(5, 5, 0), DesignError::Variance);
 }
+
+/// Exactly, from the law: whatever the count, its value's interval misses it with at most 5 %.
+#[test]
+fn intervals_hold_the_count_as_often_as_they_say() {
+    for (k, bound, tenths) in [(5, 8, 40), (5, 10, 25), (3, 3, 20), (10, 40, 300)] {
+        let table = table(k, bound, tenths);
+        for count in 0..u64::from(3 * bound + k) {
+            let missed = |&(noise, _): &(i64, u64)| {
+                let (low, high) = table.interval(count.saturating_add_signed(noise));
+                !(low..=high).contains(&count)
+            };
+            let outside: u64 = table.law(count).filter(missed).map(|(_, share)| share).sum();
+            assert!(outside * 20 <= 1 << 32, "{k} {bound} {tenths}: {count}");
+        }
+        // Not wider than the noise goes, and about two standard deviations where nothing is in the way.
+        let far = u64::from(10 * bound);
+        let (low, high) = table.interval(far);
+        let reach = 2.3 * (f64::from(tenths) / 10.0).sqrt() + 1.0;
+        assert!(far - low <= u64::from(bound) && (high - far) as f64 <= reach, "{low} {high}");
+    }
+}

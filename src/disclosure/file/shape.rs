@@ -24,7 +24,12 @@ impl FileTable {
         Ok(TableShape {
             title: String::new(),
             dimensions: dimensions.collect::<Result<_, FileError>>()?,
-            measures: vec![Measure { code, label: "Persons".to_owned(), nested_in: Vec::new() }],
+            measures: vec![Measure {
+                code,
+                label: "Persons".to_owned(),
+                nested_in: Vec::new(),
+                statistic: None,
+            }],
             period: any_period(),
         })
     }

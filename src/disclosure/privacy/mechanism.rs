@@ -43,9 +43,6 @@ pub enum PrivacyError {
     /// The numbers do not fit their shape or bounds.
     #[error("the numbers do not fit the table's shape or their bounds")]
     NotATable,
-    /// The candidates of a quantile are not ascending numbers, or its place is not between 0 and 1.
-    #[error("a quantile needs a place from 0 to 1 and ascending candidates")]
-    Candidates,
     /// OpenDP refused, or charges more than the share.
     #[error("the noise could not be drawn")]
     Sampler,

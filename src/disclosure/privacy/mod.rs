@@ -14,11 +14,12 @@ mod mechanism;
 mod quantile;
 mod spending;
 mod table;
+mod values;
 
 pub use contribution::{Contribution, Sensitivity};
 pub use margins::Margins;
-pub use mean::{Bounds, NoisyMean, noisy_mean};
 pub use mechanism::{Mechanism, Noisy, PrivacyError, noisy};
-pub use quantile::{NoisyQuantile, noisy_quantile};
+pub use quantile::Place;
 pub use spending::{Overspent, Share, Spending};
 pub use table::{NoisyTable, noisy_table};
+pub use values::{Bounds, CellValues, Estimate};

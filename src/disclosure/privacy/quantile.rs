@@ -1,114 +1,239 @@
-//! Quantiles among public candidates, by the exponential mechanism.
+//! Quantiles of bounded whole numbers, by noisy bisection.
+//!
+//! The quantile at a/b of n values is the greatest number c within the bounds such that at most a/b of the values
+//! are below c. With l of them below, that is: the score (b - a)l - a(n - l) is not positive. The score rises with c, so
+//! bisection over public candidates finds the greatest. Each step releases one noisy score a cell; a value changes it
+//! by max(a, b - a) at most, and the steps, each of which may depend on the ones before, compose by adding
+//! their losses (Bun and Steinke 2016, lemma 2.3). A score that is farther from zero than its noise reaches tells
+//! for sure on which side the quantile lies: these are the ends of the interval.
+#![allow(clippy::indexing_slicing, reason = "cells and candidates are indices that this module has made")]
 
-use opendp::domains::{AtomDomain, VectorDomain};
-use opendp::measurements::make_private_quantile;
-use opendp::measures::ZeroConcentratedDivergence;
-use opendp::metrics::SymmetricDistance;
+use std::collections::HashMap;
 
-use super::mechanism::{OUTSIDE, PrivacyError, checked};
+use super::margins::Margins;
+use super::mechanism::{Mechanism, OUTSIDE, PrivacyError, with_noise};
 use super::spending::Share;
-use crate::domain::rho::Rho;
+use super::values::{Bounds, CellValues, Estimate};
 
-/// A quantile, and how far its place may be off.
+/// Which part of the values lies below a quantile: so many of so many parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NoisyQuantile {
-    /// The candidate chosen.
-    pub value: i64,
-    /// With 95 % probability, (1 - a) times the values below it and a times those above differ by no more
-    /// than this beyond the best candidate, a being the quantile's place.
-    pub rank_error: u64,
+pub struct Place {
+    part: u32,
+    of: u32,
 }
 
-/// The candidate nearest to the quantile at `place` (0.5 for the median) of values of which one person has
-/// at most `per_person`. A candidate scores by how far the numbers of values below and above it are from
-/// the wanted proportion (Smith 2011); it is drawn with a probability that falls exponentially in the score.
-/// Candidates are public: from the catalogue, never from the data. Blocks; spends the share.
-///
-/// # Errors
-/// [`PrivacyError`].
-pub fn noisy_quantile(
-    values: Vec<i64>,
-    candidates: Vec<i64>,
-    place: f64,
-    per_person: u32,
-    share: Share,
-) -> Result<NoisyQuantile, PrivacyError> {
-    let ascending = candidates.windows(2).all(|pair| pair.first() < pair.last());
-    if candidates.is_empty() || !ascending || !(0.0..=1.0).contains(&place) {
-        return Err(PrivacyError::Candidates);
+impl Place {
+    /// One of four parts.
+    pub const LOWER_QUARTILE: Self = Self { part: 1, of: 4 };
+    /// One of two parts.
+    pub const MEDIAN: Self = Self { part: 1, of: 2 };
+    /// Three of four parts.
+    pub const UPPER_QUARTILE: Self = Self { part: 3, of: 4 };
+}
+
+/// The most candidates: seven bisections.
+const MOST_CANDIDATES: u64 = 128;
+
+/// The candidates: every `step`th number from the low bound on. Public, since the bounds are.
+#[derive(Clone, Copy)]
+struct Grid {
+    bounds: Bounds,
+    step: u64,
+    count: u64,
+}
+
+impl Grid {
+    fn new(bounds: Bounds) -> Self {
+        let numbers = bounds.width() + 1;
+        let step = numbers.div_ceil(MOST_CANDIDATES);
+        Self { bounds, step, count: numbers.div_ceil(step) }
     }
-    let rho = share.rho();
-    if rho == Rho::ZERO || per_person == 0 {
-        return Err(PrivacyError::TooLittle);
+
+    /// How many bisections find one of them.
+    const fn steps(self) -> u32 {
+        self.count.next_power_of_two().trailing_zeros()
     }
-    // Scores change by m = per_person · max(a, 1 - a) at most, and the mechanism, being of bounded range 2m/s,
-    // costs (2m/s)²/8 (Cesar and Rogers 2021). OpenDP takes the place as a fraction of at most 10,000
-    // parts, which can be a little over.
-    #[allow(clippy::cast_precision_loss, reason = "at most 10^12")]
-    let budget = rho.units() as f64 / Rho::UNITS as f64;
-    let change = f64::from(per_person) * (place.max(1.0 - place) + 1e-4);
-    let scale = change / (2.0 * budget).sqrt() * (1.0 + 1e-9);
-    #[allow(clippy::cast_precision_loss, reason = "a number of candidates")]
-    let choices = candidates.len() as f64;
-    let made = make_private_quantile(
-        VectorDomain::new(AtomDomain::<i64>::default()),
-        SymmetricDistance,
-        ZeroConcentratedDivergence,
-        candidates,
-        place,
-        scale,
-    )
-    .map_err(|_| PrivacyError::Sampler)?;
-    checked(made.map(&per_person).map_err(|_| PrivacyError::Sampler)?, rho)?;
-    let value = made.invoke(&values).map_err(|_| PrivacyError::Sampler)?;
-    // P(score > best + s ln(c/α)) ≤ α (McSherry and Talwar 2007).
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and is positive")]
-    let rank_error = (scale * (choices / OUTSIDE).ln()).ceil() as u64;
-    Ok(NoisyQuantile { value, rank_error })
+
+    fn at(self, place: u64) -> i64 {
+        self.bounds.low.saturating_add_unsigned(place * self.step)
+    }
+
+    /// The greatest number that is less than the candidate at `place`, or the high bound after the last.
+    fn before(self, place: u64) -> i64 {
+        if place < self.count { self.at(place) - 1 } else { self.bounds.high }
+    }
+}
+
+/// Where the quantile of a cell may be: at a candidate from the first on, before the second.
+type Bracket = (u64, u64);
+
+impl CellValues<'_> {
+    /// The quantile of the values of every cell. With more than 128 numbers within the bounds it is one of 128 even
+    /// steps, and the interval holds the exact one. Every cell has noise of its own. Blocks; spends the share.
+    ///
+    /// # Errors
+    /// [`PrivacyError`].
+    pub fn noisy_quantiles(
+        &self,
+        place: Place,
+        mechanism: Mechanism,
+        share: Share,
+    ) -> Result<Vec<Estimate>, PrivacyError> {
+        let grid = Grid::new(self.bounds);
+        let steps = grid.steps();
+        let change = u64::from(place.part.max(place.of - place.part));
+        let sensitivity = self.sensitivity(Margins::Own)?.times(change);
+        let above = self.cells_above();
+        let mut brackets: Vec<Bracket> = vec![(0, grid.count); self.shape.cells()];
+        let mut certain = brackets.clone();
+        for share in share.parts(steps) {
+            let tried: Vec<u64> = brackets.iter().map(|(from, to)| u64::midpoint(*from, *to)).collect();
+            let scores = self.scores(place, &above, |cell| grid.at(tried[cell]));
+            let (scores, law) = with_noise(&scores, sensitivity, mechanism, share)?;
+            let reach = i64::try_from(law.reach(OUTSIDE / f64::from(steps))).unwrap_or(i64::MAX);
+            for (cell, (&tried, score)) in tried.iter().zip(scores).enumerate() {
+                let ((from, to), (first, end)) = (&mut brackets[cell], &mut certain[cell]);
+                if *to - *from < 2 {
+                    continue;
+                }
+                *(if score > 0 { to } else { from }) = tried;
+                if score > reach {
+                    *end = (*end).min(tried);
+                } else if score <= -reach {
+                    *first = (*first).max(tried);
+                }
+            }
+        }
+        let found = |((from, _), (first, end)): (Bracket, Bracket)| Estimate {
+            value: grid.at(from),
+            low: grid.at(first),
+            high: grid.before(end),
+        };
+        Ok(brackets.into_iter().zip(certain).map(found).collect())
+    }
+
+    /// For each inner cell with a value: the cells that the value is counted in.
+    fn cells_above(&self) -> HashMap<u32, Vec<usize>> {
+        let mut above: HashMap<u32, Vec<usize>> = HashMap::new();
+        for &(leaf, _) in self.values {
+            above.entry(leaf).or_insert_with(|| {
+                let positions = self.shape.positions(leaf as usize);
+                let dimensions = self.shape.dimensions.iter().zip(positions);
+                dimensions.fold(vec![0], |cells, (dimension, position)| {
+                    let codes = &dimension.codes;
+                    let within =
+                        |cell: usize| codes.ancestry(position).map(move |node| cell * codes.len() + node);
+                    cells.into_iter().flat_map(within).collect()
+                })
+            });
+        }
+        above
+    }
+
+    /// The score of a number in each cell.
+    fn scores(&self, place: Place, above: &HashMap<u32, Vec<usize>>, of: impl Fn(usize) -> i64) -> Vec<i64> {
+        let (below, others) = (i64::from(place.of - place.part), -i64::from(place.part));
+        let mut scores = vec![0; self.shape.cells()];
+        for (leaf, value) in self.values {
+            let value = self.bounds.clamped(*value);
+            for &cell in above.get(leaf).into_iter().flatten() {
+                scores[cell] += if value < of(cell) { below } else { others };
+            }
+        }
+        scores
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::num::NonZeroU32;
 
-    #[test]
-    fn candidates_are_drawn_by_their_scores() {
-        // Median of 1..=9 among 1..=9: the score of c is |(c - 1) - (9 - c)|/2 = |c - 5|.
-        let values: Vec<i64> = (1..=9).collect();
-        // Place 0.5 and one value a person: m = 0.5, and with ρ = 0.125 a scale of 1 (1.0002 with the margin).
-        let scale = 0.5001 / 0.5;
-        let weights: Vec<f64> = (1..=9).map(|c: i32| (-f64::from((c - 5).abs()) / scale).exp()).collect();
-        let sum: f64 = weights.iter().sum();
-        let draws = 3000;
-        let mut seen = [0.0; 9];
-        for _ in 0..draws {
-            let drawn = noisy_quantile(values.clone(), values.clone(), 0.5, 1, Share::of("0.125")).unwrap();
-            seen[(drawn.value - 1) as usize] += 1.0;
-            assert_eq!(drawn.rank_error, 6); // ln(180) = 5.19
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::disclosure::protect::tests::{shape, shape_of};
+
+    fn events(many: u32) -> NonZeroU32 {
+        NonZeroU32::new(many).unwrap()
+    }
+
+    /// The greatest number within the bounds with at most its part of the values below it.
+    fn plain(values: &[i64], place: Place, bounds: Bounds) -> i64 {
+        let fits = |c: &i64| {
+            let below = values.iter().filter(|v| bounds.clamped(**v) < *c).count() as u64;
+            below * u64::from(place.of) <= values.len() as u64 * u64::from(place.part)
+        };
+        (bounds.low..=bounds.high).rfind(fits).unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 30, ..ProptestConfig::default() })]
+        /// With next to no noise it is the plain quantile, in every cell of every margin.
+        #[test]
+        fn without_noise_it_is_the_quantile(
+            values in prop::collection::vec((0usize..3, 0usize..2, -4i64..30), 0..40), quarter in 0usize..3,
+        ) {
+            let place = [Place::LOWER_QUARTILE, Place::MEDIAN, Place::UPPER_QUARTILE][quarter];
+            // A quartile's score has three times the noise: fewer margins and steps, and there is next to none again.
+            let (table, high) = if quarter == 1 { (shape_of(&[3, 2], 1), 25) } else { (shape_of(&[3], 1), 5) };
+            let bounds = Bounds::new(-2, high).unwrap();
+            let placed: Vec<(u32, i64)> =
+                values.iter().map(|&(a, b, value)| (table.cell(&[a + 1, b + 1]) as u32, value)).collect();
+            let of = CellValues::new(&table, &placed, bounds, events(1)).unwrap();
+            let found = of.noisy_quantiles(place, Mechanism::Gaussian, Share::of("1000")).unwrap();
+            for (cell, found) in found.iter().enumerate() {
+                let at = table.positions(cell);
+                let within: Vec<i64> = values
+                    .iter()
+                    .filter(|(a, b, _)| at.iter().zip([a, b]).all(|(at, own)| [0, own + 1].contains(at)))
+                    .map(|(_, _, value)| *value)
+                    .collect();
+                let truth = plain(&within, place, bounds);
+                prop_assert!(found.low <= truth && truth <= found.high, "{within:?} {found:?}");
+                prop_assert_eq!(found.value, truth);
+            }
         }
-        let statistic: f64 = weights
-            .iter()
-            .zip(seen)
-            .map(|(w, seen)| (w / sum * f64::from(draws), seen))
-            .map(|(expected, seen): (f64, f64)| (seen - expected).powi(2) / expected)
-            .sum();
-        // Eight degrees of freedom: over 62 with probability below 1e-9; some room for small classes.
-        assert!(statistic < 75.0, "{statistic} {seen:?}");
     }
 
     #[test]
-    fn what_is_not_a_quantile_is_refused_before_the_data_are_read() {
-        let ask = |candidates: Vec<i64>, place, per_person, share| {
-            noisy_quantile(vec![1, 2, 3], candidates, place, per_person, Share::of(share))
-        };
-        assert_eq!(ask(vec![], 0.5, 1, "1"), Err(PrivacyError::Candidates));
-        assert_eq!(ask(vec![2, 1], 0.5, 1, "1"), Err(PrivacyError::Candidates));
-        assert_eq!(ask(vec![1, 1], 0.5, 1, "1"), Err(PrivacyError::Candidates));
-        assert_eq!(ask(vec![1, 2], f64::NAN, 1, "1"), Err(PrivacyError::Candidates));
-        assert_eq!(ask(vec![1, 2], 0.5, 0, "1"), Err(PrivacyError::TooLittle));
-        assert_eq!(ask(vec![1, 2], 0.5, 1, "0"), Err(PrivacyError::TooLittle));
-        for place in [0.0, 0.1, 0.25, 0.9, 0.999, 1.0 / 3.0, 1.0] {
-            assert!(ask(vec![1, 2], place, 3, "0.01").is_ok());
+    fn intervals_hold_the_quantile_as_often_as_they_say() {
+        let (cells, bounds) = (200_u32, Bounds::new(0, 999).unwrap());
+        let table = shape(cells as usize, 1);
+        // 0, 7, 14, ... 693 in each cell: the median is 350, and the steps are 8 wide.
+        let values: Vec<(u32, i64)> =
+            (1..=cells).flat_map(|cell| (0..100).map(move |n| (cell, 7 * n))).collect();
+        let of = CellValues::new(&table, &values, bounds, events(1)).unwrap();
+        let truth = plain(&(0..100).map(|n| 7 * n).collect::<Vec<_>>(), Place::MEDIAN, bounds);
+        for mechanism in [Mechanism::Gaussian, Mechanism::Laplace] {
+            let found = of.noisy_quantiles(Place::MEDIAN, mechanism, Share::of("1")).unwrap();
+            let inner = &found[1..];
+            let hold = inner.iter().filter(|e| e.low <= truth && truth <= e.high).count();
+            assert!(hold > 165, "{mechanism:?}: {hold}");
+            assert!(inner.iter().all(|e| e.low <= e.value && e.value <= e.high));
+            assert!(inner.iter().filter(|e| e.high - e.low < 700).count() > 100, "{mechanism:?}: too wide");
+            let near = inner.iter().filter(|e| (e.value - truth).abs() < 150).count();
+            assert!(near > 100, "{mechanism:?}: {near}");
         }
+    }
+
+    #[test]
+    fn nobody_in_a_cell_and_few_candidates() {
+        let table = shape(2, 1);
+        for (low, high) in [(0, 1), (0, 2), (-5, 127), (0, 1_000_000)] {
+            let bounds = Bounds::new(low, high).unwrap();
+            let of = CellValues::new(&table, &[], bounds, events(3)).unwrap();
+            let found = of.noisy_quantiles(Place::MEDIAN, Mechanism::Gaussian, Share::of("0.1")).unwrap();
+            assert!(found.iter().all(|e| low <= e.low && e.value <= e.high && e.high <= high));
+            let grid = Grid::new(bounds);
+            assert!(
+                grid.count <= MOST_CANDIDATES
+                    && grid.at(grid.count - 1) <= high
+                    && 1 << grid.steps() >= grid.count
+            );
+            assert_eq!(grid.before(grid.count), high);
+        }
+        let of = CellValues::new(&table, &[], Bounds::new(0, 9).unwrap(), events(1)).unwrap();
+        let none = of.noisy_quantiles(Place::MEDIAN, Mechanism::Gaussian, Share::of("0"));
+        assert_eq!(none.unwrap_err(), PrivacyError::TooLittle);
     }
 }

@@ -66,6 +66,13 @@ impl Share {
         (Self(self.0.minus(half).unwrap_or(Rho::ZERO)), Self(half))
     }
 
+    /// So many equal parts; what does not divide is not spent.
+    pub(super) fn parts(self, parts: u32) -> impl Iterator<Item = Self> {
+        let part = self.0.units().checked_div(parts.into()).unwrap_or(0);
+        let part = Rho::from_units(part).unwrap_or(Rho::ZERO);
+        (0..parts).map(move |_| Self(part))
+    }
+
     #[cfg(test)]
     pub(super) fn of(text: &str) -> Self {
         Self(text.parse().unwrap())
@@ -83,6 +90,8 @@ mod tests {
         assert_eq!(spending.take("0.200000001".parse().unwrap()).unwrap_err(), Overspent);
         let (first, second) = spending.take("0.000000003".parse().unwrap()).unwrap().halves();
         assert_eq!((first.rho().units(), second.rho().units()), (2, 1));
+        let parts: Vec<u64> = Share::of("0.000000008").parts(3).map(|part| part.rho().units()).collect();
+        assert_eq!(parts, [2, 2, 2]);
         assert_eq!(spending.rest().rho().to_string(), "0.199999997");
     }
 }

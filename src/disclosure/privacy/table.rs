@@ -5,6 +5,7 @@
 )]
 
 use super::contribution::Contribution;
+use super::contribution::Sensitivity;
 use super::fit::{fit, variances};
 use super::law::Law;
 use super::margins::{Margins, inner_below, inner_cells, sensitivity};
@@ -52,52 +53,56 @@ pub fn noisy_table(
         .map(|&count| i64::try_from(count).map_err(|_| PrivacyError::NotATable))
         .collect::<Result<_, _>>()?;
     let sensitivity = sensitivity(shape, contribution, margins)?;
-    let (values, decimals) = match margins {
+    let values = noisy_cells(shape, &counts, sensitivity, mechanism, margins, OUTSIDE, share)?;
+    let decimals = if margins == Margins::Fitted { FITTED_DECIMALS } else { 0 };
+    Ok(NoisyTable { values, decimals, cost })
+}
+
+/// Adds noise to numbers that add up to the margins of a table, one for each measure of each cell, of which one person
+/// changes those that get noise by so much. A number is outside its interval with probability at most `outside`.
+/// Fitted ones are in units of 10^-6.
+pub(super) fn noisy_cells(
+    shape: &TableShape,
+    numbers: &[i64],
+    sensitivity: Sensitivity,
+    mechanism: Mechanism,
+    margins: Margins,
+    outside: f64,
+    share: Share,
+) -> Result<Vec<Noisy>, PrivacyError> {
+    let measures = shape.measures.len();
+    Ok(match margins {
         Margins::Own => {
-            let (values, law) = with_noise(&counts, sensitivity, mechanism, share)?;
-            let half_width = law.reach(OUTSIDE);
-            (values.into_iter().map(|value| Noisy { value, half_width }).collect(), 0)
+            let (values, law) = with_noise(numbers, sensitivity, mechanism, share)?;
+            let half_width = law.reach(outside);
+            values.into_iter().map(|value| Noisy { value, half_width }).collect()
         }
         Margins::Added => {
             let inner = inner_cells(shape);
-            let chosen: Vec<usize> = (0..counts.len()).filter(|&at| inner[at / measures]).collect();
-            let of: Vec<i64> = chosen.iter().map(|&at| counts[at]).collect();
+            let chosen: Vec<usize> = (0..numbers.len()).filter(|&at| inner[at / measures]).collect();
+            let of: Vec<i64> = chosen.iter().map(|&at| numbers[at]).collect();
             let (noisy, law) = with_noise(&of, sensitivity, mechanism, share)?;
-            let mut values = vec![0; counts.len()];
+            let mut values = vec![0; numbers.len()];
             for (at, value) in chosen.into_iter().zip(noisy) {
                 values[at] = value;
             }
             add_up(shape, &mut values);
-            (with_sums(shape, values, law), 0)
+            with_sums(shape, values, law, outside)
         }
         Margins::Fitted => {
-            let (values, law) = with_noise(&counts, sensitivity, mechanism, share)?;
-            (fitted(shape, &values, law), FITTED_DECIMALS)
+            let (values, law) = with_noise(numbers, sensitivity, mechanism, share)?;
+            fitted(shape, &values, law, outside)
         }
-    };
-    Ok(NoisyTable { values, decimals, cost })
+    })
 }
 
 /// Fills every margin with the sum of its inner cells.
 fn add_up(shape: &TableShape, values: &mut [i64]) {
-    let mut stride = shape.measures.len();
-    for dimension in shape.dimensions.iter().rev() {
-        let codes = &dimension.codes;
-        for start in (0..values.len()).step_by(stride * codes.len()) {
-            for node in (1..codes.len()).rev() {
-                let Some(parent) = codes.parent(node) else { continue };
-                for offset in start..start + stride {
-                    let below = values[offset + node * stride];
-                    values[offset + parent * stride] = values[offset + parent * stride].saturating_add(below);
-                }
-            }
-        }
-        stride *= codes.len();
-    }
+    shape.add_up(shape.measures.len(), values, i64::saturating_add);
 }
 
 /// Sums of inner cells, each with the reach of so many noises.
-fn with_sums(shape: &TableShape, values: Vec<i64>, law: Law) -> Vec<Noisy> {
+fn with_sums(shape: &TableShape, values: Vec<i64>, law: Law, outside: f64) -> Vec<Noisy> {
     let mut reaches = std::collections::BTreeMap::new();
     let below = inner_below(shape);
     let measures = shape.measures.len();
@@ -106,14 +111,14 @@ fn with_sums(shape: &TableShape, values: Vec<i64>, law: Law) -> Vec<Noisy> {
         .enumerate()
         .map(|(at, value)| {
             let cells = below[at / measures];
-            let half_width = *reaches.entry(cells).or_insert_with(|| law.reach_of_sum(cells, OUTSIDE));
+            let half_width = *reaches.entry(cells).or_insert_with(|| law.reach_of_sum(cells, outside));
             Noisy { value, half_width }
         })
         .collect()
 }
 
 /// The nearest table that adds up, in units of 10^-6.
-fn fitted(shape: &TableShape, values: &[i64], law: Law) -> Vec<Noisy> {
+fn fitted(shape: &TableShape, values: &[i64], law: Law, outside: f64) -> Vec<Noisy> {
     let unit = 10u64.pow(FITTED_DECIMALS);
     let measures = shape.measures.len();
     #[allow(clippy::cast_precision_loss, reason = "counts and their noise are far below 2^53")]
@@ -134,7 +139,7 @@ fn fitted(shape: &TableShape, values: &[i64], law: Law) -> Vec<Noisy> {
         .map(|(at, value)| {
             let cell = at / measures;
             // Every inner cell was rounded by half a unit at most.
-            let half_width = law.reach_of_mixture(variances[cell], OUTSIDE) * unit + below[cell].div_ceil(2);
+            let half_width = law.reach_of_mixture(variances[cell], outside) * unit + below[cell].div_ceil(2);
             Noisy { value, half_width }
         })
         .collect()

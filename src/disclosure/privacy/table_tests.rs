@@ -36,6 +36,7 @@ fn shape(lists: Vec<CodeList>, measures: u32) -> TableShape {
                 code: variable(&format!("m{m}")),
                 label: String::new(),
                 nested_in: (0..m).collect(),
+                statistic: None,
             })
             .collect(),
         period: Period::new("2024-01-01".parse().unwrap(), "2024-12-31".parse().unwrap()).unwrap(),

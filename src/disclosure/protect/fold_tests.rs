@@ -33,7 +33,7 @@ fn counted(shape: &TableShape, inner: &[(u64, u64)]) -> Counted {
         }
     }
     let tally = Tally { matched: 0, unknown: 0, several_numbers: 0, invalid_rows: 0 };
-    Counted { counts: filled(shape, inner), persons, tally }
+    Counted { counts: filled(shape, inner), persons, values: Vec::new(), tally, record_keys: None }
 }
 
 proptest! {

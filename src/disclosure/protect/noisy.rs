@@ -1,15 +1,29 @@
-//! Tables with noise.
+//! Tables with noise for differential privacy.
+#![allow(clippy::indexing_slicing, reason = "cells and measures are indices of the table's shape")]
 
 use super::DisclosureError;
-use crate::disclosure::privacy::{Contribution, Margins, Spending, noisy_table};
+use crate::disclosure::privacy::{
+    Bounds, CellValues, Contribution, Estimate, Margins, Place, PrivacyError, Share, Spending, noisy_table,
+};
 use crate::domain::ids::RunId;
 use crate::domain::method::{Method, Noise};
-use crate::domain::table::{CellValue, LinkageQuality, NoiseReport, RecipientReport, ResultTable};
-use crate::execute::Counted;
+use crate::domain::query::{OutcomeValue, Statistic};
+use crate::domain::rho::Rho;
+use crate::domain::table::{
+    CellValue, LinkageQuality, NoiseReport, PrivateNoise, RecipientReport, ResultTable, TableShape,
+};
+use crate::execute::{Counted, PlacedValue};
 use crate::plan::QueryPlan;
 use crate::store::BudgetLease;
 
-/// The table of a plan with noise in every cell. The lease must be the run's, and of what the noise costs.
+/// Nothing about the linkage: true numbers of the same persons would take the noise off.
+pub(super) const fn unsaid() -> LinkageQuality {
+    let unsaid = CellValue::Withheld;
+    LinkageQuality { matched: unsaid, unknown: unsaid, several_numbers: unsaid, invalid_rows: unsaid }
+}
+
+/// The table of a plan with noise in every cell. The lease must be the run's, and of what the noise costs; every measure
+/// has an equal part of it.
 pub(super) fn table(
     plan: &QueryPlan,
     noise: Noise,
@@ -21,37 +35,82 @@ pub(super) fn table(
     if *lease.run() != run || *lease.project() != approved.query().project || lease.rho() != noise.rho {
         return Err(DisclosureError::OtherLease);
     }
-    let report = NoiseReport {
+    let report = PrivateNoise {
         mechanism: noise.mechanism,
         rho: noise.rho,
         left_before: lease.left_before(),
         left_after: lease.left_after(),
     };
+    let shape = plan.shape();
+    let measures = shape.measures.len();
+    let mut values = vec![CellValue::Withheld; shape.cells() * measures];
+    let mut put = |measure: usize, estimates: &mut dyn Iterator<Item = Estimate>| {
+        for (cell, Estimate { value, low, high }) in estimates.enumerate() {
+            values[cell * measures + measure] = CellValue::Noisy { value, low, high };
+        }
+    };
+
+    let mut spending = Spending::new(lease);
+    let part = Rho::from_units(noise.rho.units() / (measures as u64).max(1)).unwrap_or(Rho::ZERO);
+    if counted.values.len() != plan.measured().len() {
+        return Err(DisclosureError::NotATable);
+    }
+    for (asked, of_cells) in plan.measured().iter().zip(&counted.values) {
+        let share = spending.take(part).map_err(|_| DisclosureError::OtherLease)?;
+        let estimates = estimates(shape, &asked.value, of_cells, noise, share)?;
+        put(asked.measure, &mut estimates.into_iter());
+    }
+
+    let counts: Vec<usize> = (0..measures).filter(|&m| shape.measures[m].statistic.is_none()).collect();
+    let mut counted_shape = shape.clone();
+    counted_shape.measures.retain(|measure| measure.statistic.is_none());
+    let of_counts: Vec<u64> =
+        counted.counts.chunks(measures).flat_map(|cell| counts.iter().map(move |&m| cell[m])).collect();
     let noisy = noisy_table(
-        plan.shape(),
-        &counted.counts,
+        &counted_shape,
+        &of_counts,
         Contribution::of_persons(plan.cells_a_person()),
         noise.mechanism,
-        if noise.consistent_margins { Margins::Added } else { Margins::Own },
-        Spending::new(lease).rest(),
+        margins(noise),
+        spending.rest(),
     )?;
-    let values: Vec<CellValue> = noisy
-        .values
-        .iter()
-        .map(|number| CellValue::Noisy { value: number.value, half_width: number.half_width })
-        .collect();
-    // True numbers of the same persons would take the noise off.
-    let unsaid = CellValue::Withheld;
-    let linkage =
-        LinkageQuality { matched: unsaid, unknown: unsaid, several_numbers: unsaid, invalid_rows: unsaid };
+    for (place, &measure) in counts.iter().enumerate() {
+        let of_measure = noisy.values.iter().skip(place).step_by(counts.len());
+        put(measure, &mut of_measure.map(|number| Estimate::from(*number)));
+    }
+
     let report = RecipientReport {
         rule: approved.rule().id().clone(),
         rule_text: Method::Noise(noise).text(approved.rule()),
         min_persons: 0,
         cells: values.len() as u64,
         withheld: 0,
-        linkage,
-        noise: Some(report),
+        linkage: unsaid(),
+        noise: Some(NoiseReport::Private(report)),
     };
-    Ok(ResultTable { run, shape: plan.shape().clone(), values, report })
+    Ok(ResultTable { run, shape: shape.clone(), values, report })
+}
+
+const fn margins(noise: Noise) -> Margins {
+    if noise.consistent_margins { Margins::Added } else { Margins::Own }
+}
+
+/// A statistic of the values of every cell, within the bounds of what one person contributes.
+fn estimates(
+    shape: &TableShape,
+    asked: &OutcomeValue,
+    of_cells: &[PlacedValue],
+    noise: Noise,
+    share: Share,
+) -> Result<Vec<Estimate>, PrivacyError> {
+    let bounds = Bounds::new(asked.low, asked.high)?;
+    let values = CellValues::new(shape, of_cells, bounds, asked.per_person())?;
+    let quantile = |place, share| values.noisy_quantiles(place, noise.mechanism, share);
+    match asked.statistic {
+        Statistic::Sum => values.noisy_sums(noise.mechanism, margins(noise), share),
+        Statistic::Mean => values.noisy_means(noise.mechanism, margins(noise), share),
+        Statistic::LowerQuartile => quantile(Place::LOWER_QUARTILE, share),
+        Statistic::Median => quantile(Place::MEDIAN, share),
+        Statistic::UpperQuartile => quantile(Place::UPPER_QUARTILE, share),
+    }
 }

@@ -27,7 +27,7 @@ async fn codes_lead_to_persons_and_unknown_ones_to_numbers_of_the_run() {
     let order = order("P-1", 1);
     let asked = [0, 20, 1, 2, 0, 21, 20, 4].map(number);
     let codes = codes(&service, &order, &asked).await;
-    let mapped = service.map_codes(&order, codes).await.unwrap();
+    let (mapped, _) = service.map_codes(&order, codes, None).await.unwrap();
     let unknown = |n| PersonNo::FIRST_UNKNOWN + n;
     assert_eq!(mapped.persons, [0, unknown(0), 1, 0, 0, unknown(1), unknown(0), 2].map(PersonNo));
     // Person 0 came under two numbers; person 2 has two but came under one.
@@ -39,13 +39,16 @@ async fn the_same_order_gets_the_same_key_until_its_codes_are_mapped() {
     let dir = tempdir().unwrap();
     let service = open(dir.path(), &[1]).await.unwrap();
     let order = order("P-1", 1);
-    assert_eq!(code_of(service.map_codes(&order, vec![]).await.unwrap_err()), "identity.key_not_fetched");
+    assert_eq!(
+        code_of(service.map_codes(&order, vec![], None).await.unwrap_err()),
+        "identity.key_not_fetched"
+    );
     let first = codes(&service, &order, &numbers(0..3)).await;
     drop(service);
     let service = open(dir.path(), &[1]).await.unwrap();
     assert_eq!(codes(&service, &order, &numbers(0..3)).await, first);
-    service.map_codes(&order, first.clone()).await.unwrap();
-    assert_eq!(code_of(service.map_codes(&order, first).await.unwrap_err()), "identity.stale_order");
+    service.map_codes(&order, first.clone(), None).await.unwrap();
+    assert_eq!(code_of(service.map_codes(&order, first, None).await.unwrap_err()), "identity.stale_order");
     assert_eq!(code_of(service.issue_key(&npr(), &order).await.unwrap_err()), "identity.stale_order");
     // Another register of the same run is not affected, and shares the key: both reach the same persons.
     let mut other = order.clone();
@@ -65,7 +68,7 @@ async fn no_two_projects_or_runs_share_a_code() {
     // Codes of one run mean nothing in another.
     resolve(&service, Layout::Serial, &serial_lines(&numbers(0..10)), true).await;
     let first = codes(&service, &order("P-1", 1), &numbers(0..10)).await;
-    let mapped = service.map_codes(&order("P-1", 2), first).await.unwrap();
+    let (mapped, _) = service.map_codes(&order("P-1", 2), first, None).await.unwrap();
     assert!(mapped.persons.iter().all(|person| person.is_unknown()));
 }
 
@@ -94,14 +97,14 @@ async fn forged_orders_are_refused() {
     for (code, order) in cases {
         assert_eq!(code_of(service.issue_key(&npr(), &order).await.unwrap_err()), code);
         // Nothing was remembered of it.
-        assert_ne!(service.map_codes(&order, vec![]).await.map(drop).map_err(code_of), Ok(()));
+        assert_ne!(service.map_codes(&order, vec![], None).await.map(drop).map_err(code_of), Ok(()));
     }
     service.issue_key(&npr(), &good).await.unwrap();
     // A second order for the same run, although it is within the approval.
     let second = with(|o| o.max_rows = 999);
     let refusal = Refusal::from(service.issue_key(&npr(), &second).await.unwrap_err());
     assert_eq!((refusal.kind, refusal.code), (RefusalKind::Denied, "identity.forged_order"));
-    assert_eq!(code_of(service.map_codes(&second, vec![]).await.unwrap_err()), "identity.forged_order");
+    assert_eq!(code_of(service.map_codes(&second, vec![], None).await.unwrap_err()), "identity.forged_order");
 }
 
 #[tokio::test]
@@ -112,8 +115,8 @@ async fn more_codes_than_rows_are_refused_and_do_not_close_the_run() {
     order.max_rows = 2;
     let codes = codes(&service, &order, &numbers(0..3)).await;
     assert_eq!(
-        code_of(service.map_codes(&order, codes.clone()).await.unwrap_err()),
+        code_of(service.map_codes(&order, codes.clone(), None).await.unwrap_err()),
         "identity.too_many_codes"
     );
-    service.map_codes(&order, codes[..2].to_vec()).await.unwrap();
+    service.map_codes(&order, codes[..2].to_vec(), None).await.unwrap();
 }

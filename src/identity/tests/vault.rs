@@ -80,7 +80,7 @@ async fn rotation_keeps_persons_and_open_runs() {
     let service = open(dir.path(), &[1, 2]).await.unwrap();
     assert!(service.vault.index().find(&sealed).is_none());
     assert_eq!(resolve(&service, Layout::Serial, &lines, true).await, before);
-    let mapped = service.map_codes(&order, codes).await.unwrap();
+    let (mapped, _) = service.map_codes(&order, codes, None).await.unwrap();
     assert_eq!(mapped.persons, (0..20).map(PersonNo).collect::<Vec<_>>());
     drop(service);
 
@@ -103,6 +103,6 @@ async fn a_damaged_row_is_noticed() {
     let order = order("P-1", 1);
     let code =
         service.issue_key(&npr(), &order).await.unwrap().code(&Fnr::parse(number(0).as_bytes()).unwrap());
-    let error = service.map_codes(&order, vec![code]).await.unwrap_err();
+    let error = service.map_codes(&order, vec![code], None).await.unwrap_err();
     assert!(matches!(error, IdentityError::Vault(VaultError::Damaged)));
 }

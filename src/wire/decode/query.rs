@@ -2,7 +2,7 @@
 
 use super::{FieldError, date, each, id, is_plain, present, rho, text};
 use crate::domain::period::Period;
-use crate::domain::query::{By, Cohort, Condition, Outcome, Query};
+use crate::domain::query::{By, Cohort, Condition, Outcome, OutcomeValue, Query, Statistic};
 use crate::wire::proto;
 
 /// The most conditions of one cohort or outcome.
@@ -42,7 +42,24 @@ fn outcome(message: proto::Outcome) -> Result<Outcome, FieldError> {
         date: id("date", message.date)?,
         within_days: u16::try_from(message.within_days)
             .map_err(|_| FieldError::new("within_days", format!("must be from 0 to {}", u16::MAX)))?,
+        value: message.value.map(outcome_value).transpose().map_err(|e| e.under("value"))?,
     })
+}
+
+fn outcome_value(message: proto::OutcomeValue) -> Result<OutcomeValue, FieldError> {
+    use proto::outcome_value::Statistic as Name;
+    let statistic = match message.statistic() {
+        Name::Sum => Statistic::Sum,
+        Name::Mean => Statistic::Mean,
+        Name::LowerQuartile => Statistic::LowerQuartile,
+        Name::Median => Statistic::Median,
+        Name::UpperQuartile => Statistic::UpperQuartile,
+        Name::Unspecified => {
+            return Err(FieldError::new("statistic", "must be a statistic that this version knows"));
+        }
+    };
+    let proto::OutcomeValue { of, low, high, events, .. } = message;
+    Ok(OutcomeValue { of: id("of", of)?, statistic, low, high, events })
 }
 
 fn condition(message: proto::Condition) -> Result<Condition, FieldError> {
@@ -74,7 +91,7 @@ mod tests {
     use crate::wire::encode;
 
     fn sample() -> Query {
-        let text = r#"{"project":"P-2026-0001","title":"Follow-up","cohort":{"register":"NPR","dataset":"episode","where":[{"variable":"omsorgsniva","in":["1"]}],"index_date":"utdato","period":{"from":"2024-01-01","to":"2024-12-31"}},"outcomes":[{"name":"gp_30","register":"KPR","dataset":"kuhr_contact","where":[],"date":"dato","within_days":30}],"by":[{"variable":"sex","code_list":"sex"}],"min_persons":10,"privacy_loss":"0.01"}"#;
+        let text = r#"{"project":"P-2026-0001","title":"Follow-up","cohort":{"register":"NPR","dataset":"episode","where":[{"variable":"omsorgsniva","in":["1"]}],"index_date":"utdato","period":{"from":"2024-01-01","to":"2024-12-31"}},"outcomes":[{"name":"gp_30","register":"KPR","dataset":"kuhr_contact","where":[],"date":"dato","within_days":30},{"name":"refunds","register":"KPR","dataset":"kuhr_contact","where":[],"date":"dato","within_days":30,"value":{"of":"refusjon_ore","statistic":"median","low":-5,"high":100000,"events":10}}],"by":[{"variable":"sex","code_list":"sex"}],"min_persons":10,"privacy_loss":"0.01"}"#;
         Query::from_canonical(text.as_bytes()).unwrap()
     }
 
@@ -112,6 +129,11 @@ mod tests {
         refused(&|q| q.by = vec![q.by[0].clone(); 6], "by: ");
         refused(&|q| q.privacy_loss = Some("-1".to_owned()), "privacy_loss: ");
         refused(&|q| q.outcomes[0].within_days = 1 << 16, "outcomes[0].within_days: ");
+        refused(&|q| q.outcomes[1].value.as_mut().unwrap().statistic = 0, "outcomes[1].value.statistic: ");
+        refused(
+            &|q| q.outcomes[1].value.as_mut().unwrap().of = "02813299997".to_owned(),
+            "outcomes[1].value.of: ",
+        );
         refused(&|q| q.cohort.as_mut().unwrap().r#where[0].r#in.clear(), "cohort.where[0].in: ");
         refused(
             &|q| q.cohort.as_mut().unwrap().r#where[0].r#in = vec!["1".to_owned(); 1001],

@@ -145,14 +145,14 @@ pub async fn orders(world: &World, liar: &Liar, order: &LinkageOrder) {
     other.max_rows -= 1;
     assert_eq!(liar.keys.linkage_key(&other).await.unwrap_err().code, "identity.forged_order");
     refused(&gateway, &other, "identity.forged_order", "another order of the run").await;
-    gateway.map(order, &[]).await.ok().unwrap();
+    gateway.map(order, &[], None).await.ok().unwrap();
     refused(&gateway, order, "identity.stale_order", "mapped twice").await;
     assert_eq!(liar.keys.linkage_key(order).await.unwrap_err().code, "identity.stale_order");
 }
 
 /// That the identity service maps no codes for an order.
 async fn refused(gateway: &IdentityLink, order: &LinkageOrder, code: &str, what: &str) {
-    match gateway.map(order, &[]).await.err() {
+    match gateway.map(order, &[], None).await.err() {
         Some(LinkageError::Identity(refusal)) => assert!(refusal.hint.contains(code), "{what}: {refusal}"),
         other => panic!("{what}: {other:?}"),
     }
