@@ -7,12 +7,13 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
 use super::echelon::Row;
-use super::membership::{Parts, Population};
+use super::membership::{AsItIs, Parts, Population};
 use super::release::Release;
 use crate::disclosure::field::{add, inv, mul, neg};
 
@@ -115,6 +116,8 @@ pub(super) struct Family<'a> {
     part_of: Cow<'a, Parts>,
     parts: usize,
     pub(super) space: Space,
+    /// The parts of each cell that is withheld and has somebody in it.
+    pub(super) withheld: Vec<Vec<u32>>,
 }
 
 impl<'a> Family<'a> {
@@ -139,11 +142,13 @@ impl<'a> Family<'a> {
         // For each part of the family the part of each release.
         let mut made_of: Vec<Vec<u32>> = (0..).take(first.membership.parts.len()).map(|p| vec![p]).collect();
         for release in rest {
-            let mut numbers: HashMap<(u32, u32), u32> = HashMap::new();
+            let mut numbers: HashMap<u64, u32, BuildHasherDefault<AsItIs>> = HashMap::default();
             let mut refined = Vec::with_capacity(part_of.len());
             let mut next: Vec<Vec<u32>> = Vec::new();
             for (old, other) in part_of.iter().zip(release.membership.part_of.iter()) {
-                refined.push(*numbers.entry((old, other)).or_insert_with(|| {
+                // Multiplied by an odd number, so that the hash tables see all its digits.
+                let pair = (u64::from(old) << 32 | u64::from(other)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                refined.push(*numbers.entry(pair).or_insert_with(|| {
                     let mut of = made_of[old as usize].clone();
                     of.push(other);
                     next.push(of);
@@ -154,6 +159,7 @@ impl<'a> Family<'a> {
             made_of = next;
         }
         let mut space = Space::new(made_of.len());
+        let mut withheld: Vec<Vec<u32>> = Vec::new();
         for (at, release) in members.iter().enumerate() {
             let mut within: Vec<Vec<u32>> = vec![Vec::new(); release.membership.parts.len()];
             for (part, of) in (0..).zip(&made_of) {
@@ -166,8 +172,12 @@ impl<'a> Family<'a> {
                 spread.sort_unstable();
                 space.insert(spread);
             }
+            let cells = release.membership.parts_of_cells().into_iter().zip(release.withheld());
+            withheld.extend(cells.filter(|(parts, withheld)| **withheld && !parts.is_empty()).map(
+                |(parts, _)| parts.into_iter().flat_map(|p| within[p as usize].iter().copied()).collect(),
+            ));
         }
-        Some(Self { population, part_of, parts: made_of.len(), space })
+        Some(Self { population, part_of, parts: made_of.len(), space, withheld })
     }
 
     /// How many parts it has.

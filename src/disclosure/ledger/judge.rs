@@ -1,6 +1,7 @@
 //! The judgement of a release together with what its recipients know already.
 #![allow(clippy::indexing_slicing, reason = "cells are indices of the proposal")]
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use rand::Rng;
@@ -100,6 +101,8 @@ pub const MOST_RELEASES: usize = 10_000;
 const MOST_ROWS: usize = 20_000;
 /// The most cells that are judged together.
 pub const MOST_CELLS: usize = 2_000_000;
+/// How many patterns that withhold less are tried at the end; what they leave withheld may not all be needed.
+const MOST_TRIALS: usize = 40;
 
 /// Judges a proposal against each knowledge set that it would become part of: its recipient's, or every
 /// one if it is to be published. The draws break ties; they belong to the table (`PatternKey`), so that
@@ -147,17 +150,52 @@ pub fn judge(
     })
 }
 
+/// The atom of a withheld cell that keeps somebody in every other population: its largest. None is needed where
+/// that has k persons or more.
+fn anchor(refined: &Refined, cell: &Row) -> Option<u32> {
+    let largest = cell.iter().map(|&(atom, _)| atom).max_by_key(|&atom| refined.weights[atom as usize])?;
+    (largest >= refined.light_from).then_some(largest)
+}
+
+fn keep_one(spare: &mut [u32], refined: &Refined, atom: u32) {
+    spare[atom as usize] = refined.weights[atom as usize].saturating_sub(1);
+}
+
+/// What earlier releases tell of light atoms: rows reduced among each other, and those that each atom is in.
+struct Light {
+    rows: Vec<Row>,
+    with: HashMap<u32, Vec<usize>>,
+}
+
+impl Light {
+    fn new(earlier: &Echelon<'_>, light_from: u32) -> Self {
+        let rows = reduced(earlier.rows(light_from, None), &mut Scratch::default());
+        let mut with: HashMap<u32, Vec<usize>> = HashMap::new();
+        for (at, row) in rows.iter().enumerate() {
+            for &(column, _) in row {
+                with.entry(column).or_default().push(at);
+            }
+        }
+        Self { rows, with }
+    }
+}
+
 /// One knowledge set, ready for any pattern of the proposal.
 struct Ground<'a> {
     refined: &'a Refined,
     counts: &'a [u64],
     least: u32,
     earlier: Echelon<'a>,
-    /// What earlier releases tell of light atoms, reduced, and the rows that each atom is in.
-    light: Vec<Row>,
-    with: HashMap<u32, Vec<usize>>,
+    /// What earlier releases tell of light atoms; worked out when first needed.
+    light: OnceCell<Light>,
+    /// By how many persons each atom can become smaller, as far as earlier releases tell.
+    spare: Vec<u32>,
+    /// For each cell the atom that keeps somebody if it is withheld; none where it has k persons or more in one.
+    anchors: Vec<Option<u32>>,
     /// The proposal's cells, small ones first.
     order: Vec<usize>,
+    /// How often a pattern that withholds less may still be tried.
+    trials: usize,
     scratch: Scratch,
 }
 
@@ -170,31 +208,47 @@ impl<'a> Ground<'a> {
         for row in rows {
             earlier.insert(row, &mut scratch);
         }
-        let light = reduced(earlier.rows(refined.light_from, None), &mut scratch);
-        let mut with: HashMap<u32, Vec<usize>> = HashMap::new();
-        for (at, row) in light.iter().enumerate() {
-            for &(column, _) in row {
-                with.entry(column).or_default().push(at);
-            }
-        }
         let mut order: Vec<usize> = (0..counts.len()).collect();
         order.sort_by_key(|&cell| refined.cells[cell].len());
-        Self { refined, counts, least, earlier, light, with, order, scratch }
+        let mut spare = refined.weights.clone();
+        for atom in refined.withheld.iter().filter_map(|cell| anchor(refined, cell)) {
+            keep_one(&mut spare, refined, atom);
+        }
+        let anchors = refined.cells.iter().map(|cell| anchor(refined, cell)).collect();
+        let light = OnceCell::new();
+        Self { refined, counts, least, earlier, light, spare, anchors, order, trials: MOST_TRIALS, scratch }
     }
 
     /// Withholds more until no small group can be counted anew, and then no more than is needed.
     fn protect(&mut self, withheld: &mut [bool], rng: &mut impl Rng) -> Result<(), GivenUp> {
         let mut added = Vec::new();
-        loop {
+        for round in 0.. {
             let mut words = self.exposed(withheld)?;
             if words.is_empty() {
                 break;
             }
             let before = added.len();
-            while let Some(cell) = self.best(&words, rng) {
-                withheld[cell] = true;
-                added.push(cell);
-                words.retain(|word| !self.made_of(word).any(|c| c == cell));
+            // Where words come again and again in other forms, more of the cells of each are withheld.
+            for _ in 0..1_u64 << (round / 4).min(32_u32) {
+                let mut open: Vec<Word> = Vec::new();
+                while let Some(cell) = self.best(&words, rng) {
+                    withheld[cell] = true;
+                    added.push(cell);
+                    for word in words.extract_if(.., |word| word.made_of.contains(&self.mark(cell))) {
+                        open.push(word);
+                    }
+                }
+                let is_open = |cell: u32| {
+                    (cell as usize).checked_sub(self.refined.weights.len()).is_some_and(|c| !withheld[c])
+                };
+                for word in &mut open {
+                    word.made_of.retain(|&column| is_open(column));
+                }
+                words = open;
+                words.retain(|word| !word.made_of.is_empty());
+                if words.is_empty() {
+                    break;
+                }
             }
             if added.len() == before {
                 return Err(GivenUp);
@@ -209,6 +263,8 @@ impl<'a> Ground<'a> {
 
     /// Publishes again those of the cells that need not be withheld, in halves.
     fn publish_again(&mut self, cells: &[usize], withheld: &mut [bool]) -> Result<(), GivenUp> {
+        let Some(trials) = self.trials.checked_sub(1) else { return Ok(()) };
+        self.trials = trials;
         for &cell in cells {
             withheld[cell] = false;
         }
@@ -231,11 +287,10 @@ impl<'a> Ground<'a> {
     fn exposed(&mut self, withheld: &[bool]) -> Result<Vec<Word>, GivenUp> {
         let Refined { weights, light_from, cells, .. } = self.refined;
         let width = u32::try_from(weights.len()).unwrap_or(u32::MAX);
-        let mark = |cell: usize| width.saturating_add(u32::try_from(cell).unwrap_or(u32::MAX));
         let mut all = Echelon::over(&self.earlier);
         for &cell in self.order.iter().filter(|&&cell| !withheld[cell]) {
             let mut row = cells[cell].clone();
-            row.push((mark(cell), 1));
+            row.push((self.mark(cell), 1));
             all.insert(&row, &mut self.scratch);
         }
         let rows = self.near(all.rows(*light_from, Some(&self.earlier)))?;
@@ -251,7 +306,11 @@ impl<'a> Ground<'a> {
                 around.entry(atom).or_default().push(cell);
             }
         }
-        for stuck in moves::stuck(&rows, weights) {
+        let mut spare = self.spare.clone();
+        for atom in (0..cells.len()).filter(|&cell| withheld[cell]).filter_map(|cell| self.anchors[cell]) {
+            keep_one(&mut spare, self.refined, atom);
+        }
+        for stuck in moves::stuck(&rows, &spare) {
             let mut row = vec![(stuck.atom, 1)];
             let mut of: Vec<usize> =
                 stuck.with.iter().filter_map(|atom| around.get(atom)).flatten().copied().collect();
@@ -259,7 +318,7 @@ impl<'a> Ground<'a> {
             of.dedup();
             for cell in of {
                 // Different factors, so that marks of several rows do not cancel out.
-                row.push((mark(cell), 2 + u64::from(stuck.atom) * 1_000_003 + cell as u64));
+                row.push((self.mark(cell), 2 + u64::from(stuck.atom) * 1_000_003 + cell as u64));
             }
             if row.len() > 1 {
                 pinned.insert(&row, &mut self.scratch);
@@ -275,14 +334,18 @@ impl<'a> Ground<'a> {
     /// Rows reduced together with those of earlier releases that are connected with them by light atoms.
     fn near(&self, rows: Vec<&Row>) -> Result<Vec<Row>, GivenUp> {
         let mut all = rows;
-        let mut taken = vec![false; self.light.len()];
+        if all.is_empty() {
+            return Ok(Vec::new());
+        }
+        let light = self.light.get_or_init(|| Light::new(&self.earlier, self.refined.light_from));
+        let mut taken = vec![false; light.rows.len()];
         let mut at = 0;
         while let Some(&row) = all.get(at) {
             at += 1;
             for (column, _) in row {
-                for &other in self.with.get(column).into_iter().flatten() {
+                for &other in light.with.get(column).into_iter().flatten() {
                     if !std::mem::replace(&mut taken[other], true) {
-                        all.push(&self.light[other]);
+                        all.push(&light.rows[other]);
                     }
                 }
             }
@@ -303,6 +366,11 @@ impl<'a> Ground<'a> {
             !self.earlier.spans(&row, &mut scratch)
         };
         light_words(rows, width, weights, self.least, &mut is_new)
+    }
+
+    /// The column that stands for a cell.
+    fn mark(&self, cell: usize) -> u32 {
+        u32::try_from(self.refined.weights.len() + cell).unwrap_or(u32::MAX)
     }
 
     /// The cells of the proposal that a word is made of.

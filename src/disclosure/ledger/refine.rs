@@ -6,13 +6,14 @@
 #![allow(clippy::indexing_slicing, reason = "persons, parts and atoms are numbered by this module")]
 
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 
 use rand::Rng;
 use roaring::RoaringBitmap;
 
 use super::echelon::Row;
 use super::family::Family;
-use super::membership::Membership;
+use super::membership::{AsItIs, Membership};
 use super::numbering::Numbering;
 
 /// The atoms, and what is judged as vectors over them. Atoms of `least` or more persons come first, those
@@ -27,6 +28,8 @@ pub(super) struct Refined {
     pub(super) earlier: Vec<Row>,
     /// The cells of the proposal.
     pub(super) cells: Vec<Row>,
+    /// The atoms of each cell that an earlier release withholds, of which somebody is in question.
+    pub(super) withheld: Vec<Row>,
 }
 
 /// Brings the proposal and the families that are connected with it by persons over common atoms.
@@ -52,7 +55,7 @@ pub(super) fn refine(
             *sum = sum.wrapping_add(marks[part as usize]);
         }
     }
-    let mut numbers: HashMap<u64, u32> = HashMap::new();
+    let mut numbers: HashMap<u64, u32, BuildHasherDefault<AsItIs>> = HashMap::default();
     let mut weights: Vec<u32> = Vec::new();
     let mut number = |signature| {
         let next = u32::try_from(weights.len()).unwrap_or(u32::MAX);
@@ -77,18 +80,23 @@ pub(super) fn refine(
         within
     };
     let atoms = within(&mut proposal.placed(), proposal.parts.len(), 1);
-    let one =
-        |parts: &Vec<u32>| parts.iter().flat_map(|&p| atoms[p as usize].iter().map(|&a| (a, 1))).collect();
-    let mut cells: Vec<Row> = proposal.parts_of_cells().iter().map(one).collect();
-    let mut earlier: Vec<Row> = Vec::new();
+    let mut cells: Vec<Row> = proposal.parts_of_cells().iter().map(one_of(&atoms)).collect();
+    let (mut earlier, mut withheld): (Vec<Row>, Vec<Row>) = (Vec::new(), Vec::new());
     for (mark, family) in (2..).zip(&families) {
         let atoms = within(&mut family.live(), family.parts(), mark);
         earlier.extend(family.space.vectors().map(|vector| {
             vector.iter().flat_map(|&(p, v)| atoms[p as usize].iter().map(move |&a| (a, v))).collect::<Row>()
         }));
+        withheld.extend(family.withheld.iter().map(one_of(&atoms)).filter(|cell| !cell.is_empty()));
     }
-    let (weights, light_from) = order(weights, least, earlier.iter_mut().chain(&mut cells).collect());
-    Refined { weights, light_from, earlier, cells }
+    let rows = earlier.iter_mut().chain(&mut cells);
+    let (weights, light_from) = order(weights, least, rows.collect(), withheld.iter_mut().collect());
+    Refined { weights, light_from, earlier, cells, withheld }
+}
+
+/// A cell of these parts as a row, given the atoms in each part.
+fn one_of(atoms: &[Vec<u32>]) -> impl Fn(&Vec<u32>) -> Row + '_ {
+    |parts| parts.iter().flat_map(|&p| atoms[p as usize].iter().map(|&a| (a, 1))).collect()
 }
 
 /// The families that share persons with the proposal, or with one that does, and so on; and all these
@@ -100,8 +108,10 @@ fn connected<'f, 'a>(
     let mut reached = proposal.population.persons.clone();
     let mut outside: Vec<(&Family<'a>, RoaringBitmap)> = families
         .iter()
-        .map(|family| (family, family.live().map(|(person, _)| person).collect()))
-        .filter(|(_, live): &(_, RoaringBitmap)| !live.is_empty())
+        .filter_map(|family| {
+            let live = RoaringBitmap::from_sorted_iter(family.live().map(|(person, _)| person));
+            Some((family, live.ok()?)).filter(|(_, live)| !live.is_empty())
+        })
         .collect();
     let mut inside = Vec::new();
     loop {
@@ -120,8 +130,8 @@ fn connected<'f, 'a>(
     }
 }
 
-/// Numbers the atoms anew in the order of elimination.
-fn order(weights: Vec<u32>, least: u32, rows: Vec<&mut Row>) -> (Vec<u32>, u32) {
+/// Numbers the atoms anew in the order of elimination of the rows.
+fn order(weights: Vec<u32>, least: u32, rows: Vec<&mut Row>, others: Vec<&mut Row>) -> (Vec<u32>, u32) {
     let mut uses = vec![0_u32; weights.len()];
     for row in &rows {
         for &(atom, _) in row.iter() {
@@ -134,7 +144,7 @@ fn order(weights: Vec<u32>, least: u32, rows: Vec<&mut Row>) -> (Vec<u32>, u32) 
     for (to, &from) in (0..).zip(&order) {
         place[from as usize] = to;
     }
-    for row in rows {
+    for row in rows.into_iter().chain(others) {
         for entry in row.iter_mut() {
             entry.0 = place[entry.0 as usize];
         }
