@@ -7,6 +7,7 @@ use crate::domain::canonical::Digest;
 use crate::domain::ids::{
     DatasetId, OrderId, OrganisationId, ProjectId, RegisterId, RuleId, RunId, StewardId, TableId,
 };
+use crate::domain::rho::Rho;
 
 /// Who did it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,6 +176,13 @@ events! {
         /// The code of the refusal.
         code: String,
     }
+    /// A run has reserved its privacy loss, in one transaction with the reservation.
+    13 "budget reserved" BudgetReserved {
+        /// The privacy loss reserved, rho in zCDP.
+        rho: Rho,
+        /// What is left of the project's budget.
+        left: Rho,
+    }
 }
 
 #[cfg(test)]
@@ -182,7 +190,7 @@ mod tests {
     use super::*;
 
     /// The types as they have been written to logs. A line is added, never changed.
-    const TYPES: [(u16, &str, &str); 12] = [
+    const TYPES: [(u16, &str, &str); 13] = [
         (1, "gateway started", "version policies catalogue"),
         (2, "gateway stopped", ""),
         (3, "approval entered", "approval version"),
@@ -195,6 +203,7 @@ mod tests {
         (10, "result fetched", "result format"),
         (11, "table published", "table result"),
         (12, "action refused", "action code"),
+        (13, "budget reserved", "rho left"),
     ];
 
     fn one_of_each() -> Vec<Event> {
@@ -228,6 +237,7 @@ mod tests {
             ResultFetched { result: digest, format: text("csv") }.into(),
             TablePublished { table: TableId::new("t").unwrap(), result: digest }.into(),
             ActionRefused { action: text("fetch_result"), code }.into(),
+            BudgetReserved { rho: "0.01".parse().unwrap(), left: Rho::ZERO }.into(),
         ]
     }
 
@@ -244,6 +254,6 @@ mod tests {
             }
             assert_eq!(text.matches("\":").count(), fields.split_whitespace().count(), "{text}");
         }
-        assert_eq!(type_name(13), None);
+        assert_eq!(type_name(14), None);
     }
 }

@@ -4,6 +4,7 @@ use chrono::NaiveDate;
 
 use crate::domain::approval::VerifiedApproval;
 use crate::domain::canonical::{Canonical, Digest};
+use crate::domain::ids::DomainId;
 use crate::domain::method::Method;
 use crate::domain::query::Query;
 use crate::domain::refusal::{Refusal, RefusalKind};
@@ -45,6 +46,7 @@ pub struct ApprovedQuery {
     approval: VerifiedApproval,
     caller: Caller,
     rule: Rule,
+    domain: DomainId,
     method: Method,
     policy_digest: Digest,
 }
@@ -78,6 +80,12 @@ impl ApprovedQuery {
     #[must_use]
     pub const fn rule(&self) -> &Rule {
         &self.rule
+    }
+
+    /// The data domain it keeps to.
+    #[must_use]
+    pub const fn domain(&self) -> &DomainId {
+        &self.domain
     }
 
     /// The method that applies: the policies', with what the query asks to be stricter.
@@ -118,7 +126,7 @@ pub fn authorise(
     checks::datasets(&query, granted)?;
     checks::period(&query, granted)?;
     checks::dimensions(&query, granted)?;
-    let Applied { rule, method } = policies.disclosure(&query, granted, caller.organisation())?;
+    let Applied { rule, domain, method } = policies.disclosure(&query, granted, caller.organisation())?;
     checks::budget(method, granted)?;
     Ok(ApprovedQuery {
         query,
@@ -126,6 +134,7 @@ pub fn authorise(
         approval: approval.clone(),
         caller: caller.clone(),
         rule,
+        domain,
         method,
         policy_digest: policies.digest(),
     })

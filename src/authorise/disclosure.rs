@@ -105,6 +105,7 @@ pub(super) struct DisclosurePolicy {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Applied {
     pub(super) rule: Rule,
+    pub(super) domain: DomainId,
     pub(super) method: Method,
 }
 
@@ -235,7 +236,7 @@ impl DisclosurePolicy {
         let method = domain.methods.get(class).copied();
         let method =
             method.ok_or_else(|| unmet("rule.no_method", "the policies have no method for this class"))?;
-        Ok(Applied { rule, method: tightened(method, query)? })
+        Ok(Applied { rule, domain: domain.id.clone(), method: tightened(method, query)? })
     }
 
     /// The approval's rule if it is strict enough for its legal basis, or a stricter one where the query asks for it.

@@ -286,7 +286,6 @@ impl<'a> Ground<'a> {
     /// are none, those whose counts no other population could have changed.
     fn exposed(&mut self, withheld: &[bool]) -> Result<Vec<Word>, GivenUp> {
         let Refined { weights, light_from, cells, .. } = self.refined;
-        let width = u32::try_from(weights.len()).unwrap_or(u32::MAX);
         let mut all = Echelon::over(&self.earlier);
         for &cell in self.order.iter().filter(|&&cell| !withheld[cell]) {
             let mut row = cells[cell].clone();
