@@ -116,8 +116,6 @@ pub(super) struct Family<'a> {
     part_of: Cow<'a, Parts>,
     parts: usize,
     pub(super) space: Space,
-    /// The parts of each cell that is withheld and has somebody in it.
-    pub(super) withheld: Vec<Vec<u32>>,
 }
 
 impl<'a> Family<'a> {
@@ -160,7 +158,6 @@ impl<'a> Family<'a> {
             made_of = next;
         }
         let mut space = Space::new(made_of.len());
-        let mut withheld: Vec<Vec<u32>> = Vec::new();
         for (at, release) in members.iter().enumerate() {
             let mut within: Vec<Vec<u32>> = vec![Vec::new(); release.membership.parts.len()];
             for (part, of) in (0..).zip(&made_of) {
@@ -173,12 +170,8 @@ impl<'a> Family<'a> {
                 spread.sort_unstable();
                 space.insert(spread);
             }
-            let cells = release.membership.parts_of_cells().into_iter().zip(release.withheld());
-            withheld.extend(cells.filter(|(parts, withheld)| **withheld && !parts.is_empty()).map(
-                |(parts, _)| parts.into_iter().flat_map(|p| within[p as usize].iter().copied()).collect(),
-            ));
         }
-        Some(Self { population, part_of, parts: made_of.len(), space, withheld })
+        Some(Self { population, part_of, parts: made_of.len(), space })
     }
 
     /// How many parts it has.

@@ -159,17 +159,6 @@ fn families<'a>(earlier: &[&'a Release], asked: &'a Release, least: u32) -> Opti
     asked.space.vectors().next().map(|_| families)
 }
 
-/// The atom of a withheld cell that keeps somebody in every other population: its largest. None is needed where
-/// that has k persons or more.
-fn anchor(refined: &Refined, cell: &Row) -> Option<u32> {
-    let largest = cell.iter().map(|&(atom, _)| atom).max_by_key(|&atom| refined.weights[atom as usize])?;
-    (largest >= refined.light_from).then_some(largest)
-}
-
-fn keep_one(spare: &mut [u32], refined: &Refined, atom: u32) {
-    spare[atom as usize] = refined.weights[atom as usize].saturating_sub(1);
-}
-
 /// What earlier releases tell of light atoms: rows reduced among each other, and those that each atom is in.
 struct Light {
     rows: Vec<Row>,
@@ -197,10 +186,8 @@ struct Ground<'a> {
     earlier: Echelon<'a>,
     /// What earlier releases tell of light atoms; worked out when first needed.
     light: OnceCell<Light>,
-    /// By how many persons each atom can become smaller, as far as earlier releases tell.
+    /// By how many persons each atom can become smaller.
     spare: Vec<u32>,
-    /// For each cell the atom that keeps somebody if it is withheld; none where it has k persons or more in one.
-    anchors: Vec<Option<u32>>,
     /// The proposal's cells, small ones first.
     order: Vec<usize>,
     /// How often a pattern that withholds less may still be tried.
@@ -218,13 +205,10 @@ impl<'a> Ground<'a> {
         }
         let mut order: Vec<usize> = (0..counts.len()).collect();
         order.sort_by_key(|&cell| refined.cells[cell].len());
-        let mut spare = refined.weights.clone();
-        for atom in refined.withheld.iter().filter_map(|cell| anchor(refined, cell)) {
-            keep_one(&mut spare, refined, atom);
-        }
-        let anchors = refined.cells.iter().map(|cell| anchor(refined, cell)).collect();
+        // Everywhere somebody stays: whatever is withheld later, no cell turns out to be empty.
+        let spare = refined.weights.iter().map(|&weight| weight.saturating_sub(1)).collect();
         let light = OnceCell::new();
-        Self { refined, counts, least, earlier, light, spare, anchors, order, trials: MOST_TRIALS }
+        Self { refined, counts, least, earlier, light, spare, order, trials: MOST_TRIALS }
     }
 
     /// Withholds more until no small group can be counted anew, and then no more than is needed.
@@ -309,11 +293,7 @@ impl<'a> Ground<'a> {
                 around.entry(atom).or_default().push(cell);
             }
         }
-        let mut spare = self.spare.clone();
-        for atom in (0..cells.len()).filter(|&cell| withheld[cell]).filter_map(|cell| self.anchors[cell]) {
-            keep_one(&mut spare, self.refined, atom);
-        }
-        for stuck in moves::stuck(&rows, &spare) {
+        for stuck in moves::stuck(&rows, &self.spare) {
             let mut row = vec![(stuck.atom, 1)];
             let mut of: Vec<usize> =
                 stuck.with.iter().filter_map(|atom| around.get(atom)).flatten().copied().collect();

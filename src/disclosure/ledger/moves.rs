@@ -1,9 +1,9 @@
 //! Other populations that would have given the same published counts.
 //!
-//! Counts are whole numbers, not negative, and the attacker is taken to know which atoms are empty, and that a
-//! withheld cell is not. So a combination can leave several values open and only one of them be possible. A
-//! *move* changes the atoms by whole numbers so that every published count stays, no atom has fewer than nobody,
-//! and every withheld cell keeps somebody. A group that some move changes has two possible counts.
+//! Counts are whole numbers, not negative, and the attacker is taken to know which atoms are empty. So a
+//! combination can leave several values open and only one of them be possible. A *move* changes the
+//! atoms by whole numbers so that every published count stays and every atom keeps somebody. A group that
+//! some move changes has two possible counts.
 #![allow(clippy::indexing_slicing, reason = "atoms are columns of the echelon")]
 
 use std::collections::{BTreeMap, HashMap};

@@ -28,8 +28,6 @@ pub(super) struct Refined {
     pub(super) earlier: Vec<Row>,
     /// The cells of the proposal.
     pub(super) cells: Vec<Row>,
-    /// The atoms of each cell that an earlier release withholds, of which somebody is in question.
-    pub(super) withheld: Vec<Row>,
 }
 
 /// Brings the proposal and the families that are connected with it by persons over common atoms.
@@ -80,23 +78,18 @@ pub(super) fn refine(
         within
     };
     let atoms = within(&mut proposal.placed(), proposal.parts.len(), 1);
-    let mut cells: Vec<Row> = proposal.parts_of_cells().iter().map(one_of(&atoms)).collect();
-    let (mut earlier, mut withheld): (Vec<Row>, Vec<Row>) = (Vec::new(), Vec::new());
+    let one =
+        |parts: &Vec<u32>| parts.iter().flat_map(|&p| atoms[p as usize].iter().map(|&a| (a, 1))).collect();
+    let mut cells: Vec<Row> = proposal.parts_of_cells().iter().map(one).collect();
+    let mut earlier: Vec<Row> = Vec::new();
     for (mark, family) in (2..).zip(&families) {
         let atoms = within(&mut family.live(), family.parts(), mark);
         earlier.extend(family.space.vectors().map(|vector| {
             vector.iter().flat_map(|&(p, v)| atoms[p as usize].iter().map(move |&a| (a, v))).collect::<Row>()
         }));
-        withheld.extend(family.withheld.iter().map(one_of(&atoms)).filter(|cell| !cell.is_empty()));
     }
-    let rows = earlier.iter_mut().chain(&mut cells);
-    let (weights, light_from) = order(weights, least, rows.collect(), withheld.iter_mut().collect());
-    Refined { weights, light_from, earlier, cells, withheld }
-}
-
-/// A cell of these parts as a row, given the atoms in each part.
-fn one_of(atoms: &[Vec<u32>]) -> impl Fn(&Vec<u32>) -> Row + '_ {
-    |parts| parts.iter().flat_map(|&p| atoms[p as usize].iter().map(|&a| (a, 1))).collect()
+    let (weights, light_from) = order(weights, least, earlier.iter_mut().chain(&mut cells).collect());
+    Refined { weights, light_from, earlier, cells }
 }
 
 /// The families that share persons with the proposal, or with one that does, and so on; and all these
@@ -130,8 +123,8 @@ fn connected<'f, 'a>(
     }
 }
 
-/// Numbers the atoms anew in the order of elimination of the rows.
-fn order(weights: Vec<u32>, least: u32, rows: Vec<&mut Row>, others: Vec<&mut Row>) -> (Vec<u32>, u32) {
+/// Numbers the atoms anew in the order of elimination.
+fn order(weights: Vec<u32>, least: u32, rows: Vec<&mut Row>) -> (Vec<u32>, u32) {
     let mut uses = vec![0_u32; weights.len()];
     for row in &rows {
         for &(atom, _) in row.iter() {
@@ -144,7 +137,7 @@ fn order(weights: Vec<u32>, least: u32, rows: Vec<&mut Row>, others: Vec<&mut Ro
     for (to, &from) in (0..).zip(&order) {
         place[from as usize] = to;
     }
-    for row in rows.into_iter().chain(others) {
+    for row in rows {
         for entry in row.iter_mut() {
             entry.0 = place[entry.0 as usize];
         }

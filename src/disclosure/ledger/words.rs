@@ -77,8 +77,8 @@ pub(super) fn light_words(
 ) -> Result<Vec<Word>, GivenUp> {
     let mut search = Search::new(rows, width, weights, least, is_new);
     let mut found = Vec::new();
-    for root in 0..rows.len() {
-        if rows[root].last().is_some_and(|(column, _)| *column >= width) {
+    for (root, row) in rows.iter().enumerate() {
+        if row.last().is_some_and(|(column, _)| *column >= width) {
             found.extend(search.take(root, &Row::new(), 0, 0, &mut Vec::new())?);
             search.done(root);
         }

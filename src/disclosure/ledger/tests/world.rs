@@ -128,7 +128,12 @@ pub(super) fn submit(
 impl Attacker {
     /// Takes in what a release publishes.
     pub(super) fn learn(&mut self, membership: &Membership, withheld: &[bool]) {
-        let published = groups(membership).into_iter().zip(withheld).filter(|(_, withheld)| !**withheld);
-        self.groups.extend(published.map(|(group, _)| group));
+        for (group, &withheld) in groups(membership).into_iter().zip(withheld) {
+            match withheld {
+                false => self.groups.push(group),
+                true if group.is_empty() => {}
+                true => self.withheld.push(group),
+            }
+        }
     }
 }
