@@ -12,14 +12,15 @@ mod statistics;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 pub use runs::{MOST_RUNS, RunState};
 
 use crate::audit::{
-    Actor, AuditIntent, AuditLog, Entry, Event, OrderGiven, QueryOpened, QueryRefused, RecordKeysAsked,
+    Actor, AuditIntent, AuditLog, BudgetReserved, Entry, Event, OrderGiven, QueryOpened, QueryRefused,
+    RecordKeysAsked,
 };
 use crate::authorise::{ApprovedQuery, Caller, Policies, authorise};
 use crate::disclosure::{PatternKey, Proposed, Released, protect};
@@ -37,7 +38,7 @@ use crate::execute::Engine;
 use crate::linkage::{CodeMapper, Partners, link};
 use crate::plan::{Catalogue, QueryPlan, plan};
 use crate::registers::Snapshot;
-use crate::store::{self, BudgetLease, Phase, Store, Submitted};
+use crate::store::{self, BudgetLease, Phase, Store, Submitted, Write};
 
 /// What a query passes through, and what its answer is recorded in.
 pub struct Gateway {
@@ -143,7 +144,7 @@ impl Gateway {
         let accepting = tokio::spawn(async move { gateway.accept(submission, plan, snapshot).await });
         let accepted = accepting.await.map_err(|_| not_submitted())?;
         if let Err(refusal) = &accepted
-            && refusal.code == BUDGET_EXCEEDED
+            && [BUDGET_EXCEEDED, OTHER_METHOD].contains(&refusal.code)
         {
             let event = QueryRefused { intent: None, query: query_digest, code: refusal.code.to_owned() };
             self.audit.append(entry(caller, Some(project), None, event)).await?;
@@ -152,7 +153,7 @@ impl Gateway {
     }
 
     /// Makes a submission durable and starts its run. Where its result will have noise, its privacy loss is reserved
-    /// in the same transaction: before any data are read, once for a request id, and never given back.
+    /// and recorded in the same transaction: before any data are read, once for a request id, and never given back.
     async fn accept(
         self: Arc<Self>,
         submission: store::Submission,
@@ -160,17 +161,25 @@ impl Gateway {
         snapshot: Snapshot,
     ) -> Result<RunId, Refusal> {
         let run = RunId::random(&*self.entropy).map_err(no_entropy)?;
-        let mut write = self.store.write().await?;
-        let now = self.clock.now();
-        let run = match write.submit(&submission, run, now).await? {
-            Submitted::Before(run) => return Ok(run),
-            Submitted::New(run) => run,
-        };
-        let lease = match plan.approved().method() {
+        let (approved, now) = (plan.approved(), self.clock.now());
+        let lease = match approved.method() {
             Method::Noise(noise) => {
-                Some(write.reserve_budget(&run, noise.rho, allowance(plan.approved()), now).await?)
+                let mut recording = self.audit.begin().await?;
+                let write = recording.write();
+                if let Some(before) = take_in(write, &submission, &run, approved, now).await? {
+                    return Ok(before);
+                }
+                let left = write.reserve_budget(&run, noise.rho, allowance(approved), now).await?;
+                let event = BudgetReserved { rho: noise.rho, left };
+                let project = Some(submission.query.project.clone());
+                let reserved = entry(approved.caller(), project, Some(run.clone()), event);
+                Some(recording.commit_lease(reserved).await?)
             }
             Method::Suppress | Method::Fold | Method::Cellkey(_) => {
+                let mut write = self.store.write().await?;
+                if let Some(before) = take_in(&mut write, &submission, &run, approved, now).await? {
+                    return Ok(before);
+                }
                 write.commit().await?;
                 None
             }
@@ -184,6 +193,8 @@ impl Gateway {
         let approval = self.approval_in_force(&query.project).await?;
         let today = self.clock.today();
         let approved: ApprovedQuery = authorise(caller, query, &approval, &self.policies, today)?;
+        let (organisation, domain) = (caller.organisation(), approved.domain());
+        self.store.may_use_method(organisation, domain, approved.method()).await?;
         let snapshot = Snapshot::open_current(&self.register)?;
         Ok((plan(approved, &self.catalogue, snapshot.municipalities())?, snapshot))
     }
@@ -278,6 +289,27 @@ impl Gateway {
 
 /// The code of a refusal because the privacy budget does not suffice.
 const BUDGET_EXCEEDED: &str = "budget.exceeded";
+/// The code of a refusal because tables of the domain have another method already.
+const OTHER_METHOD: &str = "rule.other_method";
+
+/// Writes a submission as a new run, with the method of its table. Gives the run it has already, if it was taken in
+/// before.
+async fn take_in(
+    write: &mut Write,
+    submission: &store::Submission,
+    run: &RunId,
+    approved: &ApprovedQuery,
+    now: DateTime<Utc>,
+) -> Result<Option<RunId>, Refusal> {
+    match write.submit(submission, run.clone(), now).await? {
+        Submitted::Before(run) => Ok(Some(run)),
+        Submitted::New(_) => {
+            let organisation = approved.caller().organisation();
+            write.use_method(run, organisation, approved.domain(), approved.method()).await?;
+            Ok(None)
+        }
+    }
+}
 
 /// A project's whole privacy budget; nothing if the approval has none.
 fn allowance(approved: &ApprovedQuery) -> Rho {

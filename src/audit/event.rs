@@ -7,6 +7,7 @@ use crate::domain::canonical::Digest;
 use crate::domain::ids::{
     DatasetId, DomainId, OrderId, OrganisationId, ProjectId, RegisterId, RuleId, RunId, StewardId, TableId,
 };
+use crate::domain::rho::Rho;
 
 /// Who did it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -182,6 +183,13 @@ events! {
         /// The data domain they belong to.
         domain: DomainId,
     }
+    /// A run has reserved its privacy loss, in one transaction with the reservation.
+    14 "budget reserved" BudgetReserved {
+        /// The privacy loss reserved, rho in zCDP.
+        rho: Rho,
+        /// What is left of the project's budget.
+        left: Rho,
+    }
 }
 
 #[cfg(test)]
@@ -203,6 +211,7 @@ mod tests {
         (11, "table published", "table result"),
         (12, "action refused", "action code"),
         (13, "record keys asked", "order domain"),
+        (14, "budget reserved", "rho left"),
     ];
 
     fn one_of_each() -> Vec<Event> {
@@ -241,6 +250,7 @@ mod tests {
                 domain: DomainId::new("health-services").unwrap(),
             }
             .into(),
+            BudgetReserved { rho: "0.01".parse().unwrap(), left: Rho::ZERO }.into(),
         ]
     }
 

@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::domain::answer::LogEntry;
 use crate::domain::canonical::Canonical;
 use crate::domain::clock::{Clock, Entropy};
-use crate::store::{Store, Write};
+use crate::store::{BudgetLease, Store, Write};
 
 use super::error::AuditError;
 use super::event::Entry;
@@ -174,6 +174,16 @@ impl Recording<'_> {
         let index = self.add(entry).await?;
         self.finish().await?;
         Ok(index)
+    }
+
+    /// Records the event and makes it durable together with the reservation of a privacy budget that was made in the
+    /// transaction. Gives the lease.
+    ///
+    /// # Errors
+    /// [`AuditError`]; then neither event nor reservation is kept.
+    pub async fn commit_lease(mut self, entry: Entry) -> Result<BudgetLease, AuditError> {
+        self.add(entry).await?;
+        Ok(self.write.commit_lease().await?)
     }
 
     /// Adds the leaf of an event and the checkpoint that covers it. Returns its index.

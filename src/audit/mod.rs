@@ -19,9 +19,9 @@ mod verify;
 
 pub use error::AuditError;
 pub use event::{
-    ActionRefused, Actor, ApprovalEntered, ApprovalSigned, Entry, Event, GatewayStarted, GatewayStopped,
-    OrderGiven, QueryFailed, QueryOpened, QueryRefused, RecordKeysAsked, ResultFetched, ResultReceived,
-    TablePublished,
+    ActionRefused, Actor, ApprovalEntered, ApprovalSigned, BudgetReserved, Entry, Event, GatewayStarted,
+    GatewayStopped, OrderGiven, QueryFailed, QueryOpened, QueryRefused, RecordKeysAsked, ResultFetched,
+    ResultReceived, TablePublished,
 };
 pub use export::{Export, ExportError};
 pub use intent::{AuditIntent, LedgerRecord, Unreceived};

@@ -46,8 +46,8 @@ pub struct ApprovedQuery {
     approval: VerifiedApproval,
     caller: Caller,
     rule: Rule,
-    method: Method,
     domain: DomainId,
+    method: Method,
     policy_digest: Digest,
 }
 
@@ -80,6 +80,12 @@ impl ApprovedQuery {
     #[must_use]
     pub const fn rule(&self) -> &Rule {
         &self.rule
+    }
+
+    /// The data domain it keeps to.
+    #[must_use]
+    pub const fn domain(&self) -> &DomainId {
+        &self.domain
     }
 
     /// The method that applies: the policies', with what the query asks to be stricter.
@@ -129,7 +135,7 @@ pub fn authorise(
     checks::datasets(&query, granted)?;
     checks::period(&query, granted)?;
     checks::dimensions(&query, granted)?;
-    let Applied { rule, method, domain } = policies.disclosure(&query, granted, caller.organisation())?;
+    let Applied { rule, domain, method } = policies.disclosure(&query, granted, caller.organisation())?;
     checks::budget(method, granted)?;
     Ok(ApprovedQuery {
         query,
@@ -137,8 +143,8 @@ pub fn authorise(
         approval: approval.clone(),
         caller: caller.clone(),
         rule,
-        method,
         domain,
+        method,
         policy_digest: policies.digest(),
     })
 }

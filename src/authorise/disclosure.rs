@@ -110,8 +110,8 @@ pub(super) struct DisclosurePolicy {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Applied {
     pub(super) rule: Rule,
-    pub(super) method: Method,
     pub(super) domain: DomainId,
+    pub(super) method: Method,
 }
 
 /// The legal bases of an approval, which it states separated by `;`.

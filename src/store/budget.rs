@@ -88,22 +88,22 @@ impl Store {
 
 impl Write {
     /// Reserves a run's privacy loss out of its project's budget, whose whole is `allowance` by the approval
-    /// in force, and commits. A new reservation is made before the run has touched any data; the same
+    /// in force. What may be spent comes from [`Write::commit_lease`], once this is on disk; here what is left of the
+    /// budget is told. A new reservation is made before the run has touched any data; the same
     /// again gives the same lease and spends nothing, so that a run can be taken up after a crash. Only
     /// one result of a run is ever released, so two leases of it spend what one does.
     ///
     /// # Errors
     /// [`StoreError::BudgetExceeded`], [`StoreError::OtherReservation`], [`StoreError::NoSuchRun`],
     /// [`StoreError::PhaseOrder`] for a run that has ended or has begun without a reservation,
-    /// [`StoreError::Database`]. Nothing is reserved then, unless the database did not answer the commit:
-    /// whether it is, the same call tells.
+    /// [`StoreError::Database`]. Nothing is reserved then.
     pub async fn reserve_budget(
-        mut self,
+        &mut self,
         run: &RunId,
         rho: Rho,
         allowance: Rho,
         now: DateTime<Utc>,
-    ) -> Result<BudgetLease, StoreError> {
+    ) -> Result<Rho, StoreError> {
         if rho == Rho::ZERO {
             return Err(StoreError::OtherReservation(run.clone()));
         }
@@ -116,7 +116,11 @@ impl Write {
         self.hold_budget(&project).await?;
         if let Some(lease) = self.reserved(run).await? {
             return match (lease.rho == rho, phase.is_end()) {
-                (true, false) => Ok(lease),
+                (true, false) => {
+                    let left = lease.left_after;
+                    self.reserved = Some(lease);
+                    Ok(left)
+                }
                 (true, true) => Err(StoreError::PhaseOrder(run.clone())),
                 (false, _) => Err(StoreError::OtherReservation(run.clone())),
             };
@@ -143,8 +147,8 @@ impl Write {
         .bind(stamp(now))
         .execute(&mut *self.tx)
         .await?;
-        self.commit().await?;
-        Ok(BudgetLease { run: run.clone(), project, rho, left_before: left, left_after })
+        self.reserved = Some(BudgetLease { run: run.clone(), project, rho, left_before: left, left_after });
+        Ok(left_after)
     }
 
     /// Holds a project's budget until this transaction ends: what is read of it after stays true.

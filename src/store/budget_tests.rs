@@ -29,7 +29,11 @@ async fn runs(store: &Store, count: u8) {
 }
 
 async fn reserve(store: &Store, run: u8, cost: &str, allowance: &str) -> Result<BudgetLease, StoreError> {
-    store.write().await?.reserve_budget(&run_id(run), rho(cost), rho(allowance), now()).await
+    let mut write = store.write().await?;
+    let left = write.reserve_budget(&run_id(run), rho(cost), rho(allowance), now()).await?;
+    let lease = write.commit_lease().await?;
+    assert_eq!(lease.left_after(), left);
+    Ok(lease)
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What can go wrong with control data.
 
 use crate::domain::canonical::CanonicalError;
-use crate::domain::ids::{ProjectId, RequestId, RunId, TableId};
+use crate::domain::ids::{DomainId, ProjectId, RequestId, RunId, TableId};
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::domain::rho::Rho;
 
@@ -63,6 +63,20 @@ pub enum StoreError {
     /// The ledger has no release of this run.
     #[error("run {0} is not in the release ledger")]
     NotInLedger(RunId),
+    /// Tables of the domain are known by another method.
+    #[error(
+        "tables of data domain {domain} have been released to the recipient, or published, or are being made, by the \
+         method {earlier}, and tables by the method {asked} beside them would tell what neither tells alone; a query \
+         of this domain is accepted as long as the policies give it the method {earlier}, one of another domain now"
+    )]
+    OtherMethod {
+        /// The domain.
+        domain: DomainId,
+        /// The method of earlier tables.
+        earlier: String,
+        /// The method asked for.
+        asked: String,
+    },
     /// The project's privacy budget does not suffice.
     #[error(
         "project {project}: the release would cost rho = {asked}, and {left} of the privacy budget of {allowance} \
@@ -78,6 +92,9 @@ pub enum StoreError {
         /// The whole budget by the approval in force.
         allowance: Rho,
     },
+    /// A lease was asked for of a transaction that has reserved nothing.
+    #[error("nothing of a privacy budget has been reserved")]
+    NotReserved,
     /// The run has reserved another amount, or nothing was asked for.
     #[error("run {0} reserves privacy budget once, and more than none")]
     OtherReservation(RunId),
@@ -96,6 +113,7 @@ impl From<StoreError> for Refusal {
             StoreError::TableIdTaken(_) => refusal(RefusalKind::Conflict, "publication.table_id_taken"),
             StoreError::LedgerMoved => refusal(RefusalKind::Conflict, "disclosure.ledger_moved"),
             StoreError::NotInLedger(_) => refusal(RefusalKind::Precondition, "disclosure.not_in_ledger"),
+            StoreError::OtherMethod { .. } => refusal(RefusalKind::Precondition, "rule.other_method"),
             StoreError::BudgetExceeded { .. } => refusal(RefusalKind::Limit, "budget.exceeded"),
             StoreError::OtherReservation(_) => refusal(RefusalKind::Conflict, "budget.reserved_otherwise"),
             StoreError::Address
@@ -103,6 +121,7 @@ impl From<StoreError> for Refusal {
             | StoreError::NewerSchema { .. }
             | StoreError::OtherMigration(_)
             | StoreError::Corrupt(_)
+            | StoreError::NotReserved
             | StoreError::Canonical(_) => Self::new(
                 RefusalKind::Internal,
                 "store.unavailable",

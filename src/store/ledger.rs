@@ -186,9 +186,11 @@ impl Write {
     /// Marks a release as published, on a judgement against every knowledge set made at `head`.
     ///
     /// # Errors
-    /// [`StoreError::LedgerMoved`], [`StoreError::NotInLedger`], [`StoreError::Database`].
+    /// [`StoreError::LedgerMoved`], [`StoreError::NotInLedger`], [`StoreError::OtherMethod`] if anybody has tables of
+    /// its domain by another method, [`StoreError::Database`].
     pub async fn record_publication(&mut self, head: u64, run: &RunId) -> Result<(), StoreError> {
         self.advance_ledger(head).await?;
+        self.may_publish_method(run).await?;
         let done = sqlx::query("UPDATE ledger_releases SET published = 1 WHERE run = $1")
             .bind(run.as_str())
             .execute(&mut *self.tx)

@@ -10,6 +10,7 @@ mod error;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod ledger;
+mod methods;
 mod migrate;
 mod open;
 mod phase;

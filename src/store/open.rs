@@ -6,6 +6,7 @@ use std::time::Duration;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{Any, AnyPool, Executor, Transaction};
 
+use super::budget::BudgetLease;
 use super::error::StoreError;
 use super::migrate::migrate;
 
@@ -33,6 +34,8 @@ pub struct Store {
 pub struct Write {
     pub(super) tx: Transaction<'static, Any>,
     pub(super) backend: Backend,
+    /// What has been reserved in it of a privacy budget; good for something once it is committed.
+    pub(super) reserved: Option<BudgetLease>,
 }
 
 impl Store {
@@ -82,7 +85,7 @@ impl Store {
             Backend::Sqlite => "BEGIN IMMEDIATE",
             Backend::Postgres => "BEGIN",
         };
-        Ok(Write { tx: self.pool.begin_with(begin).await?, backend: self.backend })
+        Ok(Write { tx: self.pool.begin_with(begin).await?, backend: self.backend, reserved: None })
     }
 
     /// Closes all connections.
@@ -98,6 +101,17 @@ impl Write {
     /// [`StoreError::Database`]; then nothing of it is kept.
     pub async fn commit(self) -> Result<(), StoreError> {
         Ok(self.tx.commit().await?)
+    }
+
+    /// Makes everything written durable, with the reservation that was made in it, and gives the lease of that.
+    ///
+    /// # Errors
+    /// [`StoreError::NotReserved`] if nothing was reserved, [`StoreError::Database`]. Nothing of it is kept then, unless
+    /// the database did not answer the commit: whether it is, the same reservation again tells.
+    pub async fn commit_lease(mut self) -> Result<BudgetLease, StoreError> {
+        let lease = self.reserved.take().ok_or(StoreError::NotReserved)?;
+        self.commit().await?;
+        Ok(lease)
     }
 }
 

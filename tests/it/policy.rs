@@ -53,6 +53,34 @@ async fn a_folded_table_publishes_every_total_and_nothing_small() {
     world.end().await;
 }
 
+/// An attacker who holds true counts of a domain waits for its method to become noise: either would take the other off.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_method_changed_while_tables_are_out_is_refused_until_it_is_back() {
+    let making = Making { persons: 1500, discharge_rate: 0.3, ..Making::default() };
+    let mut world = World::running(&making).await;
+    let mut approval = example_approval().unwrap();
+    approval.privacy_budget = Some("0.055".parse().unwrap());
+    world.approve_this(&approval).await;
+    let (first, _) = world.answer("exact").await;
+
+    let noise = "projects = { noise = { mechanism = \"gaussian\", rho = \"0.01\" } }";
+    world.change_method("projects = \"suppress\"", noise).await;
+    let query = example_query().unwrap();
+    let checked = world.client("researcher").await.check(&query).await.unwrap_err().to_string();
+    let submitted = world.submit("noisy", &query).await.unwrap_err().to_string();
+    for refused in [checked, submitted] {
+        assert!(
+            refused.contains("rule.other_method") && refused.contains("the method suppress"),
+            "{refused}"
+        );
+    }
+    // Nothing was spent, and what was submitted before the change is still answered.
+    assert_eq!(world.submit("exact", &query).await.unwrap(), first);
+    world.change_method(noise, "projects = \"suppress\"").await;
+    world.answer("exact-again").await;
+    world.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_policies_do_not_cover_is_refused_in_words() {
     let making = Making { persons: 1500, ..Making::default() };

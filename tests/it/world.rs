@@ -78,12 +78,23 @@ impl World {
     /// As [`World::running`], with this line for the method of projects in `disclosure.toml`.
     pub async fn with_method(making: &Making, method: &str) -> Self {
         let world = Self::made(making);
-        let file = world.stage.path("policies/disclosure.toml");
+        world.write_method("projects = \"suppress\"", method);
+        world.take_in().await
+    }
+
+    fn write_method(&self, from: &str, to: &str) {
+        let file = self.stage.path("policies/disclosure.toml");
         let text = std::fs::read_to_string(&file).unwrap();
-        let changed = text.replace("projects = \"suppress\"", method);
+        let changed = text.replace(from, to);
         assert_ne!(changed, text);
         std::fs::write(&file, changed).unwrap();
-        world.take_in().await
+    }
+
+    /// Stops the gateway, replaces the line for the method of projects, and starts it again.
+    pub async fn change_method(&mut self, from: &str, to: &str) {
+        assert!(self.gateway.take().unwrap().stop().await);
+        self.write_method(from, to);
+        self.gateway = Some(self.stage.start(Process::Gateway).await.unwrap());
     }
 
     async fn take_in(self) -> Self {

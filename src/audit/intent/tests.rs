@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
 
-use super::super::event::ApprovalEntered;
+use super::super::event::{ApprovalEntered, BudgetReserved};
 use super::super::note::NoteSigner;
 use super::super::verify::verify;
 use super::*;
@@ -13,6 +13,7 @@ use crate::domain::canonical::CanonicalError;
 use crate::domain::clock::{Entropy, EntropyError, FixedClock};
 use crate::domain::period::Period;
 use crate::domain::refusal::RefusalKind;
+use crate::domain::rho::Rho;
 use crate::domain::table::{CellValue, LinkageQuality, RecipientReport, TableShape};
 use crate::store::fixtures::{TestStore, approval, name, now, run_id, stores, submission};
 use crate::store::{Store, StoreError};
@@ -355,5 +356,43 @@ async fn a_log_tampered_with_in_the_database_does_not_open() {
         let opened =
             AuditLog::open(test.store.clone(), other, Arc::new(FixedClock(now())), Arc::new(Dry)).await;
         assert!(matches!(opened, Err(AuditError::Broken(_))));
+    }
+}
+
+#[tokio::test]
+async fn a_reservation_and_its_event_are_durable_together() {
+    let rho = |text: &str| text.parse::<Rho>().unwrap();
+    for test in stores().await {
+        let (run, other) = (submit(&test, 1).await, submit(&test, 2).await);
+        let project: ProjectId = name("P-2026-0001");
+        let reserved = |run: &RunId| Entry {
+            actor: actor(),
+            project: Some(project.clone()),
+            run: Some(run.clone()),
+            event: BudgetReserved { rho: rho("0.1"), left: rho("0.2") }.into(),
+        };
+        let log = open(&test.store).await.unwrap();
+        // Left half-way, or without a reservation, neither is kept.
+        let mut recording = log.begin().await.unwrap();
+        recording.write().reserve_budget(&run, rho("0.1"), rho("0.3"), now()).await.unwrap();
+        drop(recording);
+        let nothing = log.begin().await.unwrap().commit_lease(reserved(&run)).await;
+        assert!(matches!(nothing, Err(AuditError::Store(StoreError::NotReserved))));
+        assert!(log.entries(0, 9).await.unwrap().is_empty());
+        assert_eq!(test.store.budget_spent(&project).await.unwrap(), Rho::ZERO);
+
+        let mut recording = log.begin().await.unwrap();
+        recording.write().reserve_budget(&run, rho("0.1"), rho("0.3"), now()).await.unwrap();
+        let lease = recording.commit_lease(reserved(&run)).await.unwrap();
+        assert_eq!((lease.run(), lease.left_after()), (&run, rho("0.2")));
+        assert_eq!(kinds(&log).await, [13]);
+
+        // Where the event cannot be written, nothing is reserved.
+        let dry = AuditLog::open(test.store.clone(), signer(), Arc::new(FixedClock(now())), Arc::new(Dry));
+        let dry = dry.await.unwrap();
+        let mut recording = dry.begin().await.unwrap();
+        recording.write().reserve_budget(&other, rho("0.1"), rho("0.3"), now()).await.unwrap();
+        assert!(recording.commit_lease(reserved(&other)).await.is_err());
+        assert_eq!(test.store.budget_spent(&project).await.unwrap(), rho("0.1"));
     }
 }

@@ -7,12 +7,13 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
 use super::echelon::Row;
-use super::membership::{Parts, Population};
+use super::membership::{AsItIs, Parts, Population};
 use super::release::Release;
 use crate::disclosure::field::{add, inv, mul, neg};
 
@@ -132,18 +133,21 @@ impl<'a> Family<'a> {
         order.into_iter().filter_map(|members| Self::of(&members)).collect()
     }
 
-    fn of(members: &[&'a Release]) -> Option<Self> {
+    /// The family of some releases over the same persons.
+    pub(super) fn of(members: &[&'a Release]) -> Option<Self> {
         let (first, rest) = members.split_first()?;
         let population: &Population = Arc::as_ref(&first.membership.population);
         let mut part_of = Cow::Borrowed(&first.membership.part_of);
         // For each part of the family the part of each release.
         let mut made_of: Vec<Vec<u32>> = (0..).take(first.membership.parts.len()).map(|p| vec![p]).collect();
         for release in rest {
-            let mut numbers: HashMap<(u32, u32), u32> = HashMap::new();
+            let mut numbers: HashMap<u64, u32, BuildHasherDefault<AsItIs>> = HashMap::default();
             let mut refined = Vec::with_capacity(part_of.len());
             let mut next: Vec<Vec<u32>> = Vec::new();
             for (old, other) in part_of.iter().zip(release.membership.part_of.iter()) {
-                refined.push(*numbers.entry((old, other)).or_insert_with(|| {
+                // Multiplied by an odd number, so that the hash tables see all its digits.
+                let pair = (u64::from(old) << 32 | u64::from(other)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                refined.push(*numbers.entry(pair).or_insert_with(|| {
                     let mut of = made_of[old as usize].clone();
                     of.push(other);
                     next.push(of);

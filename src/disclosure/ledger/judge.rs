@@ -1,6 +1,7 @@
 //! The judgement of a release together with what its recipients know already.
 #![allow(clippy::indexing_slicing, reason = "cells are indices of the proposal")]
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use rand::Rng;
@@ -100,6 +101,8 @@ pub const MOST_RELEASES: usize = 10_000;
 const MOST_ROWS: usize = 20_000;
 /// The most cells that are judged together.
 pub const MOST_CELLS: usize = 2_000_000;
+/// How many patterns that withhold less are tried at the end; what they leave withheld may not all be needed.
+const MOST_TRIALS: usize = 40;
 
 /// Judges a proposal against each knowledge set that it would become part of: its recipient's, or every
 /// one if it is to be published. The draws break ties; they belong to the table (`PatternKey`), so that
@@ -129,8 +132,8 @@ pub fn judge(
     let mut withheld = proposed.to_vec();
     for set in knowledge {
         // Withholding more never tells more, so what one set needs does not undo what another needed.
-        let mut families = Family::all(&set.releases);
-        peel(&mut families, &membership.population.persons, least);
+        let asked = Release::new(membership.clone(), withheld.clone())?;
+        let Some(families) = families(&set.releases, &asked, least) else { continue };
         let refined = refine(&families, membership, least, rng);
         drop(families);
         let mut ground = Ground::new(&refined, &counts, least);
@@ -147,18 +150,48 @@ pub fn judge(
     })
 }
 
+/// What of the earlier releases can have a part in a light word; `None` if nothing of what is asked for can.
+fn families<'a>(earlier: &[&'a Release], asked: &'a Release, least: u32) -> Option<Vec<Family<'a>>> {
+    let mut families = Family::all(earlier);
+    families.extend(Family::of(&[asked]));
+    peel(&mut families, least);
+    let asked = families.pop()?;
+    asked.space.vectors().next().map(|_| families)
+}
+
+/// What earlier releases tell of light atoms: rows reduced among each other, and those that each atom is in.
+struct Light {
+    rows: Vec<Row>,
+    with: HashMap<u32, Vec<usize>>,
+}
+
+impl Light {
+    fn new(earlier: &Echelon<'_>, light_from: u32) -> Self {
+        let rows = reduced(earlier.rows(light_from, None), &mut Scratch::default());
+        let mut with: HashMap<u32, Vec<usize>> = HashMap::new();
+        for (at, row) in rows.iter().enumerate() {
+            for &(column, _) in row {
+                with.entry(column).or_default().push(at);
+            }
+        }
+        Self { rows, with }
+    }
+}
+
 /// One knowledge set, ready for any pattern of the proposal.
 struct Ground<'a> {
     refined: &'a Refined,
     counts: &'a [u64],
     least: u32,
     earlier: Echelon<'a>,
-    /// What earlier releases tell of light atoms, reduced, and the rows that each atom is in.
-    light: Vec<Row>,
-    with: HashMap<u32, Vec<usize>>,
+    /// What earlier releases tell of light atoms; worked out when first needed.
+    light: OnceCell<Light>,
+    /// By how many persons each atom can become smaller.
+    spare: Vec<u32>,
     /// The proposal's cells, small ones first.
     order: Vec<usize>,
-    scratch: Scratch,
+    /// How often a pattern that withholds less may still be tried.
+    trials: usize,
 }
 
 impl<'a> Ground<'a> {
@@ -170,31 +203,44 @@ impl<'a> Ground<'a> {
         for row in rows {
             earlier.insert(row, &mut scratch);
         }
-        let light = reduced(earlier.rows(refined.light_from, None), &mut scratch);
-        let mut with: HashMap<u32, Vec<usize>> = HashMap::new();
-        for (at, row) in light.iter().enumerate() {
-            for &(column, _) in row {
-                with.entry(column).or_default().push(at);
-            }
-        }
         let mut order: Vec<usize> = (0..counts.len()).collect();
         order.sort_by_key(|&cell| refined.cells[cell].len());
-        Self { refined, counts, least, earlier, light, with, order, scratch }
+        // Everywhere somebody stays: whatever is withheld later, no cell turns out to be empty.
+        let spare = refined.weights.iter().map(|&weight| weight.saturating_sub(1)).collect();
+        let light = OnceCell::new();
+        Self { refined, counts, least, earlier, light, spare, order, trials: MOST_TRIALS }
     }
 
     /// Withholds more until no small group can be counted anew, and then no more than is needed.
     fn protect(&mut self, withheld: &mut [bool], rng: &mut impl Rng) -> Result<(), GivenUp> {
         let mut added = Vec::new();
-        loop {
+        for round in 0.. {
             let mut words = self.exposed(withheld)?;
             if words.is_empty() {
                 break;
             }
             let before = added.len();
-            while let Some(cell) = self.best(&words, rng) {
-                withheld[cell] = true;
-                added.push(cell);
-                words.retain(|word| !self.made_of(word).any(|c| c == cell));
+            // Where words come again and again in other forms, more of the cells of each are withheld.
+            for _ in 0..1_u64 << (round / 4).min(32_u32) {
+                let mut open: Vec<Word> = Vec::new();
+                while let Some(cell) = self.best(&words, rng) {
+                    withheld[cell] = true;
+                    added.push(cell);
+                    for word in words.extract_if(.., |word| word.made_of.contains(&self.mark(cell))) {
+                        open.push(word);
+                    }
+                }
+                let is_open = |cell: u32| {
+                    (cell as usize).checked_sub(self.refined.weights.len()).is_some_and(|c| !withheld[c])
+                };
+                for word in &mut open {
+                    word.made_of.retain(|&column| is_open(column));
+                }
+                words = open;
+                words.retain(|word| !word.made_of.is_empty());
+                if words.is_empty() {
+                    break;
+                }
             }
             if added.len() == before {
                 return Err(GivenUp);
@@ -209,6 +255,8 @@ impl<'a> Ground<'a> {
 
     /// Publishes again those of the cells that need not be withheld, in halves.
     fn publish_again(&mut self, cells: &[usize], withheld: &mut [bool]) -> Result<(), GivenUp> {
+        let Some(trials) = self.trials.checked_sub(1) else { return Ok(()) };
+        self.trials = trials;
         for &cell in cells {
             withheld[cell] = false;
         }
@@ -228,16 +276,10 @@ impl<'a> Ground<'a> {
 
     /// The small groups whose counts become computable with this pattern and were not before; if there
     /// are none, those whose counts no other population could have changed.
-    fn exposed(&mut self, withheld: &[bool]) -> Result<Vec<Word>, GivenUp> {
-        let Refined { weights, light_from, cells, .. } = self.refined;
-        let width = u32::try_from(weights.len()).unwrap_or(u32::MAX);
-        let mark = |cell: usize| width.saturating_add(u32::try_from(cell).unwrap_or(u32::MAX));
-        let mut all = Echelon::over(&self.earlier);
-        for &cell in self.order.iter().filter(|&&cell| !withheld[cell]) {
-            let mut row = cells[cell].clone();
-            row.push((mark(cell), 1));
-            all.insert(&row, &mut self.scratch);
-        }
+    fn exposed(&self, withheld: &[bool]) -> Result<Vec<Word>, GivenUp> {
+        let Refined { light_from, cells, .. } = self.refined;
+        let mut scratch = Scratch::default();
+        let all = self.published(withheld, &mut scratch);
         let rows = self.near(all.rows(*light_from, Some(&self.earlier)))?;
         let words = self.new_words(&rows)?;
         if !words.is_empty() {
@@ -251,7 +293,7 @@ impl<'a> Ground<'a> {
                 around.entry(atom).or_default().push(cell);
             }
         }
-        for stuck in moves::stuck(&rows, weights) {
+        for stuck in moves::stuck(&rows, &self.spare) {
             let mut row = vec![(stuck.atom, 1)];
             let mut of: Vec<usize> =
                 stuck.with.iter().filter_map(|atom| around.get(atom)).flatten().copied().collect();
@@ -259,10 +301,10 @@ impl<'a> Ground<'a> {
             of.dedup();
             for cell in of {
                 // Different factors, so that marks of several rows do not cancel out.
-                row.push((mark(cell), 2 + u64::from(stuck.atom) * 1_000_003 + cell as u64));
+                row.push((self.mark(cell), 2 + u64::from(stuck.atom) * 1_000_003 + cell as u64));
             }
             if row.len() > 1 {
-                pinned.insert(&row, &mut self.scratch);
+                pinned.insert(&row, &mut scratch);
             }
         }
         if pinned.is_empty() {
@@ -272,17 +314,32 @@ impl<'a> Ground<'a> {
         self.new_words(&rows)
     }
 
+    /// The published cells, marked, on top of what is known.
+    fn published(&self, withheld: &[bool], scratch: &mut Scratch) -> Echelon<'_> {
+        let mut all = Echelon::over(&self.earlier);
+        for &cell in self.order.iter().filter(|&&cell| !withheld[cell]) {
+            let mut row = self.refined.cells[cell].clone();
+            row.push((self.mark(cell), 1));
+            all.insert(&row, scratch);
+        }
+        all
+    }
+
     /// Rows reduced together with those of earlier releases that are connected with them by light atoms.
     fn near(&self, rows: Vec<&Row>) -> Result<Vec<Row>, GivenUp> {
         let mut all = rows;
-        let mut taken = vec![false; self.light.len()];
+        if all.is_empty() {
+            return Ok(Vec::new());
+        }
+        let light = self.light.get_or_init(|| Light::new(&self.earlier, self.refined.light_from));
+        let mut taken = vec![false; light.rows.len()];
         let mut at = 0;
         while let Some(&row) = all.get(at) {
             at += 1;
             for (column, _) in row {
-                for &other in self.with.get(column).into_iter().flatten() {
+                for &other in light.with.get(column).into_iter().flatten() {
                     if !std::mem::replace(&mut taken[other], true) {
-                        all.push(&self.light[other]);
+                        all.push(&light.rows[other]);
                     }
                 }
             }
@@ -303,6 +360,11 @@ impl<'a> Ground<'a> {
             !self.earlier.spans(&row, &mut scratch)
         };
         light_words(rows, width, weights, self.least, &mut is_new)
+    }
+
+    /// The column that stands for a cell.
+    fn mark(&self, cell: usize) -> u32 {
+        u32::try_from(self.refined.weights.len() + cell).unwrap_or(u32::MAX)
     }
 
     /// The cells of the proposal that a word is made of.
@@ -330,5 +392,47 @@ impl<'a> Ground<'a> {
         let digits = u64::BITS - self.counts[cell].leading_zeros();
         let draw = f64::from(rng.next_u32()) / f64::from(u32::MAX);
         f64::from(1 + digits) * (1.0 + draw)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disclosure::ledger::tests::world::{draws, person, primary, query};
+    use proptest::prelude::*;
+
+    /// Whether sums give a small group away that they did not before.
+    fn exposes(families: &[Family<'_>], asked: &Release, least: u32) -> bool {
+        let refined = refine(families, asked.membership(), least, &mut draws());
+        let counts = asked.membership().counts();
+        let ground = Ground::new(&refined, &counts, least);
+        let all = ground.published(asked.withheld(), &mut Scratch::default());
+        let rows = ground.near(all.rows(refined.light_from, Some(&ground.earlier))).unwrap();
+        !ground.new_words(&rows).unwrap().is_empty()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+        /// Comparing with everything and leaving out what cannot matter come to the same.
+        #[test]
+        fn what_is_left_out_had_no_part(
+            people in prop::collection::vec(person(), 10..80),
+            queries in prop::collection::vec(query(), 1..7),
+            least in 2..6_u32,
+        ) {
+            let releases: Vec<Release> = queries
+                .iter()
+                .map(|query| {
+                    let membership = query.run(&people);
+                    let withheld = primary(&membership, least);
+                    Release::new(membership, withheld).unwrap()
+                })
+                .collect();
+            let (asked, earlier) = releases.split_last().unwrap();
+            let earlier: Vec<&Release> = earlier.iter().collect();
+            let plain = exposes(&Family::all(&earlier), asked, least);
+            let left = families(&earlier, asked, least);
+            prop_assert_eq!(left.is_some_and(|left| exposes(&left, asked, least)), plain);
+        }
     }
 }

@@ -7,6 +7,7 @@
 #![allow(clippy::indexing_slicing, reason = "parts and cells are indices this module has made or checked")]
 
 use std::collections::HashMap;
+use std::hash::Hasher;
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
@@ -82,6 +83,26 @@ impl Parts {
             Self::Wide(parts) => (&[], parts),
         };
         narrow.iter().map(|&p| u32::from(p)).chain(wide.iter().copied())
+    }
+}
+
+/// Hashes a number that is well mixed already to itself.
+#[derive(Debug, Default)]
+pub(super) struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(u64::from(byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = self.0.rotate_left(8) ^ number;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 

@@ -32,9 +32,10 @@ fn whole(value: u64) -> Option<i64> {
 /// The light atoms of marked rows that may change freely by the sums alone, one at a time with the light
 /// atoms that must follow, and for which that is no move, nor the difference of two. All other changes that the
 /// sums leave open to light atoms are combinations of these. Atoms of k or more persons are taken to give and
-/// take what a move needs. `rows` are reduced and have light columns only, but for marks beyond the width.
-pub(super) fn stuck(rows: &[Row], weights: &[u32]) -> Vec<Stuck> {
-    let is_atom = |column: u32| (column as usize) < weights.len();
+/// take what a move needs. `spare` tells by how many persons each atom can become smaller. `rows` are reduced and
+/// have light columns only, but for marks beyond the width.
+pub(super) fn stuck(rows: &[Row], spare: &[u32]) -> Vec<Stuck> {
+    let is_atom = |column: u32| (column as usize) < spare.len();
     let marked = rows.iter().filter(|row| row.last().is_some_and(|(column, _)| !is_atom(*column)));
     let mut follow: BTreeMap<u32, Vec<(u32, u64)>> = marked
         .flat_map(|row| &row[1..])
@@ -55,7 +56,10 @@ pub(super) fn stuck(rows: &[Row], weights: &[u32]) -> Vec<Stuck> {
     for (atom, with) in follow {
         let whole = with.iter().map(|&(a, v)| Some((a, whole(v)?))).chain([Some((atom, 1))]);
         match whole.collect::<Option<Change>>() {
-            Some(change) => open.push((atom, change)),
+            Some(mut change) => {
+                change.sort_unstable();
+                open.push((atom, change));
+            }
             None => {
                 stuck.push(Stuck { atom, with: with.into_iter().map(|(a, _)| a).chain([atom]).collect() })
             }
@@ -65,7 +69,7 @@ pub(super) fn stuck(rows: &[Row], weights: &[u32]) -> Vec<Stuck> {
     loop {
         let before = open.len();
         open.retain(|(_, change)| {
-            let found = is_move(weights, change) || mended(weights, change, &moves, &with_atom);
+            let found = is_move(spare, change) || mended(spare, change, &moves, &with_atom);
             if found {
                 for &(atom, _) in change {
                     with_atom.entry(atom).or_default().push(moves.len());
@@ -85,36 +89,55 @@ pub(super) fn stuck(rows: &[Row], weights: &[u32]) -> Vec<Stuck> {
     stuck
 }
 
-/// By how much each atom changes.
+/// By how much each atom changes, ascending.
 type Change = Vec<(u32, i64)>;
 
 /// The most moves that are tried together with a change.
 const MOST_TRIED: usize = 24;
 
-/// Whether a change or its opposite leaves somebody in every atom.
-fn is_move(weights: &[u32], change: &[(u32, i64)]) -> bool {
-    let stays = |sign: i64| change.iter().all(|&(a, c)| i64::from(weights[a as usize]) + sign * c >= 1);
+/// Whether a change or its opposite is possible.
+fn is_move(spare: &[u32], change: &[(u32, i64)]) -> bool {
+    let stays = |sign: i64| change.iter().all(|&(a, c)| i64::from(spare[a as usize]) + sign * c >= 0);
     stays(1) || stays(-1)
 }
 
-/// Whether a change is a move together with one of the moves, which change an atom that it would empty.
+/// Whether a change is a move together with one of the moves, which change an atom that it makes too small.
 fn mended(
-    weights: &[u32],
+    spare: &[u32],
     change: &[(u32, i64)],
     moves: &[Change],
     with_atom: &HashMap<u32, Vec<usize>>,
 ) -> bool {
     [1, -1].into_iter().any(|sign| {
-        let emptied = change.iter().find(|&&(a, c)| i64::from(weights[a as usize]) + sign * c < 1);
+        let emptied = change.iter().find(|&&(a, c)| i64::from(spare[a as usize]) + sign * c < 0);
         let others = emptied.and_then(|(a, _)| with_atom.get(a)).into_iter().flatten().take(MOST_TRIED);
-        others.flat_map(|&other| [(other, 1), (other, -1)]).any(|(other, factor)| {
-            let mut sum: BTreeMap<u32, i64> = change.iter().map(|&(a, c)| (a, sign * c)).collect();
-            for &(a, c) in &moves[other] {
-                *sum.entry(a).or_insert(0) += factor * c;
-            }
-            sum.into_iter().all(|(a, c)| i64::from(weights[a as usize]) + c >= 1)
-        })
+        others
+            .flat_map(|&other| [(other, 1), (other, -1)])
+            .any(|(other, factor)| together_stays(spare, change, sign, &moves[other], factor))
     })
+}
+
+/// Whether a change times its sign and another times its factor, both ascending, are possible together.
+fn together_stays(
+    spare: &[u32],
+    change: &[(u32, i64)],
+    sign: i64,
+    other: &[(u32, i64)],
+    factor: i64,
+) -> bool {
+    let (mut a, mut b) = (change.iter().peekable(), other.iter().peekable());
+    loop {
+        let (x, y) = (a.peek().map_or(u32::MAX, |e| e.0), b.peek().map_or(u32::MAX, |e| e.0));
+        let atom = x.min(y);
+        if atom == u32::MAX {
+            return true;
+        }
+        let by = a.next_if(|e| e.0 == atom).map_or(0, |e| sign * e.1)
+            + b.next_if(|e| e.0 == atom).map_or(0, |e| factor * e.1);
+        if i64::from(spare[atom as usize]) + by < 0 {
+            return false;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -123,22 +146,22 @@ mod tests {
     use crate::disclosure::ledger::echelon::{Echelon, Scratch, reduced};
 
     /// Published sums of neighbours leave one change open: the atoms by turns one up and one down.
-    fn chain(weights: &[u32]) -> Vec<Stuck> {
-        let (scratch, atoms) = (&mut Scratch::default(), weights.len() as u32);
+    fn chain(spare: &[u32]) -> Vec<Stuck> {
+        let (scratch, atoms) = (&mut Scratch::default(), spare.len() as u32);
         let mut echelon = Echelon::new(atoms);
         for atom in 1..atoms {
             echelon.insert(&vec![(atom - 1, 1), (atom, 1), (atoms + atom, 1)], scratch);
         }
-        stuck(&reduced(echelon.rows(0, None), scratch), weights)
+        stuck(&reduced(echelon.rows(0, None), scratch), spare)
     }
 
     #[test]
-    fn a_change_that_would_empty_an_atom_either_way_is_no_move() {
-        let stuck = chain(&[1, 9, 9, 1]);
+    fn a_change_that_takes_too_many_either_way_is_no_move() {
+        let stuck = chain(&[0, 8, 8, 0]);
         assert_eq!(stuck.len(), 1);
         assert_eq!((stuck[0].atom, stuck[0].with.len()), (3, 4));
-        assert!(chain(&[1, 9, 9, 2]).is_empty());
-        assert!(chain(&[1, 9, 1]).is_empty());
+        assert!(chain(&[0, 8, 8, 1]).is_empty());
+        assert!(chain(&[0, 8, 0]).is_empty());
     }
 
     #[test]

@@ -1,12 +1,12 @@
-//! Which earlier cells can have a part in a light word at all.
+//! Which cells can have a part in a light word at all.
 //!
-//! A light word is not zero on fewer than k persons. Take a part of a family of releases with k or more
-//! persons who are not asked for now and are in no other part that is still live: on these persons the word
-//! is what the family's vector is at that part, and since they are k or more, that is zero. So the family's
-//! vectors are cut down to those that are zero there. Parts at which all of them are zero are no longer
-//! live, their persons count for others, and so on until nothing more falls away. What is left is
+//! A light word is not zero on fewer than k persons. It is a sum of one vector from each family, of which the table
+//! asked for now is one. Take a part of a family with k or more persons who are in no other part that is still live: on
+//! these persons the word is what the family's vector is at that part, and since they are k or more, that is
+//! zero. So the family's vectors are cut down to those that are zero there. Parts at which all of them are zero
+//! are no longer live, their persons count for others, and so on until nothing more falls away. What is left is
 //! small wherever many persons are in few releases, and nothing has been given up: every light word is a
-//! combination of what is left.
+//! combination of what is left. Where nothing is left of the table asked for, it has a part in none.
 #![allow(clippy::indexing_slicing, reason = "persons and parts are within the sizes taken from the families")]
 
 use roaring::RoaringBitmap;
@@ -14,62 +14,104 @@ use roaring::RoaringBitmap;
 use super::family::Family;
 use super::numbering::Numbering;
 
-/// Marks persons who are asked for now and so count for nobody.
-const ASKED: u16 = 1 << 15;
-
-/// Cuts the families down to what can have a part in a word of fewer than `least` persons together with
-/// cells over `asked`.
-pub(super) fn peel(families: &mut [Family<'_>], asked: &RoaringBitmap, least: u32) {
-    let mut all = asked.clone();
+/// Cuts the families down to what can have a part in a word of fewer than `least` persons.
+pub(super) fn peel(families: &mut [Family<'_>], least: u32) {
+    let mut all = RoaringBitmap::new();
     for family in &*families {
         all |= family.persons();
     }
-    let persons = Numbering::new(&all);
-    let mut live_parts = vec![0_u16; persons.persons()];
-    for family in &*families {
-        for (person, _) in family.live() {
-            let count = &mut live_parts[persons.of(person)];
-            // A person in so many releases stays where it is, which is the safe side.
-            *count = count.saturating_add(1).min(ASKED - 1);
-        }
-    }
-    for person in asked {
-        live_parts[persons.of(person)] |= ASKED;
-    }
-    let mut open: Vec<bool> = families.iter().map(|f| f.space.vectors().next().is_some()).collect();
-    let mut falling = true;
-    while std::mem::take(&mut falling) {
-        for (family, open) in families.iter_mut().zip(&mut open).filter(|(_, open)| **open) {
-            if fall(family, &persons, &mut live_parts, least) {
-                falling = true;
-                *open = family.space.vectors().next().is_some();
-            }
-        }
+    let mut work = Work::new(families, &all, least);
+    while let Some(family) = work.open.pop() {
+        work.cut(&mut families[family], family);
     }
 }
 
-/// Cuts one family; whether anything fell away.
-fn fall(family: &mut Family<'_>, persons: &Numbering, live_parts: &mut [u16], least: u32) -> bool {
-    let mut alone = vec![0_u32; family.parts()];
-    for (person, part) in family.placed() {
-        alone[part as usize] += u32::from(live_parts[persons.of(person)] == 1);
-    }
-    let mut dead = vec![false; family.parts()];
-    let mut any = false;
-    for (part, _) in (0..).zip(&alone).filter(|(_, persons)| **persons >= least) {
-        // The last live part of these persons is this one, unless it has just fallen.
-        for part in family.space.cut(part) {
-            dead[part as usize] = true;
-            any = true;
+/// Who is in how many live parts. Parts of all families are numbered together.
+struct Work {
+    persons: Numbering,
+    /// How many live parts each person is in: at most one a family, of which there are at most 10,001.
+    live: Vec<u16>,
+    /// The exclusive or of their numbers: of one part alone, its number.
+    mixed: Vec<u32>,
+    /// For each part how many persons who count are in no other live part.
+    alone: Vec<u32>,
+    /// The first part of each family, and the number of parts.
+    first: Vec<u32>,
+    /// Families with a part that may be cut.
+    open: Vec<usize>,
+    is_open: Vec<bool>,
+    least: u32,
+}
+
+impl Work {
+    fn new(families: &[Family<'_>], all: &RoaringBitmap, least: u32) -> Self {
+        let persons = Numbering::new(all);
+        let mut first = vec![0_u32];
+        for family in families {
+            let parts = u32::try_from(family.parts()).unwrap_or(u32::MAX);
+            first.push(first[first.len() - 1].saturating_add(parts));
         }
+        let (mut live, mut mixed) = (vec![0_u16; persons.persons()], vec![0_u32; persons.persons()]);
+        for (family, first) in families.iter().zip(&first) {
+            for (person, part) in family.live() {
+                let at = persons.of(person);
+                live[at] += 1;
+                mixed[at] ^= first + part;
+            }
+        }
+        let mut work = Self {
+            alone: vec![0; first[families.len()] as usize],
+            is_open: vec![false; families.len()],
+            open: Vec::new(),
+            persons,
+            live,
+            mixed,
+            first,
+            least,
+        };
+        for at in 0..work.live.len() {
+            work.look_at(at);
+        }
+        work
     }
-    if any {
-        for (person, part) in family.placed() {
-            let count = &mut live_parts[persons.of(person)];
-            if dead[part as usize] && *count & !ASKED < ASKED - 1 {
-                *count -= 1;
+
+    /// Counts a person who is left in one live part.
+    fn look_at(&mut self, at: usize) {
+        if self.live[at] != 1 {
+            return;
+        }
+        let part = self.mixed[at];
+        let alone = &mut self.alone[part as usize];
+        *alone += 1;
+        if *alone >= self.least {
+            let family = self.first.partition_point(|&first| first <= part) - 1;
+            if !std::mem::replace(&mut self.is_open[family], true) {
+                self.open.push(family);
             }
         }
     }
-    any
+
+    /// Cuts one family where it can be cut, and takes its persons out of the parts that are no longer live.
+    fn cut(&mut self, family: &mut Family<'_>, number: usize) {
+        self.is_open[number] = false;
+        let first = self.first[number];
+        let mut dead = vec![false; family.parts()];
+        let mut any = false;
+        let alone = &self.alone[first as usize..][..family.parts()];
+        for (part, _) in (0..).zip(alone).filter(|(_, alone)| **alone >= self.least) {
+            for part in family.space.cut(part) {
+                dead[part as usize] = true;
+                any = true;
+            }
+        }
+        if !any {
+            return;
+        }
+        for (person, part) in family.placed().filter(|(_, part)| dead[*part as usize]) {
+            let at = self.persons.of(person);
+            self.live[at] -= 1;
+            self.mixed[at] ^= first + part;
+            self.look_at(at);
+        }
+    }
 }

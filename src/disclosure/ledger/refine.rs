@@ -6,13 +6,14 @@
 #![allow(clippy::indexing_slicing, reason = "persons, parts and atoms are numbered by this module")]
 
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 
 use rand::Rng;
 use roaring::RoaringBitmap;
 
 use super::echelon::Row;
 use super::family::Family;
-use super::membership::Membership;
+use super::membership::{AsItIs, Membership};
 use super::numbering::Numbering;
 
 /// The atoms, and what is judged as vectors over them. Atoms of `least` or more persons come first, those
@@ -52,7 +53,7 @@ pub(super) fn refine(
             *sum = sum.wrapping_add(marks[part as usize]);
         }
     }
-    let mut numbers: HashMap<u64, u32> = HashMap::new();
+    let mut numbers: HashMap<u64, u32, BuildHasherDefault<AsItIs>> = HashMap::default();
     let mut weights: Vec<u32> = Vec::new();
     let mut number = |signature| {
         let next = u32::try_from(weights.len()).unwrap_or(u32::MAX);
@@ -100,8 +101,10 @@ fn connected<'f, 'a>(
     let mut reached = proposal.population.persons.clone();
     let mut outside: Vec<(&Family<'a>, RoaringBitmap)> = families
         .iter()
-        .map(|family| (family, family.live().map(|(person, _)| person).collect()))
-        .filter(|(_, live): &(_, RoaringBitmap)| !live.is_empty())
+        .filter_map(|family| {
+            let live = RoaringBitmap::from_sorted_iter(family.live().map(|(person, _)| person));
+            Some((family, live.ok()?)).filter(|(_, live)| !live.is_empty())
+        })
         .collect();
     let mut inside = Vec::new();
     loop {

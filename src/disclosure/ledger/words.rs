@@ -9,12 +9,16 @@
 //! Where an atom is not yet 0 or 1, some further row that has it must be taken; where it is 1, either it is
 //! of the group, or a further row takes it away. Following both finds every light word that is not the sum
 //! of two smaller ones; and a sum is new only if one of its parts is.
+//!
+//! Of the last row, and the last but one, only fingerprints are needed: what the rows taken leave beside their pivots
+//! must be minus that of the row still missing, which is looked up. A fingerprint is a sum over the columns, so
+//! none that fits is missed; what is found is summed up and checked.
 #![allow(clippy::indexing_slicing, reason = "rows and columns are indices this module was given")]
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use super::echelon::Row;
-use crate::disclosure::field::add;
+use crate::disclosure::field::{P, add, mul, neg};
 
 /// A light word.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,19 +33,36 @@ pub(super) struct Word {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct GivenUp;
 
-/// How many steps the search for one table may take.
-const MOST_STEPS: usize = 2_000_000;
+/// How many steps the search for one table may take: entries of rows added up, and rows looked up.
+const MOST_STEPS: usize = 100_000_000;
 
 /// The rows to search, and what has been tried.
 struct Search<'a> {
     rows: &'a [Row],
-    with: HashMap<u32, Vec<usize>>,
+    /// For each column the rows that have it and not as their pivot, but for those that are done.
+    with: Vec<Vec<usize>>,
+    /// Whether a column is the pivot of some row: no other row has it.
+    is_pivot: Vec<bool>,
     width: u32,
     weights: &'a [u32],
     /// The most persons of a light word.
     most: u32,
+    /// The fingerprint of each row, and what is found by fingerprints.
+    prints: Vec<u64>,
+    row_with: HashMap<u64, Vec<usize>>,
+    atom_with: HashMap<u64, u32>,
+    taken: Vec<usize>,
+    barred: Vec<bool>,
     steps: usize,
     is_new: &'a mut dyn FnMut(&Word) -> bool,
+}
+
+/// A well mixed number below the modulus for a column.
+fn mark(column: u32) -> u64 {
+    let mut x = u64::from(column).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    (x ^ (x >> 31)) % P
 }
 
 /// Light words that are new and contain a row with a mark beyond the width: at least one for each such row
@@ -54,128 +75,240 @@ pub(super) fn light_words(
     least: u32,
     is_new: &mut dyn FnMut(&Word) -> bool,
 ) -> Result<Vec<Word>, GivenUp> {
-    let mut with: HashMap<u32, Vec<usize>> = HashMap::new();
-    for (at, row) in rows.iter().enumerate() {
-        for &(column, _) in row[1..].iter().filter(|(column, _)| *column < width) {
-            with.entry(column).or_default().push(at);
-        }
-    }
-    let most = least.saturating_sub(1);
-    let mut search = Search { rows, with, width, weights, most, steps: 0, is_new };
-    let mut barred = vec![false; rows.len()];
+    let mut search = Search::new(rows, width, weights, least, is_new);
     let mut found = Vec::new();
-    for root in 0..rows.len() {
-        if rows[root].last().is_some_and(|(column, _)| *column >= width) {
-            let taken = BTreeMap::new();
-            if let Some(word) = search.take(root, &taken, 0, &mut Vec::new(), &mut barred)? {
-                found.push(word);
-            }
-            // Words with this row have all been looked at.
-            barred[root] = true;
+    for (root, row) in rows.iter().enumerate() {
+        if row.last().is_some_and(|(column, _)| *column >= width) {
+            found.extend(search.take(root, &Row::new(), 0, 0, &mut Vec::new())?);
+            search.done(root);
         }
     }
     Ok(found)
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    fn new(
+        rows: &'a [Row],
+        width: u32,
+        weights: &'a [u32],
+        least: u32,
+        is_new: &'a mut dyn FnMut(&Word) -> bool,
+    ) -> Self {
+        let mut with: Vec<Vec<usize>> = vec![Vec::new(); weights.len()];
+        let mut prints = Vec::with_capacity(rows.len());
+        let mut row_with: HashMap<u64, Vec<usize>> = HashMap::new();
+        let mut atom_with = HashMap::new();
+        let mut is_pivot = vec![false; weights.len()];
+        for (at, row) in rows.iter().enumerate() {
+            let mut print = 0;
+            is_pivot[row[0].0 as usize] = true;
+            for &(column, value) in row[1..].iter().filter(|(column, _)| *column < width) {
+                if with[column as usize].is_empty() {
+                    atom_with.insert(mark(column), column);
+                }
+                with[column as usize].push(at);
+                print = add(print, mul(value, mark(column)));
+            }
+            prints.push(print);
+            row_with.entry(print).or_default().push(at);
+        }
+        let (most, barred) = (least.saturating_sub(1), vec![false; rows.len()]);
+        let taken = Vec::new();
+        Self {
+            rows,
+            with,
+            is_pivot,
+            width,
+            weights,
+            most,
+            prints,
+            row_with,
+            atom_with,
+            taken,
+            barred,
+            steps: 0,
+            is_new,
+        }
+    }
+
+    fn step(&mut self, entries: usize) -> Result<(), GivenUp> {
+        self.steps += 1 + entries;
+        if self.steps > MOST_STEPS { Err(GivenUp) } else { Ok(()) }
+    }
+
+    /// Words with this row have all been looked at.
+    fn done(&mut self, row: usize) {
+        self.barred[row] = true;
+        for (column, _) in self.rows[row][1..].iter().filter(|(column, _)| *column < self.width) {
+            self.with[*column as usize].retain(|&other| other != row);
+        }
+    }
+
+    /// The persons of a row's pivot.
+    fn pivot_weight(&self, row: usize) -> u32 {
+        self.weights[self.rows[row][0].0 as usize]
+    }
+
     /// Looks for a word that takes this row on top of what is taken. `cost` are the persons of the pivots
-    /// taken and of the atoms kept.
+    /// taken and of the atoms kept; `print` is the fingerprint of what is neither.
     fn take(
         &mut self,
         row: usize,
-        taken: &BTreeMap<u32, u64>,
+        sum: &[(u32, u64)],
         cost: u32,
+        print: u64,
         kept: &mut Vec<u32>,
-        barred: &mut [bool],
     ) -> Result<Option<Word>, GivenUp> {
-        let cost = cost + self.weights[self.rows[row][0].0 as usize];
+        let cost = cost.saturating_add(self.pivot_weight(row));
         if cost > self.most {
             return Ok(None);
         }
-        let mut sum = taken.clone();
-        for &(column, value) in &self.rows[row] {
-            let entry = sum.entry(column).or_insert(0);
-            *entry = add(*entry, value);
-            if *entry == 0 {
-                sum.remove(&column);
-            }
-        }
-        barred[row] = true;
-        let found = self.settle(&sum, cost, kept, barred);
-        barred[row] = false;
+        self.step(sum.len() + self.rows[row].len())?;
+        let sum = added(sum, &self.rows[row]);
+        self.barred[row] = true;
+        self.taken.push(row);
+        let found = self.settle(&sum, cost, add(print, self.prints[row]), kept);
+        self.taken.pop();
+        self.barred[row] = false;
         found
     }
 
     /// Looks for a word among what is taken and further rows that are not barred.
     fn settle(
         &mut self,
-        sum: &BTreeMap<u32, u64>,
+        sum: &[(u32, u64)],
         cost: u32,
+        print: u64,
         kept: &mut Vec<u32>,
-        barred: &mut [bool],
     ) -> Result<Option<Word>, GivenUp> {
-        self.steps += 1;
-        if self.steps > MOST_STEPS {
-            return Err(GivenUp);
+        let left = self.most - cost;
+        if print == 0 || left < 2 {
+            return self.finish(left, print);
         }
         // The atoms still to be settled: those that nothing can take away cost what they weigh.
         let (mut bound, mut next): (u32, Option<(bool, usize, u32)>) = (cost, None);
-        for (&column, &value) in sum.range(..self.width) {
-            let Some(rows) = self.with.get(&column) else { continue };
-            if value == 1 && kept.contains(&column) {
+        for &(column, value) in sum.iter().take_while(|(column, _)| *column < self.width) {
+            let rows = &self.with[column as usize];
+            if self.is_pivot[column as usize] || value == 1 && kept.contains(&column) {
                 continue;
             }
-            let ways = rows.iter().filter(|&&r| !barred[r]).count();
-            if ways == 0 {
+            let open = rows.iter().any(|&r| !self.barred[r]);
+            if !open {
                 bound = bound.saturating_add(self.weights[column as usize]);
                 if value != 1 || bound > self.most {
                     return Ok(None);
                 }
             } else {
-                let this = (value == 1, ways, column);
+                let this = (value == 1, rows.len(), column);
                 next = Some(next.map_or(this, |best| best.min(this)));
             }
         }
         let Some((is_one, _, column)) = next else {
-            let word = self.word(sum);
-            return Ok((self.weigh(&word) <= self.most && (self.is_new)(&word)).then_some(word));
+            // Nothing can take away what is left, and it is light.
+            return Ok(self.checked(&[]));
         };
         if is_one {
-            let more = cost + self.weights[column as usize];
+            let more = cost.saturating_add(self.weights[column as usize]);
             if more <= self.most {
                 kept.push(column);
-                let found = self.settle(sum, more, kept, barred)?;
+                let found = self.settle(sum, more, add(print, neg(mark(column))), kept)?;
                 kept.pop();
                 if found.is_some() {
                     return Ok(found);
                 }
             }
         }
-        let ways: Vec<usize> = self.with[&column].iter().copied().filter(|&r| !barred[r]).collect();
-        let mut found = None;
-        let mut tried = 0;
+        let ways: Vec<usize> =
+            self.with[column as usize].iter().copied().filter(|&r| !self.barred[r]).collect();
+        let (mut found, mut tried) = (None, 0);
         for &row in &ways {
-            found = self.take(row, sum, cost, kept, barred)?;
+            found = if left > 2 {
+                self.take(row, sum, cost, print, kept)?
+            } else {
+                self.finish_with(row, left, print)?
+            };
             if found.is_some() {
                 break;
             }
-            barred[row] = true;
+            self.barred[row] = true;
             tried += 1;
         }
         for &row in &ways[..tried] {
-            barred[row] = false;
+            self.barred[row] = false;
         }
         Ok(found)
     }
 
-    fn word(&self, sum: &BTreeMap<u32, u64>) -> Word {
-        let (atoms, made_of) = sum.keys().partition(|column| **column < self.width);
-        Word { atoms, made_of }
+    /// Looks for a word that takes this row and, of two persons left, at most one more.
+    fn finish_with(&mut self, row: usize, left: u32, print: u64) -> Result<Option<Word>, GivenUp> {
+        let Some(left) = left.checked_sub(self.pivot_weight(row)) else { return Ok(None) };
+        self.barred[row] = true;
+        self.taken.push(row);
+        let found = self.finish(left, add(print, self.prints[row]));
+        self.taken.pop();
+        self.barred[row] = false;
+        found
     }
 
-    fn weigh(&self, word: &Word) -> u32 {
-        word.atoms.iter().fold(0, |sum: u32, &atom| sum.saturating_add(self.weights[atom as usize]))
+    /// Looks for a word with at most one person more: none, an atom of one person, or a row with such a pivot.
+    fn finish(&mut self, left: u32, print: u64) -> Result<Option<Word>, GivenUp> {
+        self.step(0)?;
+        if print == 0 {
+            return Ok(self.checked(&[]));
+        }
+        if left == 0 {
+            return Ok(None);
+        }
+        if self.atom_with.contains_key(&print)
+            && let Some(word) = self.checked(&[])
+        {
+            return Ok(Some(word));
+        }
+        let Some(rows) = self.row_with.get(&neg(print)) else { return Ok(None) };
+        let rows: Vec<usize> =
+            rows.iter().copied().filter(|&r| !self.barred[r] && self.pivot_weight(r) <= left).collect();
+        Ok(rows.into_iter().find_map(|row| self.checked(&[row])))
     }
+
+    /// The sum of what is taken and these rows, if it is a light word and new.
+    fn checked(&mut self, more: &[usize]) -> Option<Word> {
+        let mut sum = Row::new();
+        for &row in self.taken.iter().chain(more) {
+            sum = added(&sum, &self.rows[row]);
+        }
+        let atoms = sum.partition_point(|(column, _)| *column < self.width);
+        let (atoms, made_of) = sum.split_at(atoms);
+        let persons = atoms
+            .iter()
+            .fold(0, |persons: u32, (atom, _)| persons.saturating_add(self.weights[*atom as usize]));
+        if persons > self.most || atoms.iter().any(|(_, value)| *value != 1) {
+            return None;
+        }
+        let columns = |entries: &[(u32, u64)]| entries.iter().map(|(column, _)| *column).collect();
+        let word = Word { atoms: columns(atoms), made_of: columns(made_of) };
+        (self.is_new)(&word).then_some(word)
+    }
+}
+
+/// The sum of two rows.
+fn added(a: &[(u32, u64)], b: &[(u32, u64)]) -> Row {
+    let mut sum = Row::with_capacity(a.len() + b.len());
+    let (mut i, mut j) = (0, 0);
+    while let (Some(&(x, v)), Some(&(y, w))) = (a.get(i), b.get(j)) {
+        if x == y {
+            let value = add(v, w);
+            if value != 0 {
+                sum.push((x, value));
+            }
+        } else {
+            sum.push(if x < y { (x, v) } else { (y, w) });
+        }
+        i += usize::from(x <= y);
+        j += usize::from(y <= x);
+    }
+    sum.extend_from_slice(&a[i..]);
+    sum.extend_from_slice(&b[j..]);
+    sum
 }
 
 #[cfg(test)]

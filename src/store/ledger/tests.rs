@@ -1,6 +1,7 @@
 //! The ledger's rows on both databases.
 
 use super::*;
+use crate::domain::method::Method;
 use crate::store::fixtures::{name, now, run_id, stores, submission};
 
 fn day(text: &str) -> NaiveDate {
@@ -27,6 +28,8 @@ async fn submitted(store: &Store, runs: std::ops::Range<u8>) {
     for run in runs {
         let mut write = store.write().await.unwrap();
         write.submit(&submission(&format!("req-{run}")), run_id(run), now()).await.unwrap();
+        let (organisation, domain) = (name(OURS), name("services"));
+        write.use_method(&run_id(run), &organisation, &domain, Method::Suppress).await.unwrap();
         write.commit().await.unwrap();
     }
 }

@@ -17,10 +17,11 @@ fn power(mut base: u64, mut exponent: u64) -> u64 {
     result
 }
 
-/// What the attacker holds: published groups of persons with their counts.
+/// What the attacker holds: published groups of persons with their counts, and withheld ones, which are not empty.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Attacker {
     pub(super) groups: Vec<BTreeSet<u32>>,
+    pub(super) withheld: Vec<BTreeSet<u32>>,
 }
 
 impl Attacker {
@@ -80,7 +81,8 @@ impl Attacker {
     }
 
     /// Every group of 1..k-1 persons that has the same count in all populations which would have given the
-    /// same published counts: whole numbers, not negative, and nobody where nobody is. Tries them all;
+    /// same published counts: whole numbers, not negative, nobody where nobody is, somebody in every withheld cell. Tries
+    /// them all;
     /// `None` if there are too many to try.
     pub(super) fn pinned_groups(&self, persons: usize, least: usize) -> Option<Vec<Vec<u32>>> {
         let mut atoms: BTreeMap<Vec<usize>, Vec<u32>> = BTreeMap::new();
@@ -99,6 +101,15 @@ impl Attacker {
             return None;
         }
         let atoms: Vec<Vec<u32>> = atoms.into_values().collect();
+        let inside = |cell: &BTreeSet<u32>| -> Option<Vec<usize>> {
+            // One with persons of whom nothing is published can have somebody in every population.
+            let counted: BTreeSet<u32> = atoms.iter().flatten().copied().collect();
+            let whole = cell.is_subset(&counted);
+            let touches = |a: &usize| atoms[*a].iter().any(|person| cell.contains(person));
+            whole.then(|| (0..atoms.len()).filter(touches).collect())
+        };
+        let somewhere: Vec<Vec<usize>> = self.withheld.iter().filter_map(inside).collect();
+        all.retain(|population| somewhere.iter().all(|cell| cell.iter().any(|&a| population[a] > 0)));
         let mut pinned = Vec::new();
         for group in 1_u32..1 << atoms.len() {
             let of = || (0..atoms.len()).filter(|a| group >> a & 1 == 1);

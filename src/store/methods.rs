@@ -1,0 +1,166 @@
+//! Which method the tables of a data domain have been released by, to whom.
+
+use crate::domain::ids::{DomainId, OrganisationId, RunId};
+use crate::domain::method::Method;
+
+use super::error::StoreError;
+use super::open::{Store, Write};
+use super::rows::name;
+
+/// Another method by which an organisation knows tables of a domain, or will know them once runs in progress end.
+const OTHER: &str = "SELECT m.method FROM ledger_methods m JOIN runs r ON r.run = m.run \
+                     WHERE m.domain = $1 AND m.method <> $2 AND r.phase NOT IN ('refused', 'failed') \
+                     AND (m.organisation = $3 OR EXISTS (SELECT 1 FROM publications p WHERE p.run = m.run)) LIMIT 1";
+
+/// Another method by which anybody knows, or will know, tables of a domain.
+const ANYBODYS_OTHER: &str = "SELECT m.method FROM ledger_methods m JOIN runs r ON r.run = m.run \
+                              WHERE m.domain = $1 AND m.method <> $2 AND r.phase NOT IN ('refused', 'failed') LIMIT 1";
+
+impl Store {
+    /// Whether tables of a domain may reach an organisation by a method, as far as earlier ones tell.
+    ///
+    /// # Errors
+    /// [`StoreError::OtherMethod`] if it knows tables of the domain by another one, [`StoreError::Database`].
+    pub async fn may_use_method(
+        &self,
+        organisation: &OrganisationId,
+        domain: &DomainId,
+        method: Method,
+    ) -> Result<(), StoreError> {
+        let query =
+            sqlx::query(OTHER).bind(domain.as_str()).bind(method.as_str()).bind(organisation.as_str());
+        let row = query.fetch_optional(&self.pool).await?;
+        only_this(domain, method.as_str(), row.as_ref())
+    }
+}
+
+impl Write {
+    /// Records by which method the table of a new run will reach an organisation. Of two runs that would do it by
+    /// different methods one alone is recorded.
+    ///
+    /// # Errors
+    /// As [`Store::may_use_method`]; then nothing is recorded.
+    pub async fn use_method(
+        &mut self,
+        run: &RunId,
+        organisation: &OrganisationId,
+        domain: &DomainId,
+        method: Method,
+    ) -> Result<(), StoreError> {
+        self.hold_ledger().await?;
+        let query =
+            sqlx::query(OTHER).bind(domain.as_str()).bind(method.as_str()).bind(organisation.as_str());
+        let row = query.fetch_optional(&mut *self.tx).await?;
+        only_this(domain, method.as_str(), row.as_ref())?;
+        sqlx::query("INSERT INTO ledger_methods (run, organisation, domain, method) VALUES ($1, $2, $3, $4)")
+            .bind(run.as_str())
+            .bind(organisation.as_str())
+            .bind(domain.as_str())
+            .bind(method.as_str())
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
+    }
+
+    /// Whether the table of a run may be published: nobody knows tables of its domain by another method.
+    ///
+    /// # Errors
+    /// [`StoreError::OtherMethod`]; [`StoreError::NotInLedger`] for a run of which no method is recorded;
+    /// [`StoreError::Database`].
+    pub(super) async fn may_publish_method(&mut self, run: &RunId) -> Result<(), StoreError> {
+        let own = sqlx::query("SELECT domain, method FROM ledger_methods WHERE run = $1")
+            .bind(run.as_str())
+            .fetch_optional(&mut *self.tx)
+            .await?
+            .ok_or_else(|| StoreError::NotInLedger(run.clone()))?;
+        let (domain, method): (DomainId, String) = (name(&own, "domain")?, name(&own, "method")?);
+        let query = sqlx::query(ANYBODYS_OTHER).bind(domain.as_str()).bind(method.as_str());
+        let row = query.fetch_optional(&mut *self.tx).await?;
+        only_this(&domain, &method, row.as_ref())
+    }
+
+    /// Holds the ledger until this transaction ends: no publication changes what is known meanwhile.
+    async fn hold_ledger(&mut self) -> Result<(), StoreError> {
+        sqlx::query("UPDATE ledger_head SET size = size WHERE id = 1").execute(&mut *self.tx).await?;
+        Ok(())
+    }
+}
+
+fn only_this(domain: &DomainId, asked: &str, other: Option<&sqlx::any::AnyRow>) -> Result<(), StoreError> {
+    let Some(other) = other else { return Ok(()) };
+    Err(StoreError::OtherMethod {
+        domain: domain.clone(),
+        earlier: name(other, "method")?,
+        asked: asked.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::refusal::{Refusal, RefusalKind};
+    use crate::store::fixtures::{name, now, run_id, stores, submission};
+    use crate::store::phase::Phase;
+
+    const OURS: &str = "NTRNO-983744516";
+    const THEIRS: &str = "NTRNO-111111111";
+
+    /// A run of an organisation whose table of a domain has a method.
+    async fn accepted(
+        store: &Store,
+        run: u8,
+        organisation: &str,
+        domain: &str,
+        method: Method,
+    ) -> Result<(), StoreError> {
+        let mut write = store.write().await?;
+        write.submit(&submission(&format!("req-{run}")), run_id(run), now()).await?;
+        write.use_method(&run_id(run), &name(organisation), &name(domain), method).await?;
+        write.commit().await
+    }
+
+    #[tokio::test]
+    async fn a_domain_reaches_an_organisation_by_one_method() {
+        let noise = Method::Noise(crate::domain::method::Noise {
+            mechanism: crate::domain::method::Mechanism::Gaussian,
+            rho: "0.01".parse().unwrap(),
+            consistent_margins: false,
+        });
+        for test in stores().await {
+            let store = &test.store;
+            accepted(store, 1, OURS, "services", Method::Suppress).await.unwrap();
+            accepted(store, 2, OURS, "services", Method::Suppress).await.unwrap();
+            // In progress is as good as released. Another domain, and another organisation, are free.
+            for method in [noise, Method::Fold] {
+                let refused = accepted(store, 3, OURS, "services", method).await.unwrap_err();
+                let refusal = Refusal::from(refused);
+                assert_eq!((refusal.kind, refusal.code), (RefusalKind::Precondition, "rule.other_method"));
+                for word in ["services", method.as_str(), "the method suppress"] {
+                    assert!(refusal.hint.contains(word), "{}", refusal.hint);
+                }
+                assert!(store.may_use_method(&name(OURS), &name("services"), method).await.is_err());
+            }
+            accepted(store, 3, OURS, "births", noise).await.unwrap();
+            accepted(store, 4, THEIRS, "services", noise).await.unwrap();
+
+            // Published, either would reach who has the other.
+            for run in [1, 4] {
+                let mut write = store.write().await.unwrap();
+                assert!(matches!(
+                    write.may_publish_method(&run_id(run)).await,
+                    Err(StoreError::OtherMethod { .. })
+                ));
+                assert!(matches!(
+                    write.may_publish_method(&run_id(77)).await,
+                    Err(StoreError::NotInLedger(_))
+                ));
+            }
+            // A run that ended without a result told nobody anything.
+            let mut write = store.write().await.unwrap();
+            write.set_phase(&run_id(4), Phase::Failed, None).await.unwrap();
+            write.may_publish_method(&run_id(1)).await.unwrap();
+            write.commit().await.unwrap();
+            accepted(store, 5, THEIRS, "services", Method::Suppress).await.unwrap();
+        }
+    }
+}
