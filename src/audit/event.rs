@@ -138,9 +138,9 @@ events! {
         /// The digest of the result.
         result: Digest,
     }
-    /// A query was refused, before or after its intent.
+    /// A query was refused, before or after its intent, or its microdata were by a steward or the time they were held.
     8 "query refused" QueryRefused {
-        /// The index of the intent that this closes, if there was one.
+        /// The index of the intent, if there was one. This closes it unless its result was held.
         intent: Option<u64>,
         /// The digest of the query.
         query: Digest,
@@ -175,6 +175,24 @@ events! {
         /// The code of the refusal.
         code: String,
     }
+    /// Microdata are protected and wait for two stewards; closes the intent.
+    13 "result held" ResultHeld {
+        /// The index of the intent.
+        intent: u64,
+        /// The digest of the result.
+        result: Digest,
+        /// The digest of the report of risk and loss.
+        risk: Digest,
+    }
+    /// A steward has signed that microdata may be released.
+    14 "release signed" ReleaseSigned {
+        /// The digest of the result.
+        result: Digest,
+        /// The digest of the report of risk and loss.
+        risk: Digest,
+        /// The steward.
+        steward: StewardId,
+    }
 }
 
 #[cfg(test)]
@@ -182,7 +200,7 @@ mod tests {
     use super::*;
 
     /// The types as they have been written to logs. A line is added, never changed.
-    const TYPES: [(u16, &str, &str); 12] = [
+    const TYPES: [(u16, &str, &str); 14] = [
         (1, "gateway started", "version policies catalogue"),
         (2, "gateway stopped", ""),
         (3, "approval entered", "approval version"),
@@ -195,6 +213,8 @@ mod tests {
         (10, "result fetched", "result format"),
         (11, "table published", "table result"),
         (12, "action refused", "action code"),
+        (13, "result held", "intent result risk"),
+        (14, "release signed", "result risk steward"),
     ];
 
     fn one_of_each() -> Vec<Event> {
@@ -228,6 +248,8 @@ mod tests {
             ResultFetched { result: digest, format: text("csv") }.into(),
             TablePublished { table: TableId::new("t").unwrap(), result: digest }.into(),
             ActionRefused { action: text("fetch_result"), code }.into(),
+            ResultHeld { intent: 4, result: digest, risk: digest }.into(),
+            ReleaseSigned { result: digest, risk: digest, steward: StewardId::new("a").unwrap() }.into(),
         ]
     }
 
@@ -244,6 +266,6 @@ mod tests {
             }
             assert_eq!(text.matches("\":").count(), fields.split_whitespace().count(), "{text}");
         }
-        assert_eq!(type_name(13), None);
+        assert_eq!(type_name(15), None);
     }
 }

@@ -110,7 +110,7 @@ pub fn authorise(
     policies.may(caller, Action::SubmitQuery, Resource::Project(granted))?;
     checks::recipient(caller, granted)?;
     checks::validity(approval, today)?;
-    checks::tier(granted)?;
+    checks::tier(&query, granted)?;
     let query_digest = query
         .digest()
         .map_err(|_| Refusal::new(RefusalKind::Invalid, "query.encoding", "the query cannot be encoded"))?;
@@ -137,7 +137,7 @@ mod tests {
     use super::super::fixtures::*;
     use super::*;
     use crate::domain::approval::{Approval, Purpose, Tier};
-    use crate::domain::query::By;
+    use crate::domain::query::{Answer, By};
 
     fn decide(
         query: impl FnOnce(&mut Query),
@@ -191,10 +191,23 @@ mod tests {
     }
 
     #[test]
-    fn only_protected_tables_are_delivered() {
+    fn a_query_asks_for_what_its_approval_is_for() {
         refused(as_is, |a| a.tier = Tier::DirectIdentifiers, "policy.direct_identifiers");
         refused(as_is, |a| a.tier = Tier::AnonymousMicrodata, "approval.tier");
         refused(as_is, |a| a.tier = Tier::IndirectMicrodata, "approval.tier");
+        let records = |q: &mut Query| q.result = Answer::Microdata;
+        let refusal = refused(records, as_is, "approval.tier");
+        assert!(refusal.hint.contains("microdata needs tier anonymous_microdata"), "{}", refusal.hint);
+        refused(records, |a| a.tier = Tier::IndirectMicrodata, "approval.tier");
+        refused(records, |a| a.tier = Tier::AnonymousMicrodata, "rule.other_tier");
+        let anonymous = |a: &mut Approval| {
+            a.tier = Tier::AnonymousMicrodata;
+            a.rule = name("records-5");
+        };
+        let approved = decide(records, anonymous).unwrap();
+        assert!(matches!(approved.method(), Method::Generalise(_)));
+        assert_ne!(approved.query().question(approved.rule()), query().question(approved.rule()));
+        refused(as_is, anonymous, "approval.tier");
     }
 
     #[test]

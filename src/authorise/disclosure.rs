@@ -75,6 +75,10 @@ pub(super) enum DisclosurePolicyError {
     NoClass(RecipientClassId),
     #[error("legal basis \"{basis}\" names rule {rule}, which there is not")]
     NoSuchRule { basis: String, rule: RuleId },
+    #[error(
+        "legal basis \"{basis}\" is for tier {tier}, and its rule {rule} is not for results of that kind"
+    )]
+    OtherKind { basis: String, tier: &'static str, rule: RuleId },
     #[error("legal basis \"{0}\" stands twice for the same tier and class, or is empty or several")]
     Basis(String),
     #[error("domain {0} occurs twice")]
@@ -166,8 +170,15 @@ impl DisclosurePolicy {
         for basis in &self.bases {
             self.known(&basis.recipients)?;
             let text = basis.legal_basis.clone();
-            if !self.rules.contains_key(&basis.rule) {
+            let Some(rule) = self.rules.get(&basis.rule) else {
                 return Err(E::NoSuchRule { basis: text, rule: basis.rule.clone() });
+            };
+            if !is_for(rule, basis.tier) {
+                return Err(E::OtherKind {
+                    basis: text,
+                    tier: basis.tier.as_str(),
+                    rule: basis.rule.clone(),
+                });
             }
             // One provision, written as an approval's are read.
             let one = provisions(&text).collect::<Vec<_>>() == [text.as_str()];
@@ -235,6 +246,11 @@ impl DisclosurePolicy {
         let method = domain.methods.get(class).copied();
         let method =
             method.ok_or_else(|| unmet("rule.no_method", "the policies have no method for this class"))?;
+        let method = match (rule.microdata(), method) {
+            (Some(_), Method::Noise(_)) => return Err(no_records(domain)),
+            (Some(records), _) => Method::Generalise(records),
+            (None, method) => method,
+        };
         Ok(Applied { rule, method: tightened(method, query)? })
     }
 
@@ -250,6 +266,19 @@ impl DisclosurePolicy {
                 ),
             )
         })?;
+        if !is_for(rule, approval.tier) {
+            let others = self.rules.values().filter(|other| is_for(other, approval.tier)).map(Rule::id);
+            return Err(unmet(
+                "rule.other_tier",
+                format!(
+                    "the approval is for tier {} and names rule {}, which is for results of another kind; rules for \
+                     that tier are: {}",
+                    approval.tier.as_str(),
+                    rule.id(),
+                    joined(others)
+                ),
+            ));
+        }
         let fits = |basis: &&Basis| basis.tier == approval.tier && basis.recipients == *class;
         let stated = |basis: &&Basis| provisions(&approval.legal_basis).any(|p| p == basis.legal_basis);
         let covering = self.bases.iter().filter(fits).filter(stated);
@@ -350,11 +379,28 @@ impl DisclosurePolicy {
     }
 }
 
+/// Whether a rule is for results of this tier.
+fn is_for(rule: &Rule, tier: Tier) -> bool {
+    rule.microdata().is_some() != (tier == Tier::ProtectedTables)
+}
+
+fn no_records(domain: &Domain) -> Refusal {
+    unmet(
+        "rule.noise_only",
+        format!(
+            "the query asks for microdata; data of domain {} reach this class of recipients with noise, which true \
+             records would take off; ask for a table",
+            domain.id
+        ),
+    )
+}
+
 /// The method with what a query asks to be stricter.
 fn tightened(method: Method, query: &Query) -> Result<Method, Refusal> {
     match (method, query.min_persons, query.privacy_loss) {
-        (Method::Suppress | Method::Fold, _, None) | (Method::Noise(_), None, None) => Ok(method),
-        (Method::Suppress | Method::Fold, _, Some(_)) => Err(unmet(
+        (Method::Suppress | Method::Fold | Method::Generalise(_), _, None)
+        | (Method::Noise(_), None, None) => Ok(method),
+        (Method::Suppress | Method::Fold | Method::Generalise(_), _, Some(_)) => Err(unmet(
             "rule.no_noise",
             format!(
                 "the query states a privacy loss; its data are protected by the method {}, which has none: leave it out",

@@ -4,6 +4,7 @@
 use super::fold::{FoldError, FoldRule, fold};
 use super::inspection::{Release, Stopped, inspect};
 use super::ledger::{self, MembershipError, NotSealed, Refused, WrongPattern};
+use super::microdata::RecordsError;
 use super::nested::Nested;
 use super::pattern::PatternKey;
 use super::privacy::PrivacyError;
@@ -47,6 +48,12 @@ pub enum DisclosureError {
     /// Noise without a lease of its run and cost, or a lease without noise.
     #[error("the privacy budget reserved for the run is not what its method costs")]
     OtherLease,
+    /// The plan asks for a result of another kind, or what is held is not what stewards have signed.
+    #[error("the result is not of the kind, or not the one, that was asked for")]
+    OtherKind,
+    /// Persons could not be made into records.
+    #[error(transparent)]
+    Records(#[from] RecordsError),
     /// The result has no canonical encoding.
     #[error(transparent)]
     Canonical(#[from] CanonicalError),
@@ -109,7 +116,10 @@ pub fn protect(
             let disclosed = Disclosed::new(noisy::table(plan, noise, run, &counted, lease)?)?;
             return Ok(Proposed::noisy(disclosed));
         }
-        _ => return Err(DisclosureError::OtherLease),
+        (Method::Generalise(_), _) => return Err(DisclosureError::OtherKind),
+        (Method::Suppress | Method::Fold, Some(_)) | (Method::Noise(_), None) => {
+            return Err(DisclosureError::OtherLease);
+        }
     };
     let membership = ledger::of_table(&shape, &persons)?;
     if membership.counts() != counts {

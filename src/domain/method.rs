@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::rho::Rho;
-use super::rule::Rule;
+use super::rule::{Records, Rule};
 
 /// How a table is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,9 @@ pub enum Method {
     Fold,
     /// Every number has noise, for differential privacy.
     Noise(Noise),
+    /// Records of which each is like so many others; never a domain's method, but what a rule for microdata asks for.
+    #[serde(skip)]
+    Generalise(Records),
 }
 
 /// The noise of one query.
@@ -59,6 +62,7 @@ impl Method {
             Self::Suppress => "suppress",
             Self::Fold => "fold",
             Self::Noise(_) => "noise",
+            Self::Generalise(_) => "generalise",
         }
     }
 
@@ -74,6 +78,7 @@ impl Method {
                 rule.text()
             ),
             Self::Noise(noise) => noise.text(),
+            Self::Generalise(records) => records.text(rule.min_persons()),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use super::catalogue::{Catalogue, Dataset, Register, RegisterSource, Values, VariableKind, VariableRole};
 use super::error::PlanError;
 use crate::domain::ids::{DatasetId, RegisterId, VariableId};
-use crate::domain::query::{By, Condition, Query};
+use crate::domain::query::{Answer, By, Condition, Query};
 
 /// The most characters a title may have.
 const MOST_TITLE: usize = 200;
@@ -38,6 +38,9 @@ pub(super) fn query(query: &Query, catalogue: &Catalogue) -> Result<(), PlanErro
     }
     if query.by.len() > Query::MOST_DIMENSIONS {
         return Err(PlanError::TooMany { what: "dimensions", most: Query::MOST_DIMENSIONS });
+    }
+    if query.result == Answer::Microdata && query.by.is_empty() {
+        return Err(PlanError::NoQuasiIdentifier);
     }
     dimensions(&query.by, catalogue)?;
     cohort(query, catalogue)?;
