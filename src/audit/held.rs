@@ -26,12 +26,25 @@ pub struct HeldRecord {
     pub lapses: NaiveDate,
 }
 
-fn entry(actor: &Actor, run: &Run, event: impl Into<super::Event>) -> Entry {
-    Entry {
-        actor: actor.clone(),
-        project: Some(run.project.clone()),
-        run: Some(run.run.clone()),
-        event: event.into(),
+/// A run whose microdata are held, and who decides on them.
+#[derive(Debug, Clone, Copy)]
+pub struct HeldRun<'a> {
+    /// The steward, or the gateway itself.
+    pub actor: &'a Actor,
+    /// The run.
+    pub run: &'a Run,
+    /// The index of its intent.
+    pub intent: u64,
+}
+
+impl HeldRun<'_> {
+    fn entry(&self, event: impl Into<super::Event>) -> Entry {
+        Entry {
+            actor: self.actor.clone(),
+            project: Some(self.run.project.clone()),
+            run: Some(self.run.run.clone()),
+            event: event.into(),
+        }
     }
 }
 
@@ -97,14 +110,13 @@ impl AuditLog {
     /// [`AuditError`], also if the microdata are no longer held.
     pub async fn sign_held(
         &self,
-        actor: &Actor,
-        run: &Run,
+        of: HeldRun<'_>,
         statement: &ReleaseStatement,
         signature: &StewardSignature,
     ) -> Result<bool, AuditError> {
         let mut recording = self.begin().await?;
         // The leaf first: it holds the log's head, so that of two stewards at once the second sees the first.
-        recording.add(entry(actor, run, signed(statement, signature))).await?;
+        recording.add(of.entry(signed(statement, signature))).await?;
         if recording.write().sign_held(&statement.run, signature, self.clock.now()).await? != 1 {
             return Ok(false);
         }
@@ -120,15 +132,14 @@ impl AuditLog {
     /// [`AuditError`]; then nothing is released. If the ledger has moved since the judgement, judge again.
     pub async fn release_held(
         &self,
-        actor: &Actor,
-        run: &Run,
-        intent: u64,
+        of: HeldRun<'_>,
         signature: &StewardSignature,
         release: &VerifiedRelease,
         judged: &Judged<MicrodataTable>,
         ledger: &LedgerRecord,
     ) -> Result<AuditReceipt, AuditError> {
-        let (statement, disclosed) = (release.statement(), judged.disclosed());
+        let (statement, disclosed, run, intent) =
+            (release.statement(), judged.disclosed(), of.run, of.intent);
         if disclosed.digest() != statement.result || run.run != statement.run || ledger.release.run != run.run
         {
             return Err(AuditError::OtherRun(run.run.clone()));
@@ -139,9 +150,9 @@ impl AuditLog {
         }
         let now = self.clock.now();
         let mut recording = self.begin().await?;
-        recording.add(entry(actor, run, signed(statement, signature))).await?;
+        recording.add(of.entry(signed(statement, signature))).await?;
         let event = ResultReceived { intent, result: statement.result };
-        let receipt = recording.add(entry(actor, run, event)).await?;
+        let receipt = recording.add(of.entry(event)).await?;
         let write = recording.write();
         write.sign_held(&run.run, signature, now).await?;
         write.erase_held(&run.run).await?;
@@ -156,17 +167,11 @@ impl AuditLog {
     ///
     /// # Errors
     /// [`AuditError`], also if they are no longer held.
-    pub async fn refuse_held(
-        &self,
-        actor: &Actor,
-        run: &Run,
-        intent: u64,
-        code: &str,
-        hint: &str,
-    ) -> Result<(), AuditError> {
+    pub async fn refuse_held(&self, of: HeldRun<'_>, code: &str, hint: &str) -> Result<(), AuditError> {
+        let (run, intent) = (of.run, of.intent);
         let event = QueryRefused { intent: Some(intent), query: run.query.digest()?, code: code.to_owned() };
         let mut recording = self.begin().await?;
-        recording.add(entry(actor, run, event)).await?;
+        recording.add(of.entry(event)).await?;
         recording.write().erase_held(&run.run).await?;
         recording.write().set_phase(&run.run, Phase::Refused, Some((code, hint))).await?;
         recording.finish().await

@@ -25,7 +25,7 @@ pub use event::{
     ResultReceived, TablePublished,
 };
 pub use export::{Export, ExportError};
-pub use held::HeldRecord;
+pub use held::{HeldRecord, HeldRun};
 pub use intent::{AuditIntent, LedgerRecord, Unreceived};
 pub use key::{KeyError, new_key};
 pub use leaf::Leaf;

@@ -4,7 +4,7 @@ use chrono::Days;
 
 use super::release::{busy, not_encodable, not_released, question, told};
 use super::{Gateway, MOST_JUDGEMENTS, actor};
-use crate::audit::{AuditError, AuditIntent, HeldRecord, LedgerRecord};
+use crate::audit::{AuditError, AuditIntent, HeldRecord, HeldRun, LedgerRecord};
 use crate::authorise::{Action, Caller, Resource};
 use crate::disclosure::ledger::Refused;
 use crate::disclosure::{DisclosureError, Earlier, Held, hold, release_held};
@@ -17,7 +17,7 @@ use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::execute::{Counted, Protected};
 use crate::plan::QueryPlan;
 use crate::registers::Snapshot;
-use crate::store::{HeldRow, LedgerRelease, Run, StoreError};
+use crate::store::{HeldRow, LedgerRelease, StoreError};
 
 /// How many days microdata wait for two stewards; then they are erased.
 pub const HELD_DAYS: u64 = 30;
@@ -126,8 +126,10 @@ impl Gateway {
             return Err(Refusal::new(RefusalKind::Denied, "microdata.other_steward", hint));
         }
         self.lapse().await?;
+        let actor = actor(caller);
         for _ in 0..MOST_JUDGEMENTS {
             let row = self.store.held(&run.run).await?;
+            let by = HeldRun { actor: &actor, run: &run, intent: row.intent };
             if row.statement != statement {
                 let hint = "what waits has other digests; read its report again and sign that";
                 return Err(Refusal::new(RefusalKind::Precondition, "microdata.other_result", hint));
@@ -139,13 +141,13 @@ impl Gateway {
             let signatures = [row.signatures.as_slice(), std::slice::from_ref(&signature)].concat();
             match statement.verify(&signatures, &self.stewards) {
                 Ok(release) => {
-                    if self.release_signed(caller, &run, &row, &release, &signature).await? {
+                    if self.release_signed(by, &row, &release, &signature).await? {
                         return Ok(true);
                     }
                 }
                 Err(ApprovalError::TooFewSignatures(_)) if row.signatures.is_empty() => {
                     // Another steward may sign at the same moment: then this one is the second.
-                    if self.audit.sign_held(&actor(caller), &run, &statement, &signature).await? {
+                    if self.audit.sign_held(by, &statement, &signature).await? {
                         return Ok(false);
                     }
                 }
@@ -166,12 +168,12 @@ impl Gateway {
     /// released since the judgement: then it has to be judged again.
     async fn release_signed(
         &self,
-        caller: &Caller,
-        run: &Run,
+        by: HeldRun<'_>,
         row: &HeldRow,
         release: &VerifiedRelease,
         signature: &StewardSignature,
     ) -> Result<bool, Refusal> {
+        let run = by.run;
         self.forget().await?;
         // Before what the judgement is made on.
         let head = self.store.ledger_head().await?;
@@ -188,7 +190,7 @@ impl Gateway {
                 if refused {
                     self.remember_refusal(&run.organisation, row.snapshot, row.question).await?;
                     let (code, hint) = (refusal.code, refusal.hint.as_str());
-                    self.audit.refuse_held(&actor(caller), run, row.intent, code, hint).await?;
+                    self.audit.refuse_held(by, code, hint).await?;
                     self.tick();
                 }
                 return Err(refusal);
@@ -211,8 +213,7 @@ impl Gateway {
             },
             sealed: kept.map(|_| remembered.sealed.clone()),
         };
-        let actor = actor(caller);
-        match self.audit.release_held(&actor, run, row.intent, signature, release, &judged, &ledger).await {
+        match self.audit.release_held(by, signature, release, &judged, &ledger).await {
             Ok(_) => {
                 self.tick();
                 Ok(true)
@@ -234,7 +235,8 @@ impl Gateway {
     ) -> Result<(), Refusal> {
         let run = self.permitted_run(caller, Action::RefuseHeld, run).await?;
         let row = self.store.held(&run.run).await?;
-        self.audit.refuse_held(&actor(caller), &run, row.intent, reason.code(), reason.hint()).await?;
+        let by = HeldRun { actor: &actor(caller), run: &run, intent: row.intent };
+        self.audit.refuse_held(by, reason.code(), reason.hint()).await?;
         self.tick();
         Ok(())
     }
@@ -242,9 +244,10 @@ impl Gateway {
     /// Ends the runs whose microdata have waited too long, and erases these.
     pub(crate) async fn lapse(&self) -> Result<(), Refusal> {
         let (today, (code, hint)) = (self.clock.today(), LAPSED);
-        for row in self.store.all_held().await?.into_iter().filter(|row| row.lapses < today) {
+        for row in self.store.all_held().await?.into_iter().filter(|row| row.has_lapsed(today)) {
             let run = self.store.run(&row.statement.run).await?;
-            match self.audit.refuse_held(&self.actor, &run, row.intent, code, hint).await {
+            let by = HeldRun { actor: &self.actor, run: &run, intent: row.intent };
+            match self.audit.refuse_held(by, code, hint).await {
                 // A steward was quicker.
                 Err(AuditError::Store(StoreError::NotHeld(_))) => {}
                 done => done?,

@@ -33,6 +33,14 @@ pub struct HeldRow {
     pub signatures: Vec<StewardSignature>,
 }
 
+impl HeldRow {
+    /// Whether they have waited too long.
+    #[must_use]
+    pub fn has_lapsed(&self, today: NaiveDate) -> bool {
+        self.lapses < today
+    }
+}
+
 fn row(row: &AnyRow) -> Result<HeldRow, StoreError> {
     Ok(HeldRow {
         intent: number(row, "intent")?,

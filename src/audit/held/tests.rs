@@ -32,6 +32,10 @@ fn actor() -> Actor {
     Actor { organisation: name("NTRNO-983744516"), role: "steward", name: "anna".to_owned() }
 }
 
+fn by(run: &Run) -> HeldRun<'_> {
+    HeldRun { actor: Box::leak(Box::new(actor())), run, intent: 0 }
+}
+
 fn statement() -> ReleaseStatement {
     let digest = |n| Digest::from_bytes([n; 32]);
     ReleaseStatement { run: run_id(1), result: digest(1), risk: digest(2) }
@@ -76,6 +80,8 @@ async fn what_is_held_survives_a_restart_and_is_no_unfinished_run() {
         assert_eq!(log.recover(&actor()).await.unwrap(), 0);
         assert_eq!(test.store.run(&run.run).await.unwrap().phase, Phase::Held);
         let row = test.store.held(&run.run).await.unwrap();
+        let [last, after] = ["2026-12-22", "2026-12-23"].map(|day| day.parse().unwrap());
+        assert!(!row.has_lapsed(last) && row.has_lapsed(after));
         assert_eq!((row.statement, row.risk.as_slice(), row.held), (statement(), b"risk".as_slice(), now()));
         assert_eq!(test.store.sealed(&run.run).await.unwrap(), b"sealed");
         assert!(log.released::<MicrodataTable>(&run.run).await.is_err());
@@ -88,11 +94,11 @@ async fn the_first_signature_is_recorded_alone_and_once() {
     for test in stores().await {
         let log = open(&test.store).await;
         let run = held(&test, &log).await;
-        assert!(log.sign_held(&actor(), &run, &statement(), &signature("anna")).await.unwrap());
+        assert!(log.sign_held(by(&run), &statement(), &signature("anna")).await.unwrap());
         let recorded = entries(&log).await;
         // The same steward, and a second one who was taken for the first.
-        assert!(log.sign_held(&actor(), &run, &statement(), &signature("anna")).await.is_err());
-        assert!(!log.sign_held(&actor(), &run, &statement(), &signature("bjorn")).await.unwrap());
+        assert!(log.sign_held(by(&run), &statement(), &signature("anna")).await.is_err());
+        assert!(!log.sign_held(by(&run), &statement(), &signature("bjorn")).await.unwrap());
         assert_eq!(entries(&log).await, recorded);
         let row = test.store.held(&run.run).await.unwrap();
         assert_eq!(row.signatures, [signature("anna")]);
@@ -104,8 +110,8 @@ async fn a_refusal_erases_and_ends_the_run_once() {
     for test in stores().await {
         let log = open(&test.store).await;
         let run = held(&test, &log).await;
-        log.sign_held(&actor(), &run, &statement(), &signature("anna")).await.unwrap();
-        log.refuse_held(&actor(), &run, 0, "microdata.lapsed", "a hint").await.unwrap();
+        log.sign_held(by(&run), &statement(), &signature("anna")).await.unwrap();
+        log.refuse_held(by(&run), "microdata.lapsed", "a hint").await.unwrap();
         let ended = test.store.run(&run.run).await.unwrap();
         assert_eq!(ended.phase, Phase::Refused);
         assert_eq!(ended.ending, Some(("microdata.lapsed".to_owned(), "a hint".to_owned())));
@@ -113,9 +119,9 @@ async fn a_refusal_erases_and_ends_the_run_once() {
         assert!(test.store.all_held().await.unwrap().is_empty());
         let recorded = entries(&log).await;
         let gone = |error| matches!(error, AuditError::Store(StoreError::NotHeld(_)));
-        let again = log.refuse_held(&actor(), &run, 0, "microdata.lapsed", "a hint").await;
+        let again = log.refuse_held(by(&run), "microdata.lapsed", "a hint").await;
         assert!(gone(again.unwrap_err()));
-        let late = log.sign_held(&actor(), &run, &statement(), &signature("bjorn")).await;
+        let late = log.sign_held(by(&run), &statement(), &signature("bjorn")).await;
         assert!(gone(late.unwrap_err()));
         assert_eq!(entries(&log).await, recorded);
     }
