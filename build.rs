@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use prost_build::Config;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "kpr/v1/query.proto",
     "kpr/v1/project.proto",
     "kpr/v1/linkage.proto",
+    "kpr/v1/microdata.proto",
     "kpr/v1/statistics.proto",
     "kpr/v1/audit.proto",
     "kpr/v1/identity.proto",

@@ -35,6 +35,8 @@ enum Command {
     Project(cli::project::Args),
     /// Check, submit, watch and fetch queries
     Query(cli::query::Args),
+    /// List, sign and refuse microdata that wait for two stewards
+    Microdata(cli::microdata::Args),
     /// Protect a table in a file
     Protect(cli::protect::Args),
     /// Publish a released table, list and fetch published ones
@@ -66,6 +68,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Serve(args) => cli::serve::run(args).await,
         Command::Project(args) => cli::project::run(args).await,
         Command::Query(args) => cli::query::run(args).await,
+        Command::Microdata(args) => cli::microdata::run(args).await,
         Command::Protect(args) => cli::protect::run(args),
         Command::Statistics(args) => cli::statistics::run(args).await,
         Command::Audit(args) => cli::audit::run(args).await,

@@ -1,8 +1,11 @@
-//! The whole flow of one query, from an authorised question to a released table.
+//! The whole flow of one query, from an authorised question to a released table or to microdata that two stewards
+//! release.
 //!
-//! Read [`Gateway::submit`], [`Gateway::answer`] and [`Gateway::let_out`]: each step takes the value that the step before
-//! has made, and nothing else makes that value.
+//! Read [`Gateway::submit`], [`Gateway::run`], [`Gateway::count`], and for tables [`Gateway::let_out`], for microdata
+//! [`Gateway::hold`] and [`Gateway::sign_held`]: each step takes the value that the step before has made, and nothing
+//! else makes that value.
 
+mod microdata;
 mod projects;
 mod release;
 mod results;
@@ -16,6 +19,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+pub use results::Fetched;
 pub use runs::{MOST_RUNS, RunState};
 
 use crate::audit::{
@@ -23,18 +27,17 @@ use crate::audit::{
     RecordKeysAsked,
 };
 use crate::authorise::{ApprovedQuery, Caller, Policies, authorise};
-use crate::disclosure::{PatternKey, Proposed, Released, protect};
+use crate::disclosure::{PatternKey, protect};
 use crate::domain::answer::{BudgetState, Checked, Submission};
 use crate::domain::approval::StewardKey;
-use crate::domain::canonical::Canonical;
+use crate::domain::canonical::{Canonical, Digest};
 use crate::domain::clock::{Clock, Entropy, EntropyError};
 use crate::domain::ids::{OrderId, ProjectId, RequestId, RunId};
 use crate::domain::method::Method;
-use crate::domain::query::Query;
+use crate::domain::query::{Answer, Query};
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::domain::rho::Rho;
-use crate::domain::table::ResultTable;
-use crate::execute::Engine;
+use crate::execute::{Counted, Engine, Protected};
 use crate::linkage::{CodeMapper, Partners, link};
 use crate::plan::{Catalogue, QueryPlan, plan};
 use crate::registers::Snapshot;
@@ -62,6 +65,8 @@ pub struct Gateway {
     pub pattern_key: PatternKey,
     /// The stewards whose signatures count.
     pub stewards: Vec<StewardKey>,
+    /// The gateway itself, as the audit log names it.
+    pub actor: Actor,
     /// How long a partner may take for an order.
     pub order_lifetime: TimeDelta,
     /// The wall clock.
@@ -91,7 +96,7 @@ impl Gateway {
                 let spent = self.store.budget_spent(&approved.query().project).await?;
                 Some(BudgetState { cost, allowance, left: allowance.minus(spent).unwrap_or(Rho::ZERO) })
             }
-            Method::Suppress | Method::Fold | Method::Cellkey(_) => None,
+            Method::Suppress | Method::Fold | Method::Cellkey(_) | Method::Generalise(_) => None,
         };
         Ok(Checked {
             query_digest: approved.query_digest(),
@@ -101,7 +106,10 @@ impl Gateway {
             min_persons: least_persons(approved),
             budget,
             steps: plan.steps().to_vec(),
-            cells: (shape.cells() * shape.measures.len()) as u64,
+            cells: match approved.query().result {
+                Answer::Table => (shape.cells() * shape.measures.len()) as u64,
+                Answer::Microdata => 0,
+            },
         })
     }
 
@@ -175,7 +183,7 @@ impl Gateway {
                 let reserved = entry(approved.caller(), project, Some(run.clone()), event);
                 Some(recording.commit_lease(reserved).await?)
             }
-            Method::Suppress | Method::Fold | Method::Cellkey(_) => {
+            Method::Suppress | Method::Fold | Method::Cellkey(_) | Method::Generalise(_) => {
                 let mut write = self.store.write().await?;
                 if let Some(before) = take_in(&mut write, &submission, &run, approved, now).await? {
                     return Ok(before);
@@ -194,24 +202,36 @@ impl Gateway {
         let today = self.clock.today();
         let approved: ApprovedQuery = authorise(caller, query, &approval, &self.policies, today)?;
         let (organisation, domain) = (caller.organisation(), approved.domain());
-        self.store.may_use_method(organisation, domain, approved.method()).await?;
+        self.store.may_use_method(organisation, domain, approved.domain_method()).await?;
         let snapshot = Snapshot::open_current(&self.register)?;
         Ok((plan(approved, &self.catalogue, snapshot.municipalities())?, snapshot))
     }
 
-    /// A plan's whole run: intent, answer, and the receipt that lets the result out, or the leaf that says
-    /// why there is none.
+    /// A plan's whole run: intent, counts, and the receipt that lets a table out, the leaf that says that microdata
+    /// are held, or the one that says why there is no result. Gives the digest of the result, and the run's phase.
     async fn run(
         &self,
         plan: QueryPlan,
         snapshot: Snapshot,
         run: &RunId,
         lease: Option<BudgetLease>,
-    ) -> Result<Released<ResultTable>, Refusal> {
+    ) -> Result<(Phase, Digest), Refusal> {
         let intent = self.open_intent(&plan, run).await?;
-        match self.answer(&plan, &snapshot, &intent, lease).await {
-            Ok(proposed) => self.let_out(&plan, &snapshot, intent, proposed).await,
-            Err(refusal) => self.close(intent, refusal).await,
+        let counted = match self.count(&plan, &snapshot, &intent).await {
+            Ok(counted) => counted,
+            Err(refusal) => return self.close(intent, refusal).await,
+        };
+        if plan.approved().query().result == Answer::Microdata {
+            return Ok((Phase::Held, self.hold(&plan, &snapshot, intent, counted).await?));
+        }
+        // Protection computes without waiting; the other calls go on meanwhile.
+        let key = &self.pattern_key;
+        match tokio::task::block_in_place(|| protect(&plan, run.clone(), counted, key, lease)) {
+            Ok(proposed) => {
+                let released = self.let_out(&plan, &snapshot, intent, proposed).await?;
+                Ok((Phase::Released, released.digest()))
+            }
+            Err(error) => self.close(intent, error.into()).await,
         }
     }
 
@@ -226,17 +246,19 @@ impl Gateway {
         closed.map_err(Refusal::from).and(Err(refusal))
     }
 
-    /// With the intent durable: plan -> coded rows -> linked rows -> protected counts -> proposed table, which
-    /// is then judged beside earlier ones ([`Gateway::let_out`]).
-    async fn answer(
+    /// With the intent durable: plan -> coded rows -> linked rows -> counted persons, sealed. They become a table that is
+    /// judged beside earlier ones ([`Gateway::let_out`]), or microdata ([`Gateway::hold`]).
+    async fn count(
         &self,
         plan: &QueryPlan,
         snapshot: &Snapshot,
         intent: &AuditIntent,
-        lease: Option<BudgetLease>,
-    ) -> Result<Proposed, Refusal> {
+    ) -> Result<Protected<Counted>, Refusal> {
         let (approved, run) = (plan.approved(), intent.run());
         self.not_refused_before(plan, snapshot).await?;
+        if approved.query().result == Answer::Microdata {
+            self.first_microdata(plan).await?;
+        }
         self.enter(run, Phase::Linking).await?;
         let order = OrderId::random(&*self.entropy).map_err(no_entropy)?;
         let order = plan.order(order, run.clone(), self.clock.now(), self.order_lifetime);
@@ -265,10 +287,7 @@ impl Gateway {
         let counted = self.engine.run(plan, linked, snapshot).await?;
 
         self.enter(run, Phase::Protecting).await?;
-        // Protection computes without waiting; the other calls go on meanwhile.
-        let proposed =
-            tokio::task::block_in_place(|| protect(plan, run.clone(), counted, &self.pattern_key, lease))?;
-        Ok(proposed)
+        Ok(counted)
     }
 
     /// Makes it durable that this run is about to read data.
@@ -286,6 +305,9 @@ impl Gateway {
         Ok(self.audit.open_intent(actor(approved.caller()), project, run.clone(), opened).await?)
     }
 }
+
+/// How often a result is judged, if others are released meanwhile, before that is given up.
+const MOST_JUDGEMENTS: usize = 20;
 
 /// The code of a refusal because the privacy budget does not suffice.
 const BUDGET_EXCEEDED: &str = "budget.exceeded";
@@ -305,7 +327,7 @@ async fn take_in(
         Submitted::Before(run) => Ok(Some(run)),
         Submitted::New(_) => {
             let organisation = approved.caller().organisation();
-            write.use_method(run, organisation, approved.domain(), approved.method()).await?;
+            write.use_method(run, organisation, approved.domain(), approved.domain_method()).await?;
             Ok(None)
         }
     }
@@ -319,7 +341,7 @@ fn allowance(approved: &ApprovedQuery) -> Rho {
 /// The least number of persons in a published cell; 0 where every number has noise that shows any number.
 const fn least_persons(approved: &ApprovedQuery) -> u32 {
     match approved.method() {
-        Method::Suppress | Method::Fold => approved.rule().min_persons(),
+        Method::Suppress | Method::Fold | Method::Generalise(_) => approved.rule().min_persons(),
         Method::Cellkey(noise) => noise.min_persons,
         Method::Noise(_) => 0,
     }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use ed25519_dalek::SigningKey;
@@ -29,6 +30,9 @@ use crate::wire::serve::Limits;
 use crate::wire::standard::DescriptorError;
 use crate::wire::tls::TlsError;
 use crate::wire::{access, gateway, https, serve, tls};
+
+/// How often microdata whose time is up are looked for.
+const LAPSE: Duration = Duration::from_secs(3600);
 
 /// Why the gateway does not run.
 #[derive(Debug, thiserror::Error)]
@@ -103,13 +107,14 @@ pub async fn run(
     let actor = actor(config)?;
     let (grpc_tls, https_tls) = (tls::server_config(&config.tls)?, tls::https_config(&config.tls)?);
     let desk = OrderDesk::new(Arc::clone(&clock), DeskLimits::default());
-    let gateway = Arc::new(build(config, &desk, clock, entropy).await?);
+    let gateway = Arc::new(build(config, &desk, actor.clone(), clock, entropy).await?);
 
     let interrupted = gateway.audit.recover(&actor).await?;
     if interrupted > 0 {
         tracing::warn!(runs = interrupted, "runs that a stop had cut short were marked as failed");
     }
     gateway.forget().await?;
+    lapse(&gateway).await;
     let (routes, health) = gateway::routes(&gateway, desk.clone()).await?;
     let (grpc_listener, grpc) = listen(config.listen).await?;
     let (https_listener, https) = listen(config.https_listen).await?;
@@ -131,10 +136,16 @@ pub async fn run(
         desk.close();
         gateway.stop().await;
     };
+    let lapsing = async {
+        while tokio::time::timeout(LAPSE, stop.cancelled()).await.is_err() {
+            lapse(&gateway).await;
+        }
+    };
     tokio::join!(
         serve::grpc(grpc_listener, grpc_tls, routes, access::GATEWAY, limits, stop.clone()),
         serve::https(https_listener, https_tls, https::router(Arc::clone(&gateway)), limits, stop.clone()),
         end,
+        lapsing,
     );
     // A query that came in while the calls were drained.
     gateway.stop().await;
@@ -147,6 +158,7 @@ pub async fn run(
 async fn build(
     config: &GatewayConfig,
     desk: &OrderDesk,
+    actor: Actor,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 ) -> Result<Gateway, GatewayAppError> {
@@ -173,6 +185,7 @@ async fn build(
         register: config.register.clone(),
         pattern_key,
         stewards,
+        actor,
         order_lifetime: TimeDelta::seconds(i64::from(config.order_seconds)),
         clock,
         entropy,
@@ -198,6 +211,13 @@ fn actor(config: &GatewayConfig) -> Result<Actor, GatewayAppError> {
 async fn record(gateway: &Gateway, actor: &Actor, event: impl Into<Event>) -> Result<(), AuditError> {
     let entry = Entry { actor: actor.clone(), project: None, run: None, event: event.into() };
     gateway.audit.append(entry).await.map(|_| ())
+}
+
+/// Erases microdata that have waited too long for stewards.
+async fn lapse(gateway: &Gateway) {
+    if let Err(refusal) = gateway.lapse().await {
+        tracing::error!(code = refusal.code, "microdata whose time is up could not be erased");
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), GatewayAppError> {

@@ -139,9 +139,9 @@ events! {
         /// The digest of the result.
         result: Digest,
     }
-    /// A query was refused, before or after its intent.
+    /// A query was refused, before or after its intent, or its microdata were by a steward or the time they were held.
     8 "query refused" QueryRefused {
-        /// The index of the intent that this closes, if there was one.
+        /// The index of the intent, if there was one. This closes it unless its result was held.
         intent: Option<u64>,
         /// The digest of the query.
         query: Digest,
@@ -190,6 +190,24 @@ events! {
         /// What is left of the project's budget.
         left: Rho,
     }
+    /// Microdata are protected and wait for two stewards; closes the intent.
+    15 "result held" ResultHeld {
+        /// The index of the intent.
+        intent: u64,
+        /// The digest of the result.
+        result: Digest,
+        /// The digest of the report of risk and loss.
+        risk: Digest,
+    }
+    /// A steward has signed that microdata may be released.
+    16 "release signed" ReleaseSigned {
+        /// The digest of the result.
+        result: Digest,
+        /// The digest of the report of risk and loss.
+        risk: Digest,
+        /// The steward.
+        steward: StewardId,
+    }
 }
 
 #[cfg(test)]
@@ -197,7 +215,7 @@ mod tests {
     use super::*;
 
     /// The types as they have been written to logs. A line is added, never changed.
-    const TYPES: [(u16, &str, &str); 13] = [
+    const TYPES: [(u16, &str, &str); 16] = [
         (1, "gateway started", "version policies catalogue"),
         (2, "gateway stopped", ""),
         (3, "approval entered", "approval version"),
@@ -212,6 +230,8 @@ mod tests {
         (12, "action refused", "action code"),
         (13, "record keys asked", "order domain"),
         (14, "budget reserved", "rho left"),
+        (15, "result held", "intent result risk"),
+        (16, "release signed", "result risk steward"),
     ];
 
     fn one_of_each() -> Vec<Event> {
@@ -251,6 +271,8 @@ mod tests {
             }
             .into(),
             BudgetReserved { rho: "0.01".parse().unwrap(), left: Rho::ZERO }.into(),
+            ResultHeld { intent: 4, result: digest, risk: digest }.into(),
+            ReleaseSigned { result: digest, risk: digest, steward: StewardId::new("a").unwrap() }.into(),
         ]
     }
 
@@ -267,6 +289,6 @@ mod tests {
             }
             assert_eq!(text.matches("\":").count(), fields.split_whitespace().count(), "{text}");
         }
-        assert_eq!(type_name(14), None);
+        assert_eq!(type_name(17), None);
     }
 }

@@ -38,7 +38,7 @@ impl AuditIntent {
         &self.run
     }
 
-    fn entry(&self, event: Event) -> Entry {
+    pub(super) fn entry(&self, event: Event) -> Entry {
         Entry {
             actor: self.actor.clone(),
             project: Some(self.project.clone()),
@@ -185,7 +185,12 @@ impl AuditLog {
         self.fail_with(&intent, refusal.code, &refusal.hint).await
     }
 
-    async fn fail_with(&self, intent: &AuditIntent, code: &str, hint: &str) -> Result<(), AuditError> {
+    pub(super) async fn fail_with(
+        &self,
+        intent: &AuditIntent,
+        code: &str,
+        hint: &str,
+    ) -> Result<(), AuditError> {
         let closing = QueryFailed { intent: intent.index, code: code.to_owned() };
         let entry = intent.entry(closing.into());
         self.end(intent.index, &intent.run, entry, Some((Phase::Failed, code, hint))).await
@@ -247,7 +252,7 @@ impl AuditLog {
     ///
     /// # Errors
     /// [`AuditError::NoReceipt`], [`AuditError::Store`].
-    pub async fn released(&self, run: &RunId) -> Result<(AuditReceipt, Vec<u8>), AuditError> {
+    pub async fn released<T: Canonical>(&self, run: &RunId) -> Result<(AuditReceipt, Vec<u8>), AuditError> {
         let stored = self.store.result(run).await?;
         let wrong = || AuditError::NoReceipt(run.clone());
         let leaf = self.store.audit_leaves(stored.receipt, 1).await?;
@@ -260,7 +265,7 @@ impl AuditLog {
             && leaf.run.as_ref() == Some(run)
             && leaf.commits_to(&detail)
             && opened.fields.result == stored.digest
-            && Digest::of_bytes(ResultTable::LABEL, &stored.bytes) == stored.digest;
+            && Digest::of_bytes(T::LABEL, &stored.bytes) == stored.digest;
         if stands {
             Ok((AuditReceipt::new(stored.digest, stored.receipt), stored.bytes))
         } else {

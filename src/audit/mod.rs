@@ -7,6 +7,7 @@
 mod error;
 mod event;
 mod export;
+mod held;
 mod intent;
 mod key;
 mod leaf;
@@ -20,10 +21,11 @@ mod verify;
 pub use error::AuditError;
 pub use event::{
     ActionRefused, Actor, ApprovalEntered, ApprovalSigned, BudgetReserved, Entry, Event, GatewayStarted,
-    GatewayStopped, OrderGiven, QueryFailed, QueryOpened, QueryRefused, RecordKeysAsked, ResultFetched,
-    ResultReceived, TablePublished,
+    GatewayStopped, OrderGiven, QueryFailed, QueryOpened, QueryRefused, RecordKeysAsked, ReleaseSigned,
+    ResultFetched, ResultHeld, ResultReceived, TablePublished,
 };
 pub use export::{Export, ExportError};
+pub use held::{HeldRecord, HeldRun};
 pub use intent::{AuditIntent, LedgerRecord, Unreceived};
 pub use key::{KeyError, new_key};
 pub use leaf::Leaf;

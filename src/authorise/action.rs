@@ -28,6 +28,12 @@ pub enum Action {
     WatchRun,
     /// Fetch a released result.
     FetchResult,
+    /// List microdata that wait for stewards, with their reports.
+    ListHeld,
+    /// Add a steward's signature to microdata that are held, which releases them if it is the second.
+    SignHeld,
+    /// Refuse microdata that are held.
+    RefuseHeld,
     /// Publish a released table.
     PublishTable,
     /// List published tables.
@@ -46,7 +52,7 @@ pub enum Action {
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::EnterProject,
         Self::SignProject,
         Self::ReadProject,
@@ -55,6 +61,9 @@ impl Action {
         Self::SubmitQuery,
         Self::WatchRun,
         Self::FetchResult,
+        Self::ListHeld,
+        Self::SignHeld,
+        Self::RefuseHeld,
         Self::PublishTable,
         Self::ListTables,
         Self::ReadTable,
@@ -76,6 +85,9 @@ impl Action {
             Self::SubmitQuery => "submit_query",
             Self::WatchRun => "watch_run",
             Self::FetchResult => "fetch_result",
+            Self::ListHeld => "list_held",
+            Self::SignHeld => "sign_held",
+            Self::RefuseHeld => "refuse_held",
             Self::PublishTable => "publish_table",
             Self::ListTables => "list_tables",
             Self::ReadTable => "read_table",

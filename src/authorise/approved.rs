@@ -47,6 +47,7 @@ pub struct ApprovedQuery {
     caller: Caller,
     rule: Rule,
     domain: DomainId,
+    of_domain: Method,
     method: Method,
     policy_digest: Digest,
 }
@@ -88,6 +89,12 @@ impl ApprovedQuery {
         &self.domain
     }
 
+    /// The method of the tables of its data domain, which for microdata is not the one that applies.
+    #[must_use]
+    pub const fn domain_method(&self) -> Method {
+        self.of_domain
+    }
+
     /// The method that applies: the policies', with what the query asks to be stricter.
     #[must_use]
     pub const fn method(&self) -> Method {
@@ -99,7 +106,7 @@ impl ApprovedQuery {
     pub const fn record_keys_of(&self) -> Option<&DomainId> {
         match self.method {
             Method::Cellkey(_) => Some(&self.domain),
-            Method::Suppress | Method::Fold | Method::Noise(_) => None,
+            Method::Suppress | Method::Fold | Method::Noise(_) | Method::Generalise(_) => None,
         }
     }
 
@@ -127,7 +134,7 @@ pub fn authorise(
     policies.may(caller, Action::SubmitQuery, Resource::Project(granted))?;
     checks::recipient(caller, granted)?;
     checks::validity(approval, today)?;
-    checks::tier(granted)?;
+    checks::tier(&query, granted)?;
     let query_digest = query
         .digest()
         .map_err(|_| Refusal::new(RefusalKind::Invalid, "query.encoding", "the query cannot be encoded"))?;
@@ -135,7 +142,8 @@ pub fn authorise(
     checks::datasets(&query, granted)?;
     checks::period(&query, granted)?;
     checks::dimensions(&query, granted)?;
-    let Applied { rule, domain, method } = policies.disclosure(&query, granted, caller.organisation())?;
+    let Applied { rule, domain, of_domain, method } =
+        policies.disclosure(&query, granted, caller.organisation())?;
     checks::budget(method, granted)?;
     Ok(ApprovedQuery {
         query,
@@ -144,6 +152,7 @@ pub fn authorise(
         caller: caller.clone(),
         rule,
         domain,
+        of_domain,
         method,
         policy_digest: policies.digest(),
     })
@@ -155,7 +164,7 @@ mod tests {
     use super::super::fixtures::*;
     use super::*;
     use crate::domain::approval::{Approval, Purpose, Tier};
-    use crate::domain::query::By;
+    use crate::domain::query::{Answer, By};
 
     fn decide(
         query: impl FnOnce(&mut Query),
@@ -209,10 +218,23 @@ mod tests {
     }
 
     #[test]
-    fn only_protected_tables_are_delivered() {
+    fn a_query_asks_for_what_its_approval_is_for() {
         refused(as_is, |a| a.tier = Tier::DirectIdentifiers, "policy.direct_identifiers");
         refused(as_is, |a| a.tier = Tier::AnonymousMicrodata, "approval.tier");
         refused(as_is, |a| a.tier = Tier::IndirectMicrodata, "approval.tier");
+        let records = |q: &mut Query| q.result = Answer::Microdata;
+        let refusal = refused(records, as_is, "approval.tier");
+        assert!(refusal.hint.contains("microdata needs tier anonymous_microdata"), "{}", refusal.hint);
+        refused(records, |a| a.tier = Tier::IndirectMicrodata, "approval.tier");
+        refused(records, |a| a.tier = Tier::AnonymousMicrodata, "rule.other_tier");
+        let anonymous = |a: &mut Approval| {
+            a.tier = Tier::AnonymousMicrodata;
+            a.rule = name("records-5");
+        };
+        let approved = decide(records, anonymous).unwrap();
+        assert!(matches!(approved.method(), Method::Generalise(_)));
+        assert_ne!(approved.query().question(approved.rule()), query().question(approved.rule()));
+        refused(as_is, anonymous, "approval.tier");
     }
 
     #[test]

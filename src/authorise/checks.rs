@@ -8,7 +8,7 @@ use crate::domain::canonical::Digest;
 use crate::domain::ids::{DatasetId, RegisterId, VariableId};
 use crate::domain::method::Method;
 use crate::domain::period::Period;
-use crate::domain::query::{Condition, Query, ValueOf};
+use crate::domain::query::{Answer, Condition, Query, ValueOf};
 use crate::domain::refusal::{Refusal, RefusalKind};
 
 use super::caller::Caller;
@@ -63,20 +63,24 @@ pub(super) fn validity(approval: &VerifiedApproval, today: NaiveDate) -> Result<
     }
 }
 
-/// The approval is for protected tables, which is what a query gives.
-pub(super) fn tier(approval: &Approval) -> Result<(), Refusal> {
-    if approval.tier == Tier::ProtectedTables {
-        Ok(())
-    } else {
-        Err(unmet(
-            "approval.tier",
-            format!(
-                "the approval is for tier {}; a query for a table needs tier {}",
-                approval.tier.as_str(),
-                Tier::ProtectedTables.as_str()
-            ),
-        ))
+/// The approval is for the kind of result that the query asks for.
+pub(super) fn tier(query: &Query, approval: &Approval) -> Result<(), Refusal> {
+    let needed = match query.result {
+        Answer::Table => Tier::ProtectedTables,
+        Answer::Microdata => Tier::AnonymousMicrodata,
+    };
+    if approval.tier == needed {
+        return Ok(());
     }
+    Err(unmet(
+        "approval.tier",
+        format!(
+            "the approval is for tier {}; a query with the result {} needs tier {}",
+            approval.tier.as_str(),
+            query.result.as_str(),
+            needed.as_str()
+        ),
+    ))
 }
 
 /// If the approval lists queries, this is one of them.

@@ -75,6 +75,10 @@ pub(super) enum DisclosurePolicyError {
     NoClass(RecipientClassId),
     #[error("legal basis \"{basis}\" names rule {rule}, which there is not")]
     NoSuchRule { basis: String, rule: RuleId },
+    #[error(
+        "legal basis \"{basis}\" is for tier {tier}, and its rule {rule} is not for results of that kind"
+    )]
+    OtherKind { basis: String, tier: &'static str, rule: RuleId },
     #[error("legal basis \"{0}\" stands twice for the same tier and class, or is empty or several")]
     Basis(String),
     #[error("domain {0} occurs twice")]
@@ -111,6 +115,9 @@ pub(super) struct DisclosurePolicy {
 pub(super) struct Applied {
     pub(super) rule: Rule,
     pub(super) domain: DomainId,
+    /// The method of the domain's tables.
+    pub(super) of_domain: Method,
+    /// The method of what is asked for.
     pub(super) method: Method,
 }
 
@@ -172,8 +179,15 @@ impl DisclosurePolicy {
         for basis in &self.bases {
             self.known(&basis.recipients)?;
             let text = basis.legal_basis.clone();
-            if !self.rules.contains_key(&basis.rule) {
+            let Some(rule) = self.rules.get(&basis.rule) else {
                 return Err(E::NoSuchRule { basis: text, rule: basis.rule.clone() });
+            };
+            if !is_for(rule, basis.tier) {
+                return Err(E::OtherKind {
+                    basis: text,
+                    tier: basis.tier.as_str(),
+                    rule: basis.rule.clone(),
+                });
             }
             // One provision, written as an approval's are read.
             let one = provisions(&text).collect::<Vec<_>>() == [text.as_str()];
@@ -243,12 +257,17 @@ impl DisclosurePolicy {
             .ok_or_else(|| unmet("rule.no_class", "the policies have no class for this recipient"))?;
         let rule = self.rule(query, approval, class)?;
         let domain = self.domain(query)?;
-        let method = domain.methods.get(class).copied();
-        let method =
-            method.ok_or_else(|| unmet("rule.no_method", "the policies have no method for this class"))?;
+        let of_domain = domain.methods.get(class).copied();
+        let of_domain =
+            of_domain.ok_or_else(|| unmet("rule.no_method", "the policies have no method for this class"))?;
+        let method = match (rule.microdata(), of_domain) {
+            (Some(_), Method::Noise(_) | Method::Cellkey(_)) => return Err(no_records(domain)),
+            (Some(records), _) => Method::Generalise(records),
+            (None, method) => method,
+        };
         let method = tightened(method, query)?;
         covers(method, &rule)?;
-        Ok(Applied { rule, method, domain: domain.id.clone() })
+        Ok(Applied { rule, domain: domain.id.clone(), of_domain, method })
     }
 
     /// The cell-key noises of all domains.
@@ -268,6 +287,19 @@ impl DisclosurePolicy {
                 ),
             )
         })?;
+        if !is_for(rule, approval.tier) {
+            let others = self.rules.values().filter(|other| is_for(other, approval.tier)).map(Rule::id);
+            return Err(unmet(
+                "rule.other_tier",
+                format!(
+                    "the approval is for tier {} and names rule {}, which is for results of another kind; rules for \
+                     that tier are: {}",
+                    approval.tier.as_str(),
+                    rule.id(),
+                    joined(others)
+                ),
+            ));
+        }
         let fits = |basis: &&Basis| basis.tier == approval.tier && basis.recipients == *class;
         let stated = |basis: &&Basis| provisions(&approval.legal_basis).any(|p| p == basis.legal_basis);
         let covering = self.bases.iter().filter(fits).filter(stated);
@@ -396,6 +428,22 @@ fn covers(method: Method, rule: &Rule) -> Result<(), Refusal> {
     ))
 }
 
+/// Whether a rule is for results of this tier.
+fn is_for(rule: &Rule, tier: Tier) -> bool {
+    rule.microdata().is_some() != (tier == Tier::ProtectedTables)
+}
+
+fn no_records(domain: &Domain) -> Refusal {
+    unmet(
+        "rule.noise_only",
+        format!(
+            "the query asks for microdata; data of domain {} reach this class of recipients with noise, which true \
+             records would take off; ask for a table",
+            domain.id
+        ),
+    )
+}
+
 /// The method with what a query asks to be stricter.
 fn tightened(method: Method, query: &Query) -> Result<Method, Refusal> {
     if !matches!(method, Method::Noise(_))
@@ -412,16 +460,17 @@ fn tightened(method: Method, query: &Query) -> Result<Method, Refusal> {
         ));
     }
     match (method, query.min_persons, query.privacy_loss) {
-        (Method::Suppress | Method::Fold, _, None) | (Method::Cellkey(_) | Method::Noise(_), None, None) => {
-            Ok(method)
+        (Method::Suppress | Method::Fold | Method::Generalise(_), _, None)
+        | (Method::Cellkey(_) | Method::Noise(_), None, None) => Ok(method),
+        (Method::Suppress | Method::Fold | Method::Generalise(_) | Method::Cellkey(_), _, Some(_)) => {
+            Err(unmet(
+                "rule.no_noise",
+                format!(
+                    "the query states a privacy loss; its data are protected by the method {}, which has none: leave it out",
+                    method.as_str()
+                ),
+            ))
         }
-        (Method::Suppress | Method::Fold | Method::Cellkey(_), _, Some(_)) => Err(unmet(
-            "rule.no_noise",
-            format!(
-                "the query states a privacy loss; its data are protected by the method {}, which has none: leave it out",
-                method.as_str()
-            ),
-        )),
         (Method::Cellkey(noise), Some(_), None) => Err(unmet(
             "rule.no_least_number",
             format!(

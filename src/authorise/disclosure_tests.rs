@@ -3,7 +3,8 @@
 use super::*;
 use crate::authorise::fixtures::{RECIPIENT, approval, name, query};
 use crate::domain::method::{Cellkey, Mechanism, Noise, Tenths};
-use crate::domain::query::{OutcomeValue, Statistic, ValueOf};
+use crate::domain::query::{Answer, OutcomeValue, Statistic, ValueOf};
+use crate::domain::rule::Records;
 
 /// Two classes, two domains, one of them with noise.
 const FILE: &str = r#"
@@ -13,6 +14,15 @@ min_persons = 5
 [[rules]]
 id = "tables-10"
 min_persons = 10
+
+[[rules]]
+id = "records-5"
+min_persons = 5
+microdata = { suppressed_permille = 50 }
+[[rules]]
+id = "records-5-diverse"
+min_persons = 5
+microdata = { suppressed_permille = 50, diversity = 2 }
 
 [[recipients]]
 class = "projects"
@@ -35,6 +45,22 @@ legal_basis = "act B section 2"
 tier = "protected_tables"
 recipients = "ministries"
 rule = "tables-10"
+
+[[bases]]
+legal_basis = "helseregisterloven section 19"
+tier = "anonymous_microdata"
+recipients = "projects"
+rule = "records-5"
+[[bases]]
+legal_basis = "act C section 3"
+tier = "anonymous_microdata"
+recipients = "projects"
+rule = "records-5-diverse"
+[[bases]]
+legal_basis = "act B section 2"
+tier = "anonymous_microdata"
+recipients = "ministries"
+rule = "records-5"
 
 [[domains]]
 id = "services"
@@ -153,6 +179,47 @@ fn a_query_asks_for_stricter_only() {
     );
 }
 
+#[test]
+fn microdata_have_rules_of_their_own() {
+    let records = |q: &mut Query| q.result = Answer::Microdata;
+    let under = |basis: &'static str, rule: &'static str| {
+        move |a: &mut Approval| {
+            a.tier = Tier::AnonymousMicrodata;
+            a.legal_basis = basis.to_owned();
+            a.rule = name(rule);
+        }
+    };
+    let (act, act_c) = ("helseregisterloven section 19", "act C section 3");
+    let applied = apply(RECIPIENT, records, under(act, "records-5")).unwrap();
+    let asked = Records { suppressed_permille: 50, diversity: None };
+    assert_eq!((applied.rule.min_persons(), applied.method), (5, Method::Generalise(asked)));
+    // What a rule for tables says is not what one for records says.
+    refused(
+        RECIPIENT,
+        records,
+        under(act, "tables-10"),
+        "rule.other_tier",
+        &["records-5, records-5-diverse"],
+    );
+    refused(RECIPIENT, as_is, |a| a.rule = name("records-5"), "rule.other_tier", &["tables-10, tables-5"]);
+    refused(RECIPIENT, records, under("consent", "records-5"), "rule.no_basis", &["\"act C section 3\""]);
+    // Records less diverse than the basis asks are looser, with as many persons.
+    refused(RECIPIENT, records, under(act_c, "records-5"), "rule.looser_than_basis", &["records-5-diverse"]);
+    assert!(apply(RECIPIENT, records, under(act, "records-5-diverse")).is_ok());
+    // True records beside noisy numbers of the same data would take the noise off.
+    refused(MINISTRY, records, under("act B section 2", "records-5"), "rule.noise_only", &["services"]);
+    let stricter = |q: &mut Query| {
+        q.result = Answer::Microdata;
+        q.min_persons = Some(9);
+    };
+    assert_eq!(apply(RECIPIENT, stricter, under(act, "records-5")).unwrap().rule.min_persons(), 9);
+    let noise = |q: &mut Query| {
+        q.result = Answer::Microdata;
+        q.privacy_loss = Some("0.1".parse().unwrap());
+    };
+    refused(RECIPIENT, noise, under(act, "records-5"), "rule.no_noise", &["method generalise"]);
+}
+
 /// An attacker who asks for true counts beside noisy ones is kept out by the domains.
 #[test]
 fn a_query_keeps_to_one_domain_and_its_tables_to_their_readers() {
@@ -251,6 +318,12 @@ fn bad_files_are_refused() {
     );
     bad("recipients = \"ministries\"", "recipients = \"police\"", "no class of recipients police");
     bad("rule = \"tables-10\"", "rule = \"none\"", "names rule none");
+    bad("rule = \"records-5\"", "rule = \"tables-5\"", "not for results of that kind");
+    bad("rule = \"tables-10\"", "rule = \"records-5\"", "not for results of that kind");
+    bad("diversity = 2", "diversity = 1", "diversity from 2 to 100");
+    bad("suppressed_permille = 50", "suppressed_permille = 1001", "at most 1000");
+    bad("microdata = {", "group_disclosure = true\nmicrodata = {", "without min_range and group_disclosure");
+    bad("projects = \"suppress\"", "projects = { generalise = { suppressed_permille = 50 } }", "generalise");
     bad("\"act B section 2\"", "\"act B section 2; act C\"", "or is empty or several");
     bad("\"act B section 2\"", "\"helseregisterloven section 19\"", "stands twice");
     bad("id = \"deaths\"", "id = \"services\"", "domain services occurs twice");

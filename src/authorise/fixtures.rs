@@ -10,7 +10,7 @@ use crate::domain::approval::{
     Approval, Grant, Purpose, SignedApproval, StewardKey, StewardSignature, Tier, VerifiedApproval,
 };
 use crate::domain::period::Period;
-use crate::domain::query::{By, Cohort, Condition, Outcome, Query};
+use crate::domain::query::{Answer, By, Cohort, Condition, Outcome, Query};
 
 pub(crate) const RECIPIENT: &str = "NTRNO-983744516";
 
@@ -64,6 +64,7 @@ pub(crate) fn query() -> Query {
         by: dimensions(),
         min_persons: None,
         privacy_loss: None,
+        result: Answer::Table,
     }
 }
 

@@ -5,6 +5,7 @@ mod connection;
 pub mod demo;
 pub mod identity;
 pub mod ingest;
+pub mod microdata;
 pub mod pki;
 pub mod project;
 pub mod protect;

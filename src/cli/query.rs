@@ -44,7 +44,7 @@ enum Command {
         #[command(flatten)]
         connection: Connection,
     },
-    /// Show the phases of a run until it ends
+    /// Show the phases of a run until it ends or waits for stewards
     Watch {
         /// The run, as `submit` prints it
         #[arg(value_parser = |text: &str| RunId::new(text))]
@@ -57,7 +57,7 @@ enum Command {
         /// The run, as `submit` prints it
         #[arg(value_parser = |text: &str| RunId::new(text))]
         run: RunId,
-        /// csv, json-stat2, arrow, parquet or report
+        /// csv, json-stat2, arrow, parquet or report; of microdata, csv or report
         #[arg(long, default_value = "csv")]
         format: Format,
         /// The file to write; the standard output if left out
@@ -112,12 +112,18 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints phases as they come; an error if the last is not a release.
+/// Prints phases as they come, until the run ends or waits for stewards; an error if it ends without a release.
 async fn watch(client: &GatewayClient, run: &RunId) -> anyhow::Result<()> {
     let mut phases = client.watch(run).await?;
     let mut last = None;
     while let Some(progress) = phases.next().await.transpose()? {
         println!("{}", progress.phase);
+        if progress.phase == Phase::Held {
+            println!(
+                "The records wait for two stewards, for at most 30 days. Watch the run again to see what they decide."
+            );
+            return Ok(());
+        }
         last = Some(progress);
     }
     match last {

@@ -10,6 +10,7 @@ mod draft;
 mod field;
 pub mod file;
 pub mod fold;
+mod held;
 mod inspection;
 mod junction;
 mod kernel;
@@ -31,6 +32,7 @@ mod task;
 mod tree;
 mod warrant;
 
+pub use held::{Held, hold, release_held};
 pub use inspection::{Range, Stopped};
 pub use pattern::PatternKey;
 pub use proposed::{Earlier, Judged, Proposed, Remembered, may_publish};

@@ -1,4 +1,5 @@
-//! The secret of disclosure control: it breaks ties of suppression patterns and seals memberships.
+//! The secret of disclosure control: it breaks ties of suppression patterns, seals what is kept before it is released,
+//! and makes the serial numbers of microdata.
 
 use hkdf::Hkdf;
 use rand::SeedableRng;
@@ -6,7 +7,7 @@ use rand_chacha::ChaCha20Rng;
 use sha2::Sha512;
 use zeroize::Zeroizing;
 
-use super::ledger::MembershipKey;
+use super::ledger::SealingKey;
 use crate::domain::canonical::Digest;
 
 /// A secret of 32 bytes. The same table gives the same pattern under it; without it, one who knows this
@@ -28,8 +29,18 @@ impl PatternKey {
     }
 
     /// The key under which memberships of the release ledger are sealed.
-    pub(super) fn membership_key(&self) -> MembershipKey {
-        MembershipKey::new(self.derived(None, b"kpr/membership-key/v1"))
+    pub(super) fn membership_key(&self) -> SealingKey {
+        SealingKey::new(self.derived(None, b"kpr/membership-key/v1"), b"kpr/ledger-membership/v1")
+    }
+
+    /// The key under which microdata are sealed that wait for stewards.
+    pub(super) fn held_key(&self) -> SealingKey {
+        SealingKey::new(self.derived(None, b"kpr/held-key/v1"), b"kpr/held-microdata/v1")
+    }
+
+    /// The key under which a person's number becomes the serial number in a project's microdata.
+    pub(super) fn serial_key(&self) -> SealingKey {
+        SealingKey::new(self.derived(None, b"kpr/microdata-serial-key/v1"), b"kpr/microdata-serial/v1")
     }
 
     fn derived<const N: usize>(&self, salt: Option<&Digest>, label: &[u8]) -> Zeroizing<[u8; N]> {

@@ -46,12 +46,14 @@ pub struct Earlier<'a> {
     pub sealed: Option<&'a [u8]>,
     /// Whether it answered the same question.
     pub same_question: bool,
+    /// Whether it was microdata.
+    pub microdata: bool,
 }
 
-/// A table that may be released beside what its recipient has received, and what the ledger has to keep of it
-/// for that to stay true.
-pub struct Judged {
-    disclosed: Disclosed<ResultTable>,
+/// A result, a table if not said otherwise, that may be released beside what its recipient has received, and what the
+/// ledger has to keep of it for that to stay true.
+pub struct Judged<T = ResultTable> {
+    disclosed: Disclosed<T>,
     remembered: Option<Remembered>,
 }
 
@@ -64,16 +66,20 @@ pub struct Remembered {
     pub sealed: Vec<u8>,
 }
 
-impl Judged {
-    /// The table.
+impl<T> Judged<T> {
+    pub(super) const fn new(disclosed: Disclosed<T>, remembered: Option<Remembered>) -> Self {
+        Self { disclosed, remembered }
+    }
+
+    /// The result.
     #[must_use]
-    pub const fn disclosed(&self) -> &Disclosed<ResultTable> {
+    pub const fn disclosed(&self) -> &Disclosed<T> {
         &self.disclosed
     }
 
-    /// The table, once it is recorded.
+    /// The result, once it is recorded.
     #[must_use]
-    pub fn into_disclosed(self) -> Disclosed<ResultTable> {
+    pub fn into_disclosed(self) -> Disclosed<T> {
         self.disclosed
     }
 
@@ -120,7 +126,7 @@ impl Counts {
                 lacking = true;
                 continue;
             };
-            let membership = Membership::decode(&opened.open(earlier.run, sealed)?)?;
+            let membership = Membership::decode(&opened.open(earlier.run.as_str(), sealed)?)?;
             if earlier.same_question && membership == self.membership {
                 again = Some(pattern_of(earlier.pattern, &membership)?);
                 break;
@@ -131,7 +137,7 @@ impl Counts {
             Some(withheld) => withheld,
             None => self.beside(&Known::new(known, lacking)?, key)?,
         };
-        let sealed = opened.seal(&self.run, &self.membership.encode()?)?;
+        let sealed = opened.seal(self.run.as_str(), &self.membership.encode()?)?;
         let remembered = Remembered { pattern: pattern_bytes(&withheld), sealed };
         Ok(Judged { disclosed: self.disclosed(&withheld)?, remembered: Some(remembered) })
     }
@@ -140,7 +146,7 @@ impl Counts {
     fn beside(&self, known: &Known, key: &PatternKey) -> Result<Vec<bool>, DisclosureError> {
         let mut withheld = self.withheld.clone();
         // Alone, the table is protected by its pattern already.
-        if known.releases.is_empty() && !known.lacking {
+        if known.is_empty() {
             return Ok(withheld);
         }
         let proposal =
@@ -199,10 +205,10 @@ pub fn may_publish(
     if sets.iter().all(Vec::is_empty) {
         return Ok(());
     }
-    let table = opened(&[table], key)?;
+    let table = Known::opened(&[table], key)?;
     let Some(release) = table.releases.first() else { return Err(Refused::EarlierGone.into()) };
     for set in sets {
-        let set = opened(set, key)?;
+        let set = Known::opened(set, key)?;
         let (membership, withheld) = (release.membership(), release.withheld());
         let proposal = Proposal { membership, withheld, least };
         match judge(proposal, &[set.set()], &mut draws(key, membership, withheld)?)? {
@@ -215,7 +221,7 @@ pub fn may_publish(
 }
 
 /// Earlier releases, opened.
-struct Known {
+pub(super) struct Known {
     releases: Vec<Release>,
     /// Whether there are some of which the membership is no longer kept.
     lacking: bool,
@@ -234,19 +240,25 @@ impl Known {
         Ok(Self { releases, lacking })
     }
 
-    fn set(&self) -> KnowledgeSet<'_> {
+    /// Those of which the ledger still knows who is in them.
+    pub(super) fn opened(earlier: &[Earlier<'_>], key: &PatternKey) -> Result<Self, DisclosureError> {
+        let key = key.membership_key();
+        let kept = earlier.iter().filter_map(|e| Some((e, e.sealed?)));
+        let kept = kept
+            .map(|(e, sealed)| Ok((e.pattern, Membership::decode(&key.open(e.run.as_str(), sealed)?)?)))
+            .collect::<Result<Vec<_>, DisclosureError>>()?;
+        Self::new(kept, earlier.iter().any(|e| e.sealed.is_none()))
+    }
+
+    /// Whether nothing was released earlier.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.releases.is_empty() && !self.lacking
+    }
+
+    pub(super) fn set(&self) -> KnowledgeSet<'_> {
         let set: KnowledgeSet<'_> = self.releases.iter().collect();
         if self.lacking { set.lacking_one() } else { set }
     }
-}
-
-fn opened(earlier: &[Earlier<'_>], key: &PatternKey) -> Result<Known, DisclosureError> {
-    let key = key.membership_key();
-    let kept = earlier.iter().filter_map(|e| Some((e, e.sealed?)));
-    let kept = kept
-        .map(|(e, sealed)| Ok((e.pattern, Membership::decode(&key.open(e.run, sealed)?)?)))
-        .collect::<Result<Vec<_>, DisclosureError>>()?;
-    Known::new(kept, earlier.iter().any(|e| e.sealed.is_none()))
 }
 
 /// A pattern as the ledger keeps it, of a table with this membership.
@@ -258,7 +270,7 @@ fn pattern_of(bytes: &[u8], membership: &Membership) -> Result<Vec<bool>, Disclo
 }
 
 /// The draws that belong to a pattern of a table.
-fn draws(
+pub(super) fn draws(
     key: &PatternKey,
     membership: &Membership,
     withheld: &[bool],
@@ -335,7 +347,7 @@ mod tests {
     /// What the ledger keeps of a released table.
     fn kept<'a>(run: &'a RunId, judged: &'a Judged, same_question: bool) -> Earlier<'a> {
         let Remembered { pattern, sealed } = kept_of(judged);
-        Earlier { run, pattern, sealed: Some(sealed), same_question }
+        Earlier { run, pattern, sealed: Some(sealed), same_question, microdata: false }
     }
 
     fn people(many: u32) -> Vec<(u32, u32, bool)> {

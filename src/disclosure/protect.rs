@@ -5,6 +5,7 @@ use super::cellkey::DesignError;
 use super::fold::{FoldError, FoldRule, fold};
 use super::inspection::{Release, Stopped, inspect};
 use super::ledger::{self, MembershipError, NotSealed, Refused, WrongPattern};
+use super::microdata::RecordsError;
 use super::nested::Nested;
 use super::pattern::PatternKey;
 use super::privacy::PrivacyError;
@@ -58,6 +59,12 @@ pub enum DisclosureError {
     /// A statistic of values under a method for counts of persons.
     #[error("a statistic of values is released with noise only")]
     Exact,
+    /// The plan asks for a result of another kind, or what is held is not what stewards have signed.
+    #[error("the result is not of the kind, or not the one, that was asked for")]
+    OtherKind,
+    /// Persons could not be made into records.
+    #[error(transparent)]
+    Records(#[from] RecordsError),
     /// The result has no canonical encoding.
     #[error(transparent)]
     Canonical(#[from] CanonicalError),
@@ -127,7 +134,10 @@ pub fn protect(
             let disclosed = Disclosed::new(noisy::table(plan, noise, run, &counted, lease)?)?;
             return Ok(Proposed::noisy(disclosed));
         }
-        _ => return Err(DisclosureError::OtherLease),
+        (Method::Generalise(_), _) => return Err(DisclosureError::OtherKind),
+        (Method::Suppress | Method::Fold | Method::Cellkey(_), Some(_)) | (Method::Noise(_), None) => {
+            return Err(DisclosureError::OtherLease);
+        }
     };
     let membership = ledger::of_table(&shape, &persons)?;
     if membership.counts() != counts {

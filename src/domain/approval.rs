@@ -241,8 +241,8 @@ impl Approval {
     }
 }
 
-/// One steward's signature: Ed25519 (RFC 8032) over the label `kpr/approval-signature/v1`, a zero byte
-/// and the 32 bytes of the approval's digest.
+/// One steward's signature, Ed25519 (RFC 8032): on an approval over the label `kpr/approval-signature/v1`, a zero
+/// byte and the 32 bytes of the approval's digest; on a release as [`super::held::ReleaseStatement`] says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StewardSignature {
@@ -262,8 +262,12 @@ impl StewardSignature {
     /// # Errors
     /// [`CanonicalError`], which no approval reaches.
     pub fn sign(approval: &Approval, steward: StewardId, key: &SigningKey) -> Result<Self, CanonicalError> {
-        let signature = key.sign(&signed_bytes(&approval.digest()?));
-        Ok(Self { steward, signature: hex::encode(signature.to_bytes()) })
+        Ok(Self::over(&signed_bytes(&approval.digest()?), steward, key))
+    }
+
+    /// Signs these bytes, which begin with a label of their own.
+    pub(super) fn over(bytes: &[u8], steward: StewardId, key: &SigningKey) -> Self {
+        Self { steward, signature: hex::encode(key.sign(bytes).to_bytes()) }
     }
 }
 
@@ -342,6 +346,30 @@ impl VerifiedApproval {
     }
 }
 
+/// The different stewards, with different keys, whose signatures on `message` these are. Every one must be good.
+pub(super) fn signers(
+    message: &[u8],
+    signatures: &[StewardSignature],
+    keys: &[StewardKey],
+) -> Result<Vec<StewardId>, ApprovalError> {
+    let mut stewards: Vec<StewardId> = Vec::new();
+    let mut used: Vec<VerifyingKey> = Vec::new();
+    for given in signatures {
+        let known = keys.iter().find(|k| k.steward == given.steward).ok_or(ApprovalError::BadSignature)?;
+        let mut bytes = [0; 64];
+        hex::decode_to_slice(&given.signature, &mut bytes).map_err(|_| ApprovalError::BadSignature)?;
+        known
+            .key
+            .verify_strict(message, &Signature::from_bytes(&bytes))
+            .map_err(|_| ApprovalError::BadSignature)?;
+        if !stewards.contains(&given.steward) && !used.contains(&known.key) {
+            stewards.push(given.steward.clone());
+            used.push(known.key);
+        }
+    }
+    Ok(stewards)
+}
+
 impl SignedApproval {
     /// The least number of different stewards.
     pub const SIGNATURES: usize = 2;
@@ -353,22 +381,7 @@ impl SignedApproval {
     /// [`ApprovalError`].
     pub fn verify(&self, keys: &[StewardKey]) -> Result<VerifiedApproval, ApprovalError> {
         let digest = self.approval.digest()?;
-        let mut stewards: Vec<StewardId> = Vec::new();
-        let mut used: Vec<VerifyingKey> = Vec::new();
-        for given in &self.signatures {
-            let known =
-                keys.iter().find(|k| k.steward == given.steward).ok_or(ApprovalError::BadSignature)?;
-            let mut bytes = [0; 64];
-            hex::decode_to_slice(&given.signature, &mut bytes).map_err(|_| ApprovalError::BadSignature)?;
-            known
-                .key
-                .verify_strict(&signed_bytes(&digest), &Signature::from_bytes(&bytes))
-                .map_err(|_| ApprovalError::BadSignature)?;
-            if !stewards.contains(&given.steward) && !used.contains(&known.key) {
-                stewards.push(given.steward.clone());
-                used.push(known.key);
-            }
-        }
+        let stewards = signers(&signed_bytes(&digest), &self.signatures, keys)?;
         if stewards.len() < Self::SIGNATURES {
             return Err(ApprovalError::TooFewSignatures(stewards.len()));
         }

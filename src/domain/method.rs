@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::rho::Rho;
-use super::rule::Rule;
+use super::rule::{Records, Rule};
 
 /// How a table is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub enum Method {
     Cellkey(Cellkey),
     /// Every number has noise, for differential privacy.
     Noise(Noise),
+    /// Records of which each is like so many others; never a domain's method, but what a rule for microdata asks for.
+    #[serde(skip)]
+    Generalise(Records),
 }
 
 /// Cell-key noise. It is the same for all recipients of a domain: another bound would give the same cell another
@@ -134,6 +137,7 @@ impl Method {
             Self::Fold => "fold",
             Self::Cellkey(_) => "cellkey",
             Self::Noise(_) => "noise",
+            Self::Generalise(_) => "generalise",
         }
     }
 
@@ -150,6 +154,7 @@ impl Method {
             ),
             Self::Cellkey(cellkey) => cellkey.text(),
             Self::Noise(noise) => noise.text(),
+            Self::Generalise(records) => records.text(rule.min_persons()),
         }
     }
 }

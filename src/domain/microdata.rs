@@ -270,6 +270,10 @@ pub struct RiskReport {
     pub sensitive: Vec<Diverse>,
 }
 
+impl Canonical for RiskReport {
+    const LABEL: &'static str = "kpr/microdata-risk/v1";
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -57,8 +57,10 @@ pub enum OrderError {
     #[error("the approval's purpose is prohibited: data go neither to police, insurance nor employers")]
     PurposeProhibited,
     /// The approval is for another kind of result.
-    #[error("the approval is not for protected tables, the only results that an order can be given for")]
-    NotForTables,
+    #[error(
+        "the approval is neither for protected tables nor for anonymous microdata, all that orders are given for"
+    )]
+    OtherTier,
     /// The order has expired, or is dated in the future.
     #[error("the order is stale: its time has passed or not come")]
     Stale,
@@ -101,8 +103,8 @@ impl LinkageOrder {
         if approval.purpose.is_prohibited() {
             return Err(OrderError::PurposeProhibited);
         }
-        if approval.tier != Tier::ProtectedTables {
-            return Err(OrderError::NotForTables);
+        if !matches!(approval.tier, Tier::ProtectedTables | Tier::AnonymousMicrodata) {
+            return Err(OrderError::OtherTier);
         }
         // Clocks of two organisations differ a little; a minute is forgiven, no more.
         if now > self.expires || self.issued > now + TimeDelta::minutes(1) {
@@ -174,10 +176,11 @@ mod tests {
     }
 
     #[test]
-    fn orders_are_for_protected_tables_only() {
-        for tier in [Tier::AnonymousMicrodata, Tier::IndirectMicrodata, Tier::DirectIdentifiers] {
-            assert_eq!(check(&order(&Approval { tier, ..example() })), Err(OrderError::NotForTables));
+    fn orders_are_for_protected_tables_and_anonymous_microdata_only() {
+        for tier in [Tier::IndirectMicrodata, Tier::DirectIdentifiers] {
+            assert_eq!(check(&order(&Approval { tier, ..example() })), Err(OrderError::OtherTier));
         }
+        assert_eq!(check(&order(&Approval { tier: Tier::AnonymousMicrodata, ..example() })), Ok(()));
     }
 
     #[test]

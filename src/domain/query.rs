@@ -34,6 +34,37 @@ pub struct Query {
     /// Where data are protected by noise: a smaller privacy loss than the policies allow, so more noise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub privacy_loss: Option<Rho>,
+    /// What the answer is. A table unless said otherwise.
+    #[serde(default, skip_serializing_if = "Answer::is_table")]
+    pub result: Answer,
+}
+
+/// What a query is answered with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// Counts of persons by the dimensions, with all margins.
+    #[default]
+    Table,
+    /// A record for each person: the dimensions are its quasi-identifiers, the outcomes, 0 or 1, are sensitive.
+    Microdata,
+}
+
+impl Answer {
+    /// The name it has in queries.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::Microdata => "microdata",
+        }
+    }
+
+    /// Whether it is a table.
+    #[must_use]
+    pub const fn is_table(&self) -> bool {
+        matches!(self, Self::Table)
+    }
 }
 
 impl Query {
@@ -45,16 +76,19 @@ impl Query {
     pub const MOST_VALUES: usize = 1000;
 
     /// The digest of what is asked, whatever its title and the project it is asked under, with what the rule asks of
-    /// the answer.
+    /// the answer. A table and microdata are two questions.
     ///
     /// # Errors
     /// [`CanonicalError::NotEncodable`], which no query reaches.
     pub fn question(&self, rule: &Rule) -> Result<Digest, CanonicalError> {
-        const LABEL: &str = "kpr/question/v1";
+        let label = match self.result {
+            Answer::Table => "kpr/question/v1",
+            Answer::Microdata => "kpr/microdata-question/v1",
+        };
         let strict = (rule.min_persons(), rule.min_range(), rule.group_disclosure());
         let asked = (&self.cohort, &self.outcomes, &self.by, strict);
-        let bytes = serde_json::to_vec(&asked).map_err(|_| CanonicalError::NotEncodable(LABEL))?;
-        Ok(Digest::of_bytes(LABEL, &bytes))
+        let bytes = serde_json::to_vec(&asked).map_err(|_| CanonicalError::NotEncodable(label))?;
+        Ok(Digest::of_bytes(label, &bytes))
     }
 }
 

@@ -14,6 +14,20 @@ pub struct Rule {
     min_range: u32,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     group_disclosure: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    microdata: Option<Records>,
+}
+
+/// What a rule for microdata says beside the least number of persons with the same quasi-identifiers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Records {
+    /// The most records that may lose all their quasi-identifiers, per mille.
+    pub suppressed_permille: u32,
+    /// If given, the l of l-diversity: of the records with the same quasi-identifiers at most one in l has an
+    /// outcome. That a person does not have it may be learnt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diversity: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -24,11 +38,18 @@ struct Bare {
     min_range: Option<u32>,
     #[serde(default)]
     group_disclosure: bool,
+    #[serde(default)]
+    microdata: Option<Records>,
 }
 
 /// A rule that is looser than any rule may be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("rule {0}: min_persons must be from {min} to {max}, and min_range at most {max}", min = Rule::LEAST, max = Rule::MOST)]
+#[error(
+    "rule {0}: min_persons must be from {min} to {max}, and min_range at most {max}; of microdata, suppressed_permille \
+     must be at most 1000 and diversity from 2 to 100, without min_range and group_disclosure",
+    min = Rule::LEAST,
+    max = Rule::MOST
+)]
 pub struct LooseRule(RuleId);
 
 impl Rule {
@@ -43,7 +64,7 @@ impl Rule {
     /// [`LooseRule`].
     pub fn new(id: RuleId, min_persons: u32) -> Result<Self, LooseRule> {
         if (Self::LEAST..=Self::MOST).contains(&min_persons) {
-            Ok(Self { id, min_persons, min_range: min_persons, group_disclosure: false })
+            Ok(Self { id, min_persons, min_range: min_persons, group_disclosure: false, microdata: None })
         } else {
             Err(LooseRule(id))
         }
@@ -59,6 +80,12 @@ impl Rule {
     #[must_use]
     pub const fn min_persons(&self) -> u32 {
         self.min_persons
+    }
+
+    /// What it says of microdata; nothing if it is a rule for tables.
+    #[must_use]
+    pub const fn microdata(&self) -> Option<Records> {
+        self.microdata
     }
 
     /// How wide the range of a withheld small count is at least: the greatest and the least that nobody can rule out
@@ -97,10 +124,12 @@ impl Rule {
 
     /// Whether this rule lets out nothing that the other would withhold.
     #[must_use]
-    pub const fn is_as_strict_as(&self, other: &Self) -> bool {
+    pub fn is_as_strict_as(&self, other: &Self) -> bool {
+        let diversity = |rule: &Self| rule.microdata.and_then(|records| records.diversity);
         self.min_persons >= other.min_persons
             && self.min_range >= other.min_range
             && (self.group_disclosure || !other.group_disclosure)
+            && diversity(self) >= diversity(other)
     }
 
     /// The rule in words, for the recipient's report.
@@ -130,14 +159,35 @@ impl Rule {
     }
 }
 
+impl Records {
+    /// What the rule asks of records, in words, for the recipient's report.
+    #[must_use]
+    pub fn text(self, least: u32) -> String {
+        let diverse = self.diversity.map_or_else(String::new, |l| {
+            format!(" Of the records with the same quasi-identifiers at most one in {l} has an outcome.")
+        });
+        format!(
+            "Every combination of the quasi-identifiers occurs in at least {least} records, each of another person. \
+             Quasi-identifiers are given at a coarser level where that takes less away than other ways; in records \
+             that would still stand out all of them are unknown (..), and these records are none or at least \
+             {least}.{diverse} The order of the records tells nothing."
+        )
+    }
+}
+
 impl TryFrom<Bare> for Rule {
     type Error = LooseRule;
     fn try_from(bare: Bare) -> Result<Self, LooseRule> {
         let rule = Self::new(bare.id, bare.min_persons)?;
         let min_range = bare.min_range.unwrap_or(bare.min_persons);
-        if min_range > Self::MOST {
+        let sound = |records: &Records| {
+            records.suppressed_permille <= 1000 && records.diversity.is_none_or(|l| (2..=100).contains(&l))
+        };
+        // What protects withheld counts says nothing of records.
+        let of_tables = bare.min_range.is_some() || bare.group_disclosure;
+        if min_range > Self::MOST || bare.microdata.is_some_and(|records| of_tables || !sound(&records)) {
             return Err(LooseRule(rule.id));
         }
-        Ok(Self { min_range, group_disclosure: bare.group_disclosure, ..rule })
+        Ok(Self { min_range, group_disclosure: bare.group_disclosure, microdata: bare.microdata, ..rule })
     }
 }

@@ -208,7 +208,7 @@ impl Node {
                 OrderError::ApprovalNotValid => "approval.not_valid",
                 OrderError::Text(_) => "approval.text",
                 OrderError::PurposeProhibited => "approval.purpose",
-                OrderError::NotForTables => "approval.tier",
+                OrderError::OtherTier => "approval.tier",
                 OrderError::Stale => "order.stale",
                 OrderError::TooLong => "order.too_long",
                 OrderError::TooManyRows => "order.too_many_rows",

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::config::{self, ConfigError};
-use crate::domain::approval::{Approval, Purpose};
+use crate::domain::approval::{Approval, Purpose, Tier};
 use crate::domain::ids::{DatasetId, ProjectId, VariableId};
 use crate::domain::order::LinkageOrder;
 use crate::domain::period::Period;
@@ -67,9 +67,16 @@ struct Dataset {
 #[serde(deny_unknown_fields)]
 pub struct PartnerPolicy {
     purposes: Vec<Purpose>,
+    /// The kinds of result that rows are sent for; a policy that does not say so sends them for tables.
+    #[serde(default = "tables")]
+    tiers: Vec<Tier>,
     #[serde(default)]
     refused_projects: Vec<ProjectId>,
     datasets: BTreeMap<DatasetId, Dataset>,
+}
+
+fn tables() -> Vec<Tier> {
+    vec![Tier::ProtectedTables]
 }
 
 /// Why the partner's policy does not allow an order, by the code it answers with.
@@ -81,6 +88,9 @@ pub enum NotAllowed {
     /// The project's purpose is not served.
     #[error("policy.purpose")]
     Purpose,
+    /// Rows are not sent for results of the project's tier.
+    #[error("policy.tier")]
+    Tier,
     /// The dataset is not offered.
     #[error("policy.dataset")]
     Dataset,
@@ -158,6 +168,9 @@ impl PartnerPolicy {
         }
         if !self.purposes.contains(&approval.purpose) {
             return Err(NotAllowed::Purpose);
+        }
+        if !self.tiers.contains(&approval.tier) {
+            return Err(NotAllowed::Tier);
         }
         let dataset = self.datasets.get(&order.dataset).ok_or(NotAllowed::Dataset)?;
         let column = |id: &VariableId| dataset.variables.get(id).cloned().ok_or(NotAllowed::Variable);
@@ -242,6 +255,13 @@ pub(super) mod tests {
         let listed = changed("refused_projects = []", "refused_projects = [\"P-2026-0001\"]");
         assert_eq!(refused(&listed), Some(NotAllowed::Project));
         assert_eq!(refused(&changed("\"research\"", "\"prevention\"")), Some(NotAllowed::Purpose));
+        let tiers = "tiers = [\"protected_tables\", \"anonymous_microdata\"]\n";
+        assert_eq!(refused(&changed(tiers, "tiers = [\"anonymous_microdata\"]\n")), Some(NotAllowed::Tier));
+        let silent = changed(tiers, "");
+        assert_eq!(refused(&silent), None);
+        let records = Approval { tier: Tier::AnonymousMicrodata, ..approval() };
+        assert_eq!(silent.extract(&asked(), &records).err(), Some(NotAllowed::Tier));
+        assert!(changed(tiers, tiers).extract(&asked(), &records).is_ok());
         assert_eq!(refused(&changed("[datasets.episode", "[datasets.other")), Some(NotAllowed::Dataset));
         assert_eq!(refused(&changed("omsorgsniva = ", "niva = ")), Some(NotAllowed::Variable));
         let text =

@@ -1,19 +1,17 @@
 //! The last step of a run: the table is judged beside what its recipient has received, recorded and let out.
 
-use super::Gateway;
+use super::{Gateway, MOST_JUDGEMENTS};
 use crate::audit::{AuditIntent, LedgerRecord, Unreceived};
 use crate::disclosure::ledger::Refused;
 use crate::disclosure::{DisclosureError, Earlier, Judged, Proposed, Released, Remembered, may_publish};
 use crate::domain::canonical::{Canonical, CanonicalError, Digest};
 use crate::domain::ids::{OrganisationId, RunId};
+use crate::domain::query::{Answer, Query};
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::domain::table::ResultTable;
 use crate::plan::QueryPlan;
 use crate::registers::Snapshot;
 use crate::store::{LedgerEntry, LedgerRefusal, LedgerRelease, StoreError};
-
-/// How often a table is judged, if others are released meanwhile, before its run gives up.
-const MOST_JUDGEMENTS: usize = 20;
 
 impl Gateway {
     /// Proposed table -> judged beside the recipient's earlier ones -> recorded with its receipt -> released. Of
@@ -62,7 +60,7 @@ impl Gateway {
             Ok(judged) => judged,
             Err(error) => {
                 if matches!(error, DisclosureError::Refused(_)) {
-                    self.remember_refusal(organisation, snapshot, question).await?;
+                    self.remember_refusal(organisation, snapshot.id(), question).await?;
                 }
                 return Err(error.into());
             }
@@ -104,16 +102,16 @@ impl Gateway {
         }
     }
 
-    async fn remember_refusal(
+    pub(super) async fn remember_refusal(
         &self,
         organisation: &OrganisationId,
-        snapshot: &Snapshot,
+        snapshot: Digest,
         question: Digest,
     ) -> Result<(), Refusal> {
         let refusal: Refusal = Refused::NotBesideEarlier.into();
         let refused = LedgerRefusal {
             organisation: organisation.clone(),
-            snapshot: snapshot.id(),
+            snapshot,
             question,
             code: refusal.code.to_owned(),
         };
@@ -153,22 +151,25 @@ impl Gateway {
 }
 
 /// The digest of what a plan asks.
-fn question(plan: &QueryPlan) -> Result<Digest, Refusal> {
+pub(super) fn question(plan: &QueryPlan) -> Result<Digest, Refusal> {
     let approved = plan.approved();
     approved.query().question(approved.rule()).map_err(not_encodable)
 }
 
-/// An entry as disclosure control reads it.
-fn told(entry: &LedgerEntry, question: Option<Digest>) -> Earlier<'_> {
+/// An entry as disclosure control reads it. One whose definition does not read back is taken for microdata, beside which
+/// least may be released.
+pub(super) fn told(entry: &LedgerEntry, question: Option<Digest>) -> Earlier<'_> {
     Earlier {
         run: &entry.release.run,
         pattern: &entry.release.pattern,
         sealed: entry.sealed.as_deref(),
         same_question: question == Some(entry.release.question),
+        microdata: Query::from_canonical(&entry.release.definition)
+            .map_or(true, |query| query.result == Answer::Microdata),
     }
 }
 
-fn not_encodable(_: CanonicalError) -> Refusal {
+pub(super) fn not_encodable(_: CanonicalError) -> Refusal {
     super::not_encodable()
 }
 
@@ -176,7 +177,7 @@ pub(super) fn not_released() -> Refusal {
     Refusal::new(RefusalKind::Internal, "result.not_released", "the result has no receipt of its own")
 }
 
-fn busy() -> Refusal {
-    let hint = "other results were released all the while; submit the query under a new request id";
+pub(super) fn busy() -> Refusal {
+    let hint = "other results were released all the while; try again, a query under a new request id";
     Refusal::new(RefusalKind::Unavailable, "disclosure.ledger_busy", hint)
 }

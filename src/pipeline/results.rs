@@ -5,36 +5,57 @@ use crate::audit::ResultFetched;
 use crate::authorise::{Action, Caller, Resource};
 use crate::disclosure::Released;
 use crate::domain::answer::LogEntry;
+use crate::domain::canonical::Canonical;
 use crate::domain::ids::RunId;
+use crate::domain::microdata::MicrodataTable;
+use crate::domain::query::Answer;
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::domain::table::ResultTable;
 use crate::store::Phase;
+
+/// A released result of either kind.
+pub enum Fetched {
+    /// A table.
+    Table(Released<ResultTable>),
+    /// Microdata.
+    Microdata(Released<MicrodataTable>),
+}
 
 impl Gateway {
     /// The released result of a run, to be sent in `format`. That it is fetched is recorded first.
     ///
     /// # Errors
     /// A [`Refusal`]: by policy, or because there is no result (yet).
-    pub async fn fetch(
-        &self,
-        caller: &Caller,
-        run: &RunId,
-        format: &str,
-    ) -> Result<Released<ResultTable>, Refusal> {
+    pub async fn fetch(&self, caller: &Caller, run: &RunId, format: &str) -> Result<Fetched, Refusal> {
         let found = self.permitted_run(caller, Action::FetchResult, run).await?;
-        let released = self.released(run, found.phase).await?;
-        let event = ResultFetched { result: released.digest(), format: format.to_owned() };
+        let (fetched, result) = match found.query.result {
+            Answer::Table => {
+                let table = self.released(run, found.phase).await?;
+                let digest = table.digest();
+                (Fetched::Table(table), digest)
+            }
+            Answer::Microdata => {
+                let records = self.released(run, found.phase).await?;
+                let digest = records.digest();
+                (Fetched::Microdata(records), digest)
+            }
+        };
+        let event = ResultFetched { result, format: format.to_owned() };
         self.audit.append(entry(caller, Some(found.project), Some(run.clone()), event)).await?;
-        Ok(released)
+        Ok(fetched)
     }
 
     /// A run's result, against its receipt.
-    pub(super) async fn released(&self, run: &RunId, phase: Phase) -> Result<Released<ResultTable>, Refusal> {
+    pub(super) async fn released<T: Canonical>(
+        &self,
+        run: &RunId,
+        phase: Phase,
+    ) -> Result<Released<T>, Refusal> {
         if phase != Phase::Released {
             let hint = "the run has no released result; watch it to see when it has, or why it has none";
             return Err(Refusal::new(RefusalKind::Precondition, "result.none", hint));
         }
-        let (receipt, bytes) = self.audit.released(run).await?;
+        let (receipt, bytes) = self.audit.released::<T>(run).await?;
         Released::restore(&bytes, &receipt).map_err(|_| super::release::not_released())
     }
 

@@ -10,6 +10,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 use super::Gateway;
 use crate::authorise::{Action, Caller, Resource};
 use crate::domain::ids::RunId;
+use crate::domain::query::Answer;
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::plan::QueryPlan;
 use crate::registers::Snapshot;
@@ -46,8 +47,8 @@ impl Gateway {
         let task = async move {
             let Ok(_slot) = gateway.slots.acquire().await else { return };
             match ended(MOST_TIME, gateway.run(plan, snapshot, &run, lease)).await {
-                Ok(released) => {
-                    tracing::info!(run = %logged(&run), digest = %logged(&released.digest()), "run released");
+                Ok((phase, digest)) => {
+                    tracing::info!(run = %logged(&run), digest = %logged(&digest), %phase, "run answered");
                 }
                 Err(refusal) => {
                     let code = refusal.code;
@@ -95,7 +96,7 @@ impl Gateway {
         Ok(())
     }
 
-    fn tick(&self) {
+    pub(super) fn tick(&self) {
         self.ticks.send_modify(|n| *n = n.wrapping_add(1));
     }
 
@@ -169,7 +170,8 @@ fn passed(run: &Run, last: Option<Phase>) -> Vec<RunState> {
         due.push(RunState { phase: run.phase, ending: run.ending.clone() });
         // Of a refused or failed run it is not known which phases it came to, beyond the first.
         let before = Phase::ALL.into_iter().filter(|p| {
-            *p < run.phase && !p.is_end() && (run.phase == Phase::Released || !run.phase.is_end())
+            let passed = *p < run.phase && (run.phase == Phase::Released || !run.phase.is_end());
+            passed && !p.is_end() && (*p != Phase::Held || run.query.result == Answer::Microdata)
         });
         due.extend(before.filter(new).map(|phase| RunState { phase, ending: None }).rev());
     }

@@ -24,7 +24,7 @@ impl Gateway {
     ) -> Result<PublishedTable, Refusal> {
         let found = self.permitted_run(caller, Action::PublishTable, &run).await?;
         self.policies.may_publish(&found.query)?;
-        let released = self.released(&run, found.phase).await?;
+        let released: Released<ResultTable> = self.released(&run, found.phase).await?;
         let publication = Publication {
             table: table.clone(),
             run: run.clone(),

@@ -36,6 +36,9 @@ pub enum PlanError {
         /// The variables it has.
         accepted: String,
     },
+    /// Microdata without anything by which persons are told apart.
+    #[error("a query for microdata needs at least one dimension: its dimensions are the quasi-identifiers")]
+    NoQuasiIdentifier,
     /// A variable that is not of the kind its place needs.
     #[error("{variable} cannot stand here: {place} takes one of {accepted}")]
     Kind {
@@ -181,6 +184,7 @@ impl PlanError {
             Self::Title { .. } => "plan.title",
             Self::TooMany { .. } => "plan.too_many",
             Self::Cells { .. } => "plan.too_many_cells",
+            Self::NoQuasiIdentifier => "plan.no_quasi_identifier",
             Self::Catalogue(_) => "plan.catalogue",
             Self::Canonical(_) => "plan.not_encodable",
         }

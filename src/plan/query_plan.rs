@@ -14,7 +14,7 @@ use crate::domain::canonical::{Canonical, CanonicalError, Digest};
 use crate::domain::ids::{DatasetId, OrderId, RegisterId, RunId, VariableId};
 use crate::domain::method::Method;
 use crate::domain::order::LinkageOrder;
-use crate::domain::query::{Condition, Outcome, OutcomeValue, Query};
+use crate::domain::query::{Answer, Condition, Outcome, OutcomeValue, Query};
 use crate::domain::table::TableShape;
 
 /// In how many inner cells one person is.
@@ -210,6 +210,16 @@ fn steps(approved: &ApprovedQuery, parts: &Parts, catalogue: &Catalogue) -> Vec<
     let by: Vec<String> = query.by.iter().map(|by| format!("{} ({})", by.variable, by.code_list)).collect();
     let by = if by.is_empty() { "nothing".to_owned() } else { by.join(", ") };
     let measures = parts.shape.measures.len();
+    steps.push(match query.result {
+        Answer::Table => format!(
+            "count distinct persons by {by}, with all margins: {} cells of {measures} measures",
+            parts.shape.cells()
+        ),
+        Answer::Microdata => format!(
+            "make a record for each person: quasi-identifiers {by}, {} sensitive outcomes",
+            measures - 1
+        ),
+    });
     steps.push(format!(
         "count distinct persons by {by}, with all margins: {} cells of {measures} measures",
         parts.shape.cells()
@@ -242,6 +252,13 @@ fn steps(approved: &ApprovedQuery, parts: &Parts, catalogue: &Catalogue) -> Vec<
              rho = {} before any data are read",
             noise.mechanism.as_str(),
             noise.rho
+        ),
+        Method::Generalise(records) => format!(
+            "generalise under rule {} until at least {} records have the same quasi-identifiers, with at most {} per \
+             mille suppressed; hold until two stewards have signed",
+            rule.id(),
+            rule.min_persons(),
+            records.suppressed_permille
         ),
     });
     steps

@@ -8,7 +8,7 @@ use super::catalogue::{
 };
 use super::error::PlanError;
 use crate::domain::ids::{DatasetId, RegisterId, VariableId};
-use crate::domain::query::{By, Condition, Outcome, Query, ValueOf};
+use crate::domain::query::{Answer, By, Condition, Outcome, Query, ValueOf};
 
 /// The most characters a title may have.
 const MOST_TITLE: usize = 200;
@@ -40,6 +40,9 @@ pub(super) fn query(query: &Query, catalogue: &Catalogue) -> Result<(), PlanErro
     }
     if query.by.len() > Query::MOST_DIMENSIONS {
         return Err(PlanError::TooMany { what: "dimensions", most: Query::MOST_DIMENSIONS });
+    }
+    if query.result == Answer::Microdata && query.by.is_empty() {
+        return Err(PlanError::NoQuasiIdentifier);
     }
     dimensions(&query.by, catalogue)?;
     cohort(query, catalogue)?;

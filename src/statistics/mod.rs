@@ -1,4 +1,4 @@
-//! Released tables in the formats statistics consumers read.
+//! Released results in the formats statistics consumers read.
 //!
 //! A withheld count is never a number: it is null, and its status is `:`. A share of which either count is
 //! withheld is withheld too. The share of a cell without persons is not applicable, `.`.
@@ -8,10 +8,12 @@ mod csv;
 mod figures;
 mod format;
 mod json_stat;
+mod records;
 mod render;
 mod report;
 #[cfg(test)]
 mod testing;
 
 pub use format::{Format, UnknownFormat};
+pub use records::render_microdata;
 pub use render::{RenderError, render};

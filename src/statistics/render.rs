@@ -5,14 +5,24 @@ use crate::disclosure::Released;
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::domain::table::ResultTable;
 
-/// A released table could not be written in a format.
+/// A released result could not be written in a format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the table could not be written as {0}")]
-pub struct RenderError(pub(super) Format);
+pub enum RenderError {
+    /// A writer failed.
+    #[error("the result could not be written as {0}")]
+    Writer(Format),
+    /// Microdata asked for in a format of tables.
+    #[error("microdata are written as csv, and their report as report; not as {0}")]
+    TablesOnly(Format),
+}
 
 impl From<RenderError> for Refusal {
     fn from(error: RenderError) -> Self {
-        Self::new(RefusalKind::Internal, "statistics.render", error.to_string())
+        let (kind, code) = match error {
+            RenderError::Writer(_) => (RefusalKind::Internal, "statistics.render"),
+            RenderError::TablesOnly(_) => (RefusalKind::Invalid, "statistics.tables_only"),
+        };
+        Self::new(kind, code, error.to_string())
     }
 }
 
@@ -41,5 +51,5 @@ pub(super) fn write(table: &ResultTable, format: Format) -> Result<Vec<u8>, Rend
         Format::Parquet => columns::parquet(table),
         Format::Report => report::write(table),
     };
-    written.ok_or(RenderError(format))
+    written.ok_or(RenderError::Writer(format))
 }

@@ -57,6 +57,9 @@ pub enum StoreError {
     /// The table id is used for another result.
     #[error("table id {0} is already used for another result")]
     TableIdTaken(TableId),
+    /// The run has no microdata that wait for stewards.
+    #[error("run {0} has no result that waits for stewards")]
+    NotHeld(RunId),
     /// Something was released, refused or published since the judgement was made.
     #[error("the release ledger has changed since the judgement; judge again")]
     LedgerMoved,
@@ -111,6 +114,7 @@ impl From<StoreError> for Refusal {
             StoreError::PhaseOrder(_) => refusal(RefusalKind::Precondition, "run.phase"),
             StoreError::NoSuchResult(_) => refusal(RefusalKind::Precondition, "run.no_result"),
             StoreError::TableIdTaken(_) => refusal(RefusalKind::Conflict, "publication.table_id_taken"),
+            StoreError::NotHeld(_) => refusal(RefusalKind::Precondition, "microdata.not_held"),
             StoreError::LedgerMoved => refusal(RefusalKind::Conflict, "disclosure.ledger_moved"),
             StoreError::NotInLedger(_) => refusal(RefusalKind::Precondition, "disclosure.not_in_ledger"),
             StoreError::OtherMethod { .. } => refusal(RefusalKind::Precondition, "rule.other_method"),

@@ -10,7 +10,7 @@ use crate::domain::approval::{Approval, Purpose, Tier};
 use crate::domain::canonical::Digest;
 use crate::domain::ids::RunId;
 use crate::domain::period::Period;
-use crate::domain::query::{Cohort, Query};
+use crate::domain::query::{Answer, Cohort, Query};
 
 /// A store and what must live as long as it does.
 pub(crate) struct TestStore {
@@ -89,6 +89,7 @@ pub(crate) fn submission(request_id: &str) -> Submission {
             by: vec![],
             min_persons: None,
             privacy_loss: None,
+            result: Answer::Table,
         },
         approval_digest: Digest::from_bytes([7; 32]),
     }

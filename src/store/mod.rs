@@ -1,4 +1,4 @@
-//! Control data in SQLite or PostgreSQL: projects, runs, results, publications, the audit log's rows, the
+//! Control data in SQLite or PostgreSQL: projects, runs, results, what waits for stewards, publications, the audit log's rows, the
 //! release ledger.
 //!
 //! Reads are methods of [`Store`]. Everything that changes something is a method of [`Write`], one
@@ -9,6 +9,7 @@ mod budget;
 mod error;
 #[cfg(test)]
 pub(crate) mod fixtures;
+mod held;
 mod ledger;
 mod methods;
 mod migrate;
@@ -23,6 +24,7 @@ mod runs;
 pub use audit_rows::{AuditDetail, AuditHead, OpenIntent};
 pub use budget::BudgetLease;
 pub use error::StoreError;
+pub use held::HeldRow;
 pub use ledger::{LedgerEntry, LedgerRefusal, LedgerRelease};
 pub use open::{Store, Write};
 pub use phase::Phase;

@@ -14,6 +14,8 @@ pub enum Phase {
     Executing,
     /// Disclosure control.
     Protecting,
+    /// Microdata that two stewards have yet to release.
+    Held,
     /// The result may be fetched.
     Released,
     /// A rule or a party refused.
@@ -24,11 +26,12 @@ pub enum Phase {
 
 impl Phase {
     /// All phases.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Authorised,
         Self::Linking,
         Self::Executing,
         Self::Protecting,
+        Self::Held,
         Self::Released,
         Self::Refused,
         Self::Failed,
@@ -42,6 +45,7 @@ impl Phase {
             Self::Linking => "linking",
             Self::Executing => "executing",
             Self::Protecting => "protecting",
+            Self::Held => "held",
             Self::Released => "released",
             Self::Refused => "refused",
             Self::Failed => "failed",
@@ -88,6 +92,7 @@ mod tests {
         assert!(Phase::Authorised.may_become(Phase::Linking));
         assert!(Phase::Linking.may_become(Phase::Refused));
         assert!(!Phase::Executing.may_become(Phase::Linking));
+        assert!(Phase::Held.may_become(Phase::Released) && !Phase::Held.may_become(Phase::Protecting));
         for end in [Phase::Released, Phase::Refused, Phase::Failed] {
             assert!(Phase::ALL.into_iter().all(|next| !end.may_become(next)));
         }

@@ -123,13 +123,13 @@ impl Store {
         row.as_ref().map_or_else(|| Err(StoreError::NoSuchRun(id.clone())), run)
     }
 
-    /// The runs that have not ended.
+    /// The runs that have neither ended nor wait for stewards.
     ///
     /// # Errors
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
     pub async fn unfinished_runs(&self) -> Result<Vec<RunId>, StoreError> {
         let rows = sqlx::query(
-            "SELECT run FROM runs WHERE phase NOT IN ('released', 'refused', 'failed') ORDER BY created, run",
+            "SELECT run FROM runs WHERE phase NOT IN ('held', 'released', 'refused', 'failed') ORDER BY created, run",
         )
         .fetch_all(&self.pool)
         .await?;

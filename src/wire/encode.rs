@@ -6,17 +6,17 @@ use tonic::Status;
 
 use super::proto;
 use super::proto::phase::Name;
+use super::proto::refuse_held_request::Reason;
 use super::queries::Answers;
-use crate::disclosure::Released;
 use crate::domain::answer::{Checked, LogEntry, ProjectState, PublishedTable, Submission};
 use crate::domain::approval::{SignedApproval, StewardSignature};
 use crate::domain::canonical::{Canonical, CanonicalError};
+use crate::domain::held::{HeldRefusal, HeldResult, ReleaseStatement};
 use crate::domain::order::LinkageOrder;
 use crate::domain::period::Period;
-use crate::domain::query::{By, Cohort, Condition, Outcome, OutcomeValue, Query, Statistic};
+use crate::domain::query::{Answer, By, Cohort, Condition, Outcome, OutcomeValue, Query, Statistic};
 use crate::domain::refusal::{Refusal, RefusalKind};
-use crate::domain::table::ResultTable;
-use crate::pipeline::RunState;
+use crate::pipeline::{Fetched, RunState};
 use crate::statistics::{self, Format};
 use crate::store::Phase;
 
@@ -30,6 +30,11 @@ pub(super) fn query(query: &Query) -> proto::Query {
         by: query.by.iter().map(by).collect(),
         min_persons: query.min_persons,
         privacy_loss: query.privacy_loss.map(|rho| rho.to_string()),
+        result: match query.result {
+            Answer::Table => proto::Answer::Table,
+            Answer::Microdata => proto::Answer::Microdata,
+        }
+        .into(),
     }
 }
 
@@ -151,6 +156,36 @@ pub(super) fn log_entry(entry: LogEntry) -> proto::Entry {
     proto::Entry { index: entry.index, leaf: entry.leaf }
 }
 
+pub(super) fn release_statement(statement: &ReleaseStatement) -> proto::ReleaseStatement {
+    proto::ReleaseStatement {
+        run: statement.run.to_string(),
+        result_digest: statement.result.to_string(),
+        risk_digest: statement.risk.to_string(),
+    }
+}
+
+/// Microdata that wait for stewards: the report on them, and none of the records.
+pub(super) fn held(held: &HeldResult) -> Result<proto::HeldResult, Refusal> {
+    Ok(proto::HeldResult {
+        statement: Some(release_statement(&held.statement)),
+        project: held.project.to_string(),
+        organisation: held.organisation.to_string(),
+        title: held.title.clone(),
+        risk: held.risk.canonical().map_err(not_encodable)?,
+        held: held.held.to_rfc3339_opts(SecondsFormat::Secs, true),
+        lapses: held.lapses.to_string(),
+        signed_by: held.signed_by.iter().map(ToString::to_string).collect(),
+    })
+}
+
+pub(super) const fn held_refusal(reason: HeldRefusal) -> Reason {
+    match reason {
+        HeldRefusal::Risk => Reason::Risk,
+        HeldRefusal::Loss => Reason::Loss,
+        HeldRefusal::Need => Reason::Need,
+    }
+}
+
 /// Where a run is.
 pub(super) fn phase(state: RunState) -> proto::Phase {
     let name = match state.phase {
@@ -158,6 +193,7 @@ pub(super) fn phase(state: RunState) -> proto::Phase {
         Phase::Linking => Name::Linking,
         Phase::Executing => Name::Executing,
         Phase::Protecting => Name::Protecting,
+        Phase::Held => Name::Held,
         Phase::Released => Name::Released,
         Phase::Refused => Name::Refused,
         Phase::Failed => Name::Failed,
@@ -171,11 +207,15 @@ const CHUNK: usize = 256 << 10;
 
 /// A result on its way out. Nothing else makes these messages, and this takes nothing but what disclosure
 /// control has released.
-pub(super) async fn result(
-    released: Released<ResultTable>,
+pub(super) async fn fetched(
+    fetched: Fetched,
     format: Format,
 ) -> Result<Answers<proto::FetchResponse>, Status> {
-    let rendered = tokio::task::spawn_blocking(move || statistics::render(&released, format)).await;
+    let rendered = tokio::task::spawn_blocking(move || match fetched {
+        Fetched::Table(table) => statistics::render(&table, format),
+        Fetched::Microdata(records) => statistics::render_microdata(&records, format),
+    })
+    .await;
     let rendered = rendered.map_err(|_| Status::internal("result.format: the result cannot be written"))?;
     let bytes = rendered.map_err(Refusal::from)?;
     let chunks: Vec<_> =

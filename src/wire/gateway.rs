@@ -6,13 +6,19 @@ use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
 
 use super::standard::{self, DescriptorError};
-use super::{audit, linkage, projects, queries, statistics};
+use super::{audit, linkage, microdata, projects, queries, statistics};
 use crate::linkage::OrderDesk;
 use crate::pipeline::Gateway;
 
 /// The names of the gateway's services.
-pub const SERVICES: [&str; 5] =
-    ["kpr.v1.Projects", "kpr.v1.Queries", "kpr.v1.Linkage", "kpr.v1.Statistics", "kpr.v1.Audit"];
+pub const SERVICES: [&str; 6] = [
+    "kpr.v1.Projects",
+    "kpr.v1.Queries",
+    "kpr.v1.Microdata",
+    "kpr.v1.Linkage",
+    "kpr.v1.Statistics",
+    "kpr.v1.Audit",
+];
 
 /// The gateway's services, to be served by [`super::serve::grpc`] with [`super::access::GATEWAY`].
 ///
@@ -24,6 +30,7 @@ pub async fn routes(
 ) -> Result<(Routes, HealthReporter), DescriptorError> {
     let routes = Routes::new(projects::service(Arc::clone(gateway)))
         .add_service(queries::service(Arc::clone(gateway)))
+        .add_service(microdata::service(Arc::clone(gateway)))
         .add_service(linkage::service(desk))
         .add_service(statistics::service(Arc::clone(gateway)))
         .add_service(audit::service(Arc::clone(gateway)));

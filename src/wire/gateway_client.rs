@@ -9,6 +9,7 @@ use super::decode::{self, FieldError};
 use super::encode;
 use super::proto;
 use super::proto::audit_client::AuditClient;
+use super::proto::microdata_client::MicrodataClient;
 use super::proto::phase::Name;
 use super::proto::projects_client::ProjectsClient;
 use super::proto::queries_client::QueriesClient;
@@ -18,6 +19,7 @@ use crate::config::{Peer, TlsFiles};
 use crate::domain::answer::{Checked, LogEntry, ProjectState, PublishedTable, Submission};
 use crate::domain::approval::{Approval, StewardSignature};
 use crate::domain::canonical::{Canonical, CanonicalError, Digest};
+use crate::domain::held::{HeldRefusal, HeldResult, ReleaseStatement};
 use crate::domain::ids::{ProjectId, RequestId, RunId, TableId};
 use crate::domain::query::Query;
 use crate::domain::refusal::Refusal;
@@ -92,6 +94,10 @@ impl GatewayClient {
 
     fn queries(&self) -> QueriesClient<Channel> {
         QueriesClient::new(self.channel.clone())
+    }
+
+    fn microdata(&self) -> MicrodataClient<Channel> {
+        MicrodataClient::new(self.channel.clone())
     }
 
     fn statistics(&self) -> StatisticsClient<Channel> {
@@ -198,6 +204,41 @@ impl GatewayClient {
         gather(self.queries().fetch(request).await?.into_inner()).await
     }
 
+    /// All microdata that wait for stewards, with the reports on them; for stewards.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn held(&self) -> Result<Vec<HeldResult>, ClientError> {
+        let answer = self.microdata().list_held(proto::ListHeldRequest {}).await?.into_inner();
+        Ok(answer.held.into_iter().map(decode::held).collect::<Result<_, _>>()?)
+    }
+
+    /// Signs that microdata may be released; for stewards. Returns whether they are: the second signature does it.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn sign_held(
+        &self,
+        statement: &ReleaseStatement,
+        signature: &StewardSignature,
+    ) -> Result<bool, ClientError> {
+        let request = proto::SignHeldRequest {
+            statement: Some(encode::release_statement(statement)),
+            signature: Some(encode::steward_signature(signature).map_err(ClientError::Signature)?),
+        };
+        Ok(self.microdata().sign_held(request).await?.into_inner().released)
+    }
+
+    /// Refuses microdata that wait; for stewards. They are erased.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn refuse_held(&self, run: &RunId, reason: HeldRefusal) -> Result<(), ClientError> {
+        let reason = encode::held_refusal(reason).into();
+        self.microdata().refuse_held(proto::RefuseHeldRequest { run: run.to_string(), reason }).await?;
+        Ok(())
+    }
+
     /// Publishes a released result; for stewards.
     ///
     /// # Errors
@@ -262,6 +303,7 @@ fn progress(message: proto::Phase) -> Result<Progress, ClientError> {
         Name::Linking => Phase::Linking,
         Name::Executing => Phase::Executing,
         Name::Protecting => Phase::Protecting,
+        Name::Held => Phase::Held,
         Name::Released => Phase::Released,
         Name::Refused => Phase::Refused,
         Name::Failed => Phase::Failed,

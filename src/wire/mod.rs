@@ -12,6 +12,7 @@ pub mod https;
 pub mod identity;
 pub mod identity_client;
 mod linkage;
+mod microdata;
 pub mod partner_client;
 mod peer;
 pub mod pki;

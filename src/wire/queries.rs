@@ -68,7 +68,7 @@ impl Queries for QueriesService {
         let message = request.into_inner();
         let format = decode::format("format", message.format())?;
         let run = decode::id("run", message.run)?;
-        let released = self.gateway.fetch(&caller, &run, format.as_str()).await?;
-        Ok(Response::new(encode::result(released, format).await?))
+        let fetched = self.gateway.fetch(&caller, &run, format.as_str()).await?;
+        Ok(Response::new(encode::fetched(fetched, format).await?))
     }
 }

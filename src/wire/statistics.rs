@@ -14,7 +14,7 @@ use super::proto::{
 use super::queries::Answers;
 use super::serve::MESSAGE_BYTES;
 use crate::domain::refusal::{Refusal, RefusalKind};
-use crate::pipeline::Gateway;
+use crate::pipeline::{Fetched, Gateway};
 use crate::statistics::Format;
 
 pub(super) struct StatisticsService {
@@ -61,6 +61,6 @@ impl Statistics for StatisticsService {
         }
         let table = decode::id("table", message.table)?;
         let released = self.gateway.table(&caller, &table).await?;
-        Ok(Response::new(encode::result(released, format).await?))
+        Ok(Response::new(encode::fetched(Fetched::Table(released), format).await?))
     }
 }

@@ -17,6 +17,7 @@ mod faults;
 mod identity;
 mod ingest;
 mod leak;
+mod microdata;
 mod oracle;
 mod policy;
 mod postgres;

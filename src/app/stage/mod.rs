@@ -21,6 +21,7 @@ use crate::config::{Peer, TlsFiles, read_secret};
 use crate::domain::approval::Approval;
 use crate::domain::approval::StewardSignature;
 use crate::domain::clock::{Clock, Entropy};
+use crate::domain::held::ReleaseStatement;
 use crate::domain::ids::StewardId;
 use crate::wire::pki::{self, Validity};
 
@@ -132,6 +133,19 @@ impl Stage {
     pub fn sign(&self, approval: &Approval, steward: &str) -> Result<StewardSignature, StageError> {
         let key = pki::read_signing_key(&pki::demo::signing_key(&self.path("pki"), steward))?;
         Ok(StewardSignature::sign(approval, StewardId::new(steward)?, &key)?)
+    }
+
+    /// A steward's signature on the release of microdata.
+    ///
+    /// # Errors
+    /// [`StageError`].
+    pub fn sign_release(
+        &self,
+        statement: &ReleaseStatement,
+        steward: &str,
+    ) -> Result<StewardSignature, StageError> {
+        let key = pki::read_signing_key(&pki::demo::signing_key(&self.path("pki"), steward))?;
+        Ok(statement.sign(StewardId::new(steward)?, &key)?)
     }
 
     /// The key that verifies the gateway's audit log, as text. An auditor has it from the register keeper,

@@ -134,13 +134,16 @@ async fn a_receipt_its_checkpoint_and_the_result_are_durable_together() {
         let run = submit(&test, 1).await;
         let intent = intend(&log, &run).await;
         assert_eq!(intent.index(), 0);
-        assert!(matches!(log.released(&run).await, Err(AuditError::Store(StoreError::NoSuchResult(_)))));
+        assert!(matches!(
+            log.released::<ResultTable>(&run).await,
+            Err(AuditError::Store(StoreError::NoSuchResult(_)))
+        ));
         let receipt = receive(&log, intent, &table(&run)).await.unwrap();
         assert_eq!((receipt.index(), receipt.digest()), (1, table(&run).digest().unwrap()));
 
         // Another process, after a stop at this very moment.
         let log = open(&Store::open(&test.url).await.unwrap()).await.unwrap();
-        let (again, bytes) = log.released(&run).await.unwrap();
+        let (again, bytes) = log.released::<ResultTable>(&run).await.unwrap();
         assert_eq!((again, bytes), (receipt, table(&run).canonical().unwrap()));
         assert_eq!(test.store.run(&run).await.unwrap().phase, Phase::Released);
         assert_eq!(log.recover(&actor()).await.unwrap(), 0);
@@ -161,7 +164,7 @@ async fn a_stop_between_intent_and_receipt_leaves_a_failed_run_and_no_result() {
         for run in [&first, &second] {
             let run = test.store.run(run).await.unwrap();
             assert_eq!((run.phase, run.ending.unwrap().0.as_str()), (Phase::Failed, "run.interrupted"));
-            assert!(log.released(&run.run).await.is_err());
+            assert!(log.released::<ResultTable>(&run.run).await.is_err());
         }
         assert_eq!(kinds(&log).await, [5, 9]);
         assert_eq!(log.recover(&actor()).await.unwrap(), 0);
@@ -233,7 +236,7 @@ async fn a_result_that_cannot_be_recorded_is_not_kept() {
         write.set_phase(&run, Phase::Failed, Some(("run.cancelled", ""))).await.unwrap();
         write.commit().await.unwrap();
         assert!(receive(&log, intent, &table(&run)).await.is_err());
-        assert!(log.released(&run).await.is_err());
+        assert!(log.released::<ResultTable>(&run).await.is_err());
         assert_eq!(kinds(&log).await, [5, 9, 5, 9, 5, 9, 5]);
     }
 }
@@ -247,11 +250,11 @@ async fn a_result_changed_in_the_database_is_not_let_out() {
         receive(&log, intend(&log, &other).await, &table(&other)).await.unwrap();
         let forged = ResultTable { values: vec![CellValue::Count(18)], ..table(&run) };
         test.store.forge_result(&run, &forged.canonical().unwrap(), None).await;
-        assert!(matches!(log.released(&run).await, Err(AuditError::NoReceipt(_))));
+        assert!(matches!(log.released::<ResultTable>(&run).await, Err(AuditError::NoReceipt(_))));
         // With the digest adapted too, the leaf's commitment still tells.
         test.store.forge_result(&run, &forged.canonical().unwrap(), Some(forged.digest().unwrap())).await;
-        assert!(matches!(log.released(&run).await, Err(AuditError::NoReceipt(_))));
-        assert!(log.released(&other).await.is_ok());
+        assert!(matches!(log.released::<ResultTable>(&run).await, Err(AuditError::NoReceipt(_))));
+        assert!(log.released::<ResultTable>(&other).await.is_ok());
     }
 }
 

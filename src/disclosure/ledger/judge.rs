@@ -83,12 +83,18 @@ pub enum Refused {
          for groups that differ less finely from those of earlier tables"
     )]
     NotBesideEarlier,
+    /// By definition: the organisation has received other microdata.
+    #[error("an organisation receives microdata once; ask the question they answered, or for a table")]
+    MicrodataOnce,
 }
 
 impl From<Refused> for Refusal {
-    fn from(_: Refused) -> Self {
+    fn from(refused: Refused) -> Self {
+        if refused == Refused::MicrodataOnce {
+            return Self::new(RefusalKind::Precondition, "disclosure.microdata_once", refused.to_string());
+        }
         // One text for all: one that depends on counts reads like those that do not.
-        let hint = "the table cannot be released beside what its recipients have received; ask for coarser \
+        let hint = "the result cannot be released beside what its recipients have received; ask for coarser \
                     dimensions, for groups that differ less finely from those of earlier tables, or on data \
                     of which nothing has been released to them";
         Self::new(RefusalKind::Precondition, "disclosure.not_beside_earlier", hint)

@@ -9,7 +9,7 @@
 //! - [`numbering`], [`refine`]: the common refinement by membership, its atoms
 //! - [`echelon`], [`words`]: the small groups among the combinations of published cells
 //! - [`moves`]: other populations that would have given the same counts
-//! - [`table`]: the membership of a counted table; [`seal`]: memberships outside disclosure control
+//! - [`table`]: the membership of a counted table; [`seal`]: what is kept outside disclosure control
 //! - [`judge()`]: release, withhold more, or refuse
 
 mod echelon;
@@ -28,8 +28,8 @@ mod words;
 pub use judge::{Judgement, KnowledgeSet, MOST_CELLS, MOST_RELEASES, Proposal, Refused, judge};
 pub use membership::{Membership, MembershipBuilder, MembershipError};
 pub use release::{Release, WrongPattern, pattern_bytes};
-pub(in crate::disclosure) use seal::MembershipKey;
 pub use seal::NotSealed;
+pub(in crate::disclosure) use seal::SealingKey;
 pub(in crate::disclosure) use table::of_table;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Sealing of memberships: AES-256-SIV (RFC 5297), bound to the run they belong to. What is kept outside
-//! disclosure control is sealed.
+//! Sealing: AES-256-SIV (RFC 5297), bound to what is sealed and to the run it belongs to. What is kept outside
+//! disclosure control before it is released is sealed.
 
 use std::fmt;
 
@@ -7,46 +7,45 @@ use aes_siv::KeyInit;
 use aes_siv::siv::Aes256Siv;
 use zeroize::Zeroizing;
 
-use crate::domain::ids::RunId;
-
-/// What is sealed, so that a key used elsewhere by mistake opens nothing here.
-const LABEL: &[u8] = b"kpr/ledger-membership/v1";
-
-/// A membership was sealed under another key or for another run, or has been changed.
+/// Something was sealed under another key or for another run, or has been changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a membership of the release ledger does not open under the gateway's secret")]
+#[error("what the gateway has kept sealed does not open under its secret")]
 pub struct NotSealed;
 
-/// The key under which the ledger's memberships are sealed: 64 bytes, of its own. Erased on drop.
-pub(in crate::disclosure) struct MembershipKey(Zeroizing<[u8; 64]>);
+/// A key under which one kind of thing is sealed: 64 bytes, of its own. Erased on drop.
+pub(in crate::disclosure) struct SealingKey {
+    bytes: Zeroizing<[u8; 64]>,
+    /// What is sealed, so that a key used elsewhere by mistake opens nothing here.
+    label: &'static [u8],
+}
 
-impl MembershipKey {
-    /// The key with these bytes.
-    pub(in crate::disclosure) const fn new(bytes: Zeroizing<[u8; 64]>) -> Self {
-        Self(bytes)
+impl SealingKey {
+    /// The key with these bytes, for what the label names.
+    pub(in crate::disclosure) const fn new(bytes: Zeroizing<[u8; 64]>, label: &'static [u8]) -> Self {
+        Self { bytes, label }
     }
 
     fn cipher(&self) -> Aes256Siv {
-        let key: &[u8; 64] = &self.0;
+        let key: &[u8; 64] = &self.bytes;
         Aes256Siv::new(key.into())
     }
 
-    /// The bytes sealed. The synthetic IV comes first.
-    pub(in crate::disclosure) fn seal(&self, run: &RunId, bytes: &[u8]) -> Result<Vec<u8>, NotSealed> {
-        let sealed = self.cipher().encrypt([LABEL, run.as_str().as_bytes()], bytes);
+    /// The bytes sealed, for the run or project that `of` names. The synthetic IV comes first.
+    pub(in crate::disclosure) fn seal(&self, of: &str, bytes: &[u8]) -> Result<Vec<u8>, NotSealed> {
+        let sealed = self.cipher().encrypt([self.label, of.as_bytes()], bytes);
         sealed.map_err(|_| NotSealed)
     }
 
-    /// Opens what was sealed under this key for this run.
-    pub(in crate::disclosure) fn open(&self, run: &RunId, sealed: &[u8]) -> Result<Vec<u8>, NotSealed> {
-        let opened = self.cipher().decrypt([LABEL, run.as_str().as_bytes()], sealed);
+    /// Opens what was sealed under this key for this run or project.
+    pub(in crate::disclosure) fn open(&self, of: &str, sealed: &[u8]) -> Result<Vec<u8>, NotSealed> {
+        let opened = self.cipher().decrypt([self.label, of.as_bytes()], sealed);
         opened.map_err(|_| NotSealed)
     }
 }
 
-impl fmt::Debug for MembershipKey {
+impl fmt::Debug for SealingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("MembershipKey(redacted)")
+        f.write_str("SealingKey(redacted)")
     }
 }
 
@@ -54,23 +53,20 @@ impl fmt::Debug for MembershipKey {
 mod tests {
     use super::*;
 
-    fn run_id(n: u8) -> RunId {
-        RunId::new(format!("r-{}", format!("{n:02x}").repeat(16))).unwrap()
-    }
-
     #[test]
-    fn what_is_sealed_opens_under_its_own_key_and_run_only() {
-        let key = MembershipKey::new([1; 64].into());
-        let sealed = key.seal(&run_id(1), b"persons").unwrap();
+    fn what_is_sealed_opens_under_its_own_key_label_and_run_only() {
+        let key = SealingKey::new([1; 64].into(), b"membership");
+        let sealed = key.seal("r-1", b"persons").unwrap();
         assert!(!sealed.windows(7).any(|w| w == b"persons"));
-        assert_eq!(key.open(&run_id(1), &sealed).unwrap(), b"persons");
-        assert!(key.open(&run_id(2), &sealed).is_err());
-        assert!(MembershipKey::new([2; 64].into()).open(&run_id(1), &sealed).is_err());
+        assert_eq!(key.open("r-1", &sealed).unwrap(), b"persons");
+        assert!(key.open("r-2", &sealed).is_err());
+        assert!(SealingKey::new([2; 64].into(), b"membership").open("r-1", &sealed).is_err());
+        assert!(SealingKey::new([1; 64].into(), b"records").open("r-1", &sealed).is_err());
         for place in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[place] ^= 1;
-            assert!(key.open(&run_id(1), &changed).is_err());
+            assert!(key.open("r-1", &changed).is_err());
         }
-        assert_eq!(format!("{key:?}"), "MembershipKey(redacted)");
+        assert_eq!(format!("{key:?}"), "SealingKey(redacted)");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`anonymise`] generalises the quasi-identifiers along their hierarchies with the least loss
 //! (`search`), suppresses few rows last (`suppression`), sees to l-diversity in a way that does not betray
-//! what it looked at (`choice`), puts the rows into a drawn order, and holds the result against the true rows
+//! what it looked at (`choice`), puts the rows in the order of their serial numbers, and holds the result against the true rows
 //! once more (`verify`). What the recipient holds already from earlier releases is part of what it can
 //! tell apart (`joint`). `docs/disclosure-control.md` has the guarantee, its proof and its limits.
 
@@ -16,6 +16,7 @@ mod extract;
 mod fixtures;
 mod hierarchy;
 mod joint;
+mod records;
 mod risk;
 mod rule;
 mod search;
@@ -26,10 +27,10 @@ mod verify;
 
 pub use extract::{Attribute, Extract, Kind, QuasiIdentifier};
 pub use joint::{Held, HeldColumn, JointClasses, JointError, Prior, prior};
+pub use records::RecordsError;
+pub(in crate::disclosure) use records::records;
 pub use rule::{BadMicrodataRule, Diversity, MicrodataRule};
 pub use verify::Fault;
-
-use rand::seq::SliceRandom;
 
 use self::choice::{Chosen, bottom, choose};
 use self::classes::Frame;
@@ -88,7 +89,7 @@ pub fn anonymise(
     let (frame, keys) = Frame::of(extract)?;
     let mut draws = key.draws(&choice_digest(extract, rule, &keys)?);
     let chosen = choose(extract, &frame, &keys, rule, &mut draws)?;
-    let order = order(extract, key);
+    let order = order(extract);
     let risk = risk::risk(extract, &frame, &chosen, rule);
     let table = MicrodataTable {
         run,
@@ -115,14 +116,11 @@ fn choice_digest(extract: &Extract, rule: &MicrodataRule, keys: &[u64]) -> Resul
     Ok(Digest::of_bytes("kpr/microdata-choice/v1", &bytes))
 }
 
-/// The order of release: by serial number, which tells nothing of the person, and then shuffled by draws
-/// that belong to the set of serial numbers. The order in which rows came has no part in it.
-fn order(extract: &Extract, key: &PatternKey) -> Vec<usize> {
+/// The order of release: by serial number, which is drawn by a key and tells nothing of the person. The order in
+/// which rows came has no part in it.
+fn order(extract: &Extract) -> Vec<usize> {
     let mut order: Vec<usize> = (0..extract.rows()).collect();
     order.sort_unstable_by_key(|&row| extract.serials.get(row));
-    let serials = order.iter().filter_map(|&row| extract.serials.get(row));
-    let bytes: Vec<u8> = serials.flat_map(|serial| serial.as_bytes()).copied().collect();
-    order.shuffle(&mut key.draws(&Digest::of_bytes("kpr/microdata-order/v1", &bytes)));
     order
 }
 

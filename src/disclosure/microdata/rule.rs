@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::domain::ids::RuleId;
-use crate::domain::rule::Rule;
+use crate::domain::rule::{Records, Rule};
 
 /// A rule that is looser than any rule may be, or that no rows can meet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,7 +17,7 @@ pub struct BadMicrodataRule;
 pub struct MicrodataRule {
     id: RuleId,
     min_persons: u32,
-    suppressed_permille: u32,
+    records: Records,
 }
 
 impl MicrodataRule {
@@ -28,7 +28,22 @@ impl MicrodataRule {
     /// [`BadMicrodataRule`]; the least number is bound as in tables.
     pub fn new(id: RuleId, min_persons: u32, suppressed_permille: u32) -> Result<Self, BadMicrodataRule> {
         let sound = (Rule::LEAST..=Rule::MOST).contains(&min_persons) && suppressed_permille <= 1000;
-        if sound { Ok(Self { id, min_persons, suppressed_permille }) } else { Err(BadMicrodataRule) }
+        let records = Records { suppressed_permille, diversity: None };
+        if sound { Ok(Self { id, min_persons, records }) } else { Err(BadMicrodataRule) }
+    }
+
+    /// What a rule of the policies asks of records.
+    #[must_use]
+    pub fn of(rule: &Rule, records: Records) -> Self {
+        Self { id: rule.id().clone(), min_persons: rule.min_persons(), records }
+    }
+
+    /// The diversity that it asks of an outcome that is 0 or 1; a 0 does not harm.
+    ///
+    /// # Errors
+    /// [`BadMicrodataRule`].
+    pub fn diversity(&self) -> Result<Option<Diversity>, BadMicrodataRule> {
+        self.records.diversity.map(|l| Diversity::new(l, [0].into())).transpose()
     }
 
     /// Its id.
@@ -46,19 +61,13 @@ impl MicrodataRule {
     /// The most rows that may be suppressed of so many.
     #[must_use]
     pub const fn suppressed_limit(&self, rows: usize) -> u64 {
-        rows as u64 * self.suppressed_permille as u64 / 1000
+        rows as u64 * self.records.suppressed_permille as u64 / 1000
     }
 
     /// The rule in words, for the recipient's report.
     #[must_use]
     pub fn text(&self) -> String {
-        format!(
-            "Every combination of the quasi-identifiers occurs in at least {k} rows, each of another person. \
-             Quasi-identifiers are given at a coarser level where that takes less away than other ways; in \
-             rows that would still stand out all of them are unknown (..), and these rows are none or at \
-             least {k}. The order of the rows tells nothing.",
-            k = self.min_persons
-        )
+        self.records.text(self.min_persons)
     }
 }
 

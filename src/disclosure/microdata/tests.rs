@@ -222,8 +222,7 @@ fn the_order_of_release_tells_nothing_of_the_order_of_persons() {
     assert!((170..230).contains(&rising), "{rising}");
     let fixed = persons.iter().zip(0..).filter(|(person, at)| **person == *at).count();
     assert!(fixed < 8, "{fixed}");
-    let sorted = table.serials.windows(2).filter(|pair| pair[0] < pair[1]).count();
-    assert!((170..230).contains(&sorted), "{sorted}");
+    assert!(table.serials.is_sorted());
     // The order stays where the rows do, and does not follow their values.
     let mut other = extract;
     other.attributes = vec![sensitive((0..400).map(|n| Some(n % 5)).collect(), None)];

@@ -2,10 +2,12 @@
 //! the field by its path and the rule, never the value.
 
 mod answer;
+mod microdata;
 mod project;
 mod query;
 
 pub(super) use answer::{checked, log_entry, published_table, submission};
+pub(super) use microdata::{held, held_refusal, release_statement};
 pub(super) use project::{approval, project_state, steward_signature};
 pub(super) use query::query;
 

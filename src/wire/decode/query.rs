@@ -2,7 +2,7 @@
 
 use super::{FieldError, date, each, id, is_plain, present, rho, text};
 use crate::domain::period::Period;
-use crate::domain::query::{By, Cohort, Condition, Outcome, OutcomeValue, Query, Statistic};
+use crate::domain::query::{Answer, By, Cohort, Condition, Outcome, OutcomeValue, Query, Statistic};
 use crate::wire::proto;
 
 /// The most conditions of one cohort or outcome.
@@ -20,7 +20,16 @@ pub(in crate::wire) fn query(message: proto::Query) -> Result<Query, FieldError>
         by: each("by", message.by, Query::MOST_DIMENSIONS, by)?,
         min_persons: message.min_persons,
         privacy_loss: message.privacy_loss.map(|text| rho("privacy_loss", &text)).transpose()?,
+        result: answer("result", message.result)?,
     })
+}
+
+fn answer(path: &str, number: i32) -> Result<Answer, FieldError> {
+    match proto::Answer::try_from(number) {
+        Ok(proto::Answer::Table) => Ok(Answer::Table),
+        Ok(proto::Answer::Microdata) => Ok(Answer::Microdata),
+        Err(_) => Err(FieldError::new(path, "must be a table or microdata")),
+    }
 }
 
 fn cohort(message: proto::Cohort) -> Result<Cohort, FieldError> {
@@ -98,6 +107,8 @@ mod tests {
     #[test]
     fn a_query_survives_the_wire() {
         assert_eq!(query(encode::query(&sample())), Ok(sample()));
+        let records = Query { result: Answer::Microdata, ..sample() };
+        assert_eq!(query(encode::query(&records)), Ok(records));
     }
 
     #[test]
@@ -128,6 +139,7 @@ mod tests {
         refused(&|q| q.outcomes = vec![q.outcomes[0].clone(); 9], "outcomes: ");
         refused(&|q| q.by = vec![q.by[0].clone(); 6], "by: ");
         refused(&|q| q.privacy_loss = Some("-1".to_owned()), "privacy_loss: ");
+        refused(&|q| q.result = 2, "result: ");
         refused(&|q| q.outcomes[0].within_days = 1 << 16, "outcomes[0].within_days: ");
         refused(&|q| q.outcomes[1].value.as_mut().unwrap().statistic = 0, "outcomes[1].value.statistic: ");
         refused(

@@ -1,0 +1,241 @@
+//! Held microdata: sealed, opened by two stewards, judged beside tables and other microdata.
+
+use ed25519_dalek::SigningKey;
+
+use super::*;
+use crate::disclosure::ledger;
+use crate::disclosure::proposed::{Counts, Proposed};
+use crate::domain::approval::{StewardKey, StewardSignature};
+use crate::domain::codelist::{Code, CodeList};
+use crate::domain::ids::{CodeListId, PersonNo, RuleId, StewardId, VariableId};
+use crate::domain::microdata::RiskReport;
+use crate::domain::period::Period;
+use crate::domain::refusal::Refusal;
+use crate::domain::rule::Records;
+use crate::domain::table::{Dimension, Measure};
+use crate::linkage::Tally;
+
+fn key() -> PatternKey {
+    PatternKey::new([7; 32].into())
+}
+
+fn run_id(n: u8) -> RunId {
+    RunId::new(format!("r-{}", format!("{n:02x}").repeat(16))).unwrap()
+}
+
+fn project(n: u8) -> ProjectId {
+    ProjectId::new(format!("P-{n}")).unwrap()
+}
+
+/// Places in two counties, three in each; everyone, and those with one outcome.
+fn shape() -> TableShape {
+    let parents = [None, Some(0), Some(0), Some(1), Some(1), Some(1), Some(2), Some(2), Some(2)];
+    let codes = parents.iter().enumerate().map(|(n, &parent)| Code {
+        code: if n == 0 { "Total".to_owned() } else { format!("c{n}") },
+        label: n.to_string(),
+        parent,
+    });
+    let variable = |name: &str| VariableId::new(name).unwrap();
+    let list =
+        CodeList::new(CodeListId::new("places").unwrap(), "Places".to_owned(), codes.collect()).unwrap();
+    let measure = |code: &str, nested_in| Measure {
+        code: variable(code),
+        label: code.to_owned(),
+        nested_in,
+        statistic: None,
+    };
+    TableShape {
+        title: "Persons".to_owned(),
+        dimensions: vec![Dimension { variable: variable("place"), label: "Place".to_owned(), codes: list }],
+        measures: vec![measure("persons", vec![]), measure("seen", vec![0])],
+        period: Period::new("2024-01-01".parse().unwrap(), "2024-12-31".parse().unwrap()).unwrap(),
+    }
+}
+
+/// So many persons in each of the six places, the first few of each with the outcome.
+fn persons(of_places: [u32; 6]) -> Vec<Placed> {
+    let places = of_places.into_iter().zip([3, 4, 5, 6, 7, 8]);
+    places
+        .flat_map(|(persons, leaf)| {
+            // Each place has numbers of its own, so that fewer persons are a part of more.
+            (0..persons).map(move |n| Placed {
+                person: PersonNo(1000 * leaf + n),
+                leaf,
+                measures: if n % 4 == 0 { 3 } else { 1 },
+            })
+        })
+        .collect()
+}
+
+fn rule() -> Rule {
+    Rule::new(RuleId::new("records-5").unwrap(), 5).unwrap()
+}
+
+fn made(run: u8, persons: &[Placed], earlier: &[Earlier<'_>]) -> Result<Held, DisclosureError> {
+    let microdata = MicrodataRule::of(&rule(), Records { suppressed_permille: 0, diversity: None });
+    hold_persons(run_id(run), &project(1), &shape(), persons, (&rule(), microdata), earlier, &key())
+}
+
+/// Signed by two stewards.
+fn signed(statement: &ReleaseStatement) -> VerifiedRelease {
+    let steward = |n: u8| StewardId::new(format!("s{n}")).unwrap();
+    let pair = [1, 2].map(|n| (n, SigningKey::from_bytes(&[n; 32])));
+    let keys = pair.each_ref().map(|(n, key)| StewardKey { steward: steward(*n), key: key.verifying_key() });
+    let signatures: Vec<StewardSignature> =
+        pair.iter().map(|(n, key)| statement.sign(steward(*n), key).unwrap()).collect();
+    statement.verify(&signatures, &keys).unwrap()
+}
+
+fn release(held: &Held, earlier: &[Earlier<'_>]) -> Result<Judged<MicrodataTable>, DisclosureError> {
+    release_held(&held.sealed, &signed(&held.statement), earlier, &key())
+}
+
+fn code<T>(answer: Result<T, DisclosureError>) -> &'static str {
+    Refusal::from(answer.err().unwrap()).code
+}
+
+fn opened(held: &Held) -> MicrodataTable {
+    let payload = key().held_key().open(held.statement.run.as_str(), &held.sealed).unwrap();
+    MicrodataTable::from_canonical(&Payload::decode(&payload).unwrap().table).unwrap()
+}
+
+#[test]
+fn what_is_held_is_sealed_until_two_stewards_have_signed() {
+    let held = made(1, &persons([9, 8, 2, 7, 6, 5]), &[]).unwrap();
+    let table = opened(&held);
+    for serial in &table.serials {
+        let text = serial.to_string();
+        assert!(!held.sealed.windows(text.len()).any(|window| window == text.as_bytes()));
+    }
+    let risk = RiskReport::from_canonical(held.risk()).unwrap();
+    assert_eq!((risk.digest().unwrap(), risk.rows), (held.statement().risk, 37));
+    let judged = release(&held, &[]).unwrap();
+    assert_eq!(judged.disclosed().digest(), held.statement().result);
+    assert!(judged.remembered().is_some());
+    // Signatures on something else open nothing, and damaged bytes are no records.
+    let other = ReleaseStatement { run: run_id(2), ..held.statement().clone() };
+    assert!(release_held(&held.sealed, &signed(&other), &[], &key()).is_err());
+    let other = ReleaseStatement { result: Digest::from_bytes([0; 32]), ..held.statement().clone() };
+    assert!(release_held(&held.sealed, &signed(&other), &[], &key()).is_err());
+    let mut damaged = held.sealed.clone();
+    damaged[100] ^= 1;
+    assert!(release_held(&damaged, &signed(held.statement()), &[], &key()).is_err());
+    for bytes in [&[][..], &[0; 23], &[0; 25], &[255; 24]] {
+        assert!(Payload::decode(bytes).is_none());
+    }
+}
+
+/// The records are the persons counted: two in one place have to be given by county, and nothing else changes.
+#[test]
+fn records_are_the_persons_counted() {
+    let persons = persons([9, 8, 2, 7, 6, 5]);
+    let table = opened(&made(1, &persons, &[]).unwrap());
+    assert_eq!(table.serials.len(), persons.len());
+    assert!(table.serials.is_sorted());
+    for (county, places) in [(1, 3..6), (2, 6..9)] {
+        let of = |p: &&Placed| places.contains(&p.leaf);
+        let rows =
+            || (0..table.serials.len()).filter(|&row| table.columns[0].values.value(row) == Some(county));
+        assert_eq!(rows().count(), persons.iter().filter(of).count());
+        let seen = rows().filter(|&row| table.columns[1].values.value(row) == Some(1)).count();
+        assert_eq!(seen, persons.iter().filter(of).filter(|p| p.measures == 3).count());
+    }
+    // A project has serial numbers of its own, and the same in all its records.
+    let of = |project: &ProjectId| {
+        let rule = MicrodataRule::of(&rule(), Records { suppressed_permille: 0, diversity: None });
+        records(run_id(1), project, &shape(), &persons, &rule, &key()).unwrap().anonymised.table.serials
+    };
+    assert!(of(&project(1)) == table.serials);
+    assert!(of(&project(2)).iter().all(|serial| !table.serials.contains(serial)));
+    let other = PatternKey::new([8; 32].into());
+    let rule = MicrodataRule::of(&rule(), Records { suppressed_permille: 0, diversity: None });
+    let elsewhere = records(run_id(1), &project(1), &shape(), &persons, &rule, &other).unwrap();
+    assert!(elsewhere.anonymised.table.serials.iter().all(|serial| !table.serials.contains(serial)));
+}
+
+#[test]
+fn an_outcome_that_too_many_have_is_not_released_under_diversity() {
+    let rule = |l| MicrodataRule::of(&rule(), Records { suppressed_permille: 0, diversity: Some(l) });
+    let persons = persons([20; 6]);
+    let made = |l| records(run_id(1), &project(1), &shape(), &persons, &rule(l), &key());
+    // A fourth of all have it.
+    assert!(made(4).is_ok());
+    assert!(made(5).is_err());
+}
+
+/// An earlier table of so many persons in each place, all of it published.
+fn table(of_places: [u32; 6]) -> (Vec<u8>, Vec<u8>) {
+    let membership = ledger::of_table(&shape(), &persons(of_places)).unwrap();
+    let sealed = key().membership_key().seal(run_id(9).as_str(), &membership.encode().unwrap()).unwrap();
+    (pattern_bytes(&vec![false; membership.cells()]), sealed)
+}
+
+fn earlier<'a>(run: &'a RunId, (pattern, sealed): &'a (Vec<u8>, Vec<u8>)) -> Earlier<'a> {
+    Earlier { run, pattern, sealed: Some(sealed), same_question: false, microdata: false }
+}
+
+/// The attacker holds a table of all but two persons, and would hold the records of all: their difference is two.
+#[test]
+fn records_that_differ_from_an_earlier_table_by_few_are_refused() {
+    let (run, all) = (run_id(9), [9, 8, 7, 7, 6, 5]);
+    let (same, fewer) = (table(all), table([9, 8, 5, 7, 6, 5]));
+    assert!(made(1, &persons(all), &[earlier(&run, &same)]).is_ok());
+    assert_eq!(code(made(1, &persons(all), &[earlier(&run, &fewer)])), "disclosure.not_beside_earlier");
+    // Also where the table is released while the records wait.
+    let held = made(1, &persons(all), &[]).unwrap();
+    assert_eq!(code(release(&held, &[earlier(&run, &fewer)])), "disclosure.not_beside_earlier");
+    assert!(release(&held, &[earlier(&run, &same)]).is_ok());
+    // What is no longer known to be in a table cannot be compared with.
+    let forgotten = Earlier { sealed: None, ..earlier(&run, &same) };
+    assert_eq!(code(made(1, &persons(all), &[forgotten])), "disclosure.not_beside_earlier");
+}
+
+/// The other way round: the table is judged as if the count of each class had been published.
+#[test]
+fn a_table_that_differs_from_earlier_records_by_few_withholds_the_difference() {
+    let all = [9, 8, 7, 7, 6, 5];
+    let released = release(&made(1, &persons(all), &[]).unwrap(), &[]).unwrap();
+    let Remembered { pattern, sealed } = released.remembered().unwrap();
+    let run = run_id(1);
+    let records = Earlier { run: &run, pattern, sealed: Some(sealed), same_question: false, microdata: true };
+    let judged = |of_places: [u32; 6], earlier: &[Earlier<'_>]| {
+        let membership = ledger::of_table(&shape(), &persons(of_places)).unwrap();
+        let counts = membership.counts();
+        let withheld = vec![false; counts.len()];
+        let tally = Tally { matched: 0, unknown: 0, several_numbers: 0, invalid_rows: 0 };
+        let (run, shape, rule, method) = (run_id(2), shape(), rule(), Method::Suppress);
+        let counts = Counts { run, shape, rule, method, counts, withheld, membership, tally };
+        Proposed::exact(counts).judge(earlier, &key())
+    };
+    let told = |judged: Judged| judged.remembered().unwrap().pattern.clone();
+    // Alone it is published as it is, the total of all places too.
+    let fewer = [9, 8, 5, 7, 6, 5];
+    assert!(told(judged(fewer, &[]).unwrap()).iter().all(|&withheld| withheld == 0));
+    match judged(fewer, &[records]) {
+        Ok(judged) => {
+            let pattern = told(judged);
+            // The total, the county and the place that lack two persons.
+            for cell in [0, 1, 5] {
+                assert_eq!(pattern[2 * cell], 1, "{cell}");
+            }
+        }
+        Err(error) => assert_eq!(Refusal::from(error).code, "disclosure.not_beside_earlier"),
+    }
+    assert!(told(judged(all, &[records]).unwrap()).iter().all(|&withheld| withheld == 0));
+}
+
+#[test]
+fn an_organisation_receives_one_set_of_records() {
+    let all = [9, 8, 7, 7, 6, 5];
+    let released = release(&made(1, &persons(all), &[]).unwrap(), &[]).unwrap();
+    let Remembered { pattern, sealed } = released.remembered().unwrap();
+    let run = run_id(1);
+    let of =
+        |same_question| Earlier { run: &run, pattern, sealed: Some(sealed), same_question, microdata: true };
+    assert!(made(2, &persons(all), &[of(true)]).is_ok());
+    assert_eq!(code(made(2, &persons(all), &[of(false)])), "disclosure.microdata_once");
+    // The same question of other persons: a partner's data have changed.
+    assert_eq!(code(made(2, &persons([9, 8, 7, 7, 6, 6]), &[of(true)])), "disclosure.microdata_once");
+    let forgotten = Earlier { sealed: None, ..of(true) };
+    assert_eq!(code(made(2, &persons(all), &[forgotten])), "disclosure.not_beside_earlier");
+}
