@@ -388,7 +388,7 @@ async fn a_reservation_and_its_event_are_durable_together() {
         recording.write().reserve_budget(&run, rho("0.1"), rho("0.3"), now()).await.unwrap();
         let lease = recording.commit_lease(reserved(&run)).await.unwrap();
         assert_eq!((lease.run(), lease.left_after()), (&run, rho("0.2")));
-        assert_eq!(kinds(&log).await, [13]);
+        assert_eq!(kinds(&log).await, [14]);
 
         // Where the event cannot be written, nothing is reserved.
         let dry = AuditLog::open(test.store.clone(), signer(), Arc::new(FixedClock(now())), Arc::new(Dry));

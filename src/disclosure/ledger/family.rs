@@ -133,8 +133,7 @@ impl<'a> Family<'a> {
         order.into_iter().filter_map(|members| Self::of(&members)).collect()
     }
 
-    /// The family of some releases over the same persons.
-    pub(super) fn of(members: &[&'a Release]) -> Option<Self> {
+    fn of(members: &[&'a Release]) -> Option<Self> {
         let (first, rest) = members.split_first()?;
         let population: &Population = Arc::as_ref(&first.membership.population);
         let mut part_of = Cow::Borrowed(&first.membership.part_of);

@@ -1,12 +1,12 @@
-//! Which cells can have a part in a light word at all.
+//! Which earlier cells can have a part in a light word at all.
 //!
-//! A light word is not zero on fewer than k persons. It is a sum of one vector from each family, of which the table
-//! asked for now is one. Take a part of a family with k or more persons who are in no other part that is still live: on
-//! these persons the word is what the family's vector is at that part, and since they are k or more, that is
-//! zero. So the family's vectors are cut down to those that are zero there. Parts at which all of them are zero
-//! are no longer live, their persons count for others, and so on until nothing more falls away. What is left is
+//! A light word is not zero on fewer than k persons. Take a part of a family of releases with k or more
+//! persons who are not asked for now and are in no other part that is still live: on these persons the word
+//! is what the family's vector is at that part, and since they are k or more, that is zero. So the family's
+//! vectors are cut down to those that are zero there. Parts at which all of them are zero are no longer
+//! live, their persons count for others, and so on until nothing more falls away. What is left is
 //! small wherever many persons are in few releases, and nothing has been given up: every light word is a
-//! combination of what is left. Where nothing is left of the table asked for, it has a part in none.
+//! combination of what is left.
 #![allow(clippy::indexing_slicing, reason = "persons and parts are within the sizes taken from the families")]
 
 use roaring::RoaringBitmap;
@@ -14,13 +14,17 @@ use roaring::RoaringBitmap;
 use super::family::Family;
 use super::numbering::Numbering;
 
-/// Cuts the families down to what can have a part in a word of fewer than `least` persons.
-pub(super) fn peel(families: &mut [Family<'_>], least: u32) {
-    let mut all = RoaringBitmap::new();
+/// Marks persons who are asked for now and so count for nobody.
+const ASKED: u16 = 1 << 15;
+
+/// Cuts the families down to what can have a part in a word of fewer than `least` persons together with
+/// cells over `asked`.
+pub(super) fn peel(families: &mut [Family<'_>], asked: &RoaringBitmap, least: u32) {
+    let mut all = asked.clone();
     for family in &*families {
         all |= family.persons();
     }
-    let mut work = Work::new(families, &all, least);
+    let mut work = Work::new(families, &all, asked, least);
     while let Some(family) = work.open.pop() {
         work.cut(&mut families[family], family);
     }
@@ -29,7 +33,7 @@ pub(super) fn peel(families: &mut [Family<'_>], least: u32) {
 /// Who is in how many live parts. Parts of all families are numbered together.
 struct Work {
     persons: Numbering,
-    /// How many live parts each person is in: at most one a family, of which there are at most 10,001.
+    /// How many live parts each person is in; there are fewer families than [`ASKED`].
     live: Vec<u16>,
     /// The exclusive or of their numbers: of one part alone, its number.
     mixed: Vec<u32>,
@@ -44,7 +48,7 @@ struct Work {
 }
 
 impl Work {
-    fn new(families: &[Family<'_>], all: &RoaringBitmap, least: u32) -> Self {
+    fn new(families: &[Family<'_>], all: &RoaringBitmap, asked: &RoaringBitmap, least: u32) -> Self {
         let persons = Numbering::new(all);
         let mut first = vec![0_u32];
         for family in families {
@@ -58,6 +62,9 @@ impl Work {
                 live[at] += 1;
                 mixed[at] ^= first + part;
             }
+        }
+        for person in asked {
+            live[persons.of(person)] |= ASKED;
         }
         let mut work = Self {
             alone: vec![0; first[families.len()] as usize],

@@ -34,7 +34,7 @@ pub(super) struct Word {
 pub(super) struct GivenUp;
 
 /// How many steps the search for one table may take: entries of rows added up, and rows looked up.
-const MOST_STEPS: usize = 100_000_000;
+const MOST_STEPS: usize = 200_000_000;
 
 /// The rows to search, and what has been tried.
 struct Search<'a> {

@@ -3,4 +3,4 @@
 mod attacker;
 mod cases;
 mod series;
-pub(in crate::disclosure::ledger) mod world;
+mod world;
