@@ -78,7 +78,7 @@ pub(super) async fn linked_rows(stage: &Stage, folder: &Path, query: &Query) -> 
             codes.push(coder.code(&number));
         }
     }
-    let persons = service.map_codes(&order, codes).await?.persons;
+    let persons = service.map_codes(&order, codes, None).await?.0.persons;
     let person = |serial: &str| persons.get(*place.get(serial)?).filter(|p| !p.is_unknown()).map(|p| p.0);
     let rows: Vec<(u32, NaiveDate)> =
         events.iter().filter_map(|(serial, date)| Some((person(serial)?, *date))).collect();

@@ -10,6 +10,7 @@ mod checks;
 mod disclosure;
 #[cfg(test)]
 pub(crate) mod fixtures;
+mod method;
 mod policies;
 
 pub use action::{Action, Resource};

@@ -104,7 +104,7 @@ async fn the_budget_is_spent_to_its_end_and_never_beyond() {
     // The log has every reservation, with the run it is of.
     let entries = world.client("auditor").await.entries(0, 4096).await.unwrap();
     let leaves = entries.iter().map(|e| serde_json::from_slice::<serde_json::Value>(&e.leaf).unwrap());
-    let reserved: Vec<_> = leaves.filter(|leaf| leaf["type"] == 13).map(|leaf| leaf["run"].clone()).collect();
+    let reserved: Vec<_> = leaves.filter(|leaf| leaf["type"] == 14).map(|leaf| leaf["run"].clone()).collect();
     let expected = [&first].into_iter().chain(&runs).chain([&last]);
     assert_eq!(reserved.len(), 6);
     for run in expected {

@@ -115,7 +115,7 @@ impl PerturbationTable {
         let bound = u64::from(self.design.bound);
         let may_be = |count: &u64| value.abs_diff(*count) <= self.row(*count).reach;
         let counts = || (value.saturating_sub(bound)..=value.saturating_add(bound)).filter(may_be);
-        (counts().next().unwrap_or(value), counts().last().unwrap_or(value))
+        (counts().next().unwrap_or(value), counts().next_back().unwrap_or(value))
     }
 
     fn row(&self, count: u64) -> &Row {
