@@ -208,6 +208,8 @@ events! {
         /// The steward.
         steward: StewardId,
     }
+    /// What stewards are told of a released table is about to be read.
+    17 "disclosure report read" DisclosureReportRead {}
 }
 
 #[cfg(test)]
@@ -215,7 +217,7 @@ mod tests {
     use super::*;
 
     /// The types as they have been written to logs. A line is added, never changed.
-    const TYPES: [(u16, &str, &str); 16] = [
+    const TYPES: [(u16, &str, &str); 17] = [
         (1, "gateway started", "version policies catalogue"),
         (2, "gateway stopped", ""),
         (3, "approval entered", "approval version"),
@@ -232,6 +234,7 @@ mod tests {
         (14, "budget reserved", "rho left"),
         (15, "result held", "intent result risk"),
         (16, "release signed", "result risk steward"),
+        (17, "disclosure report read", ""),
     ];
 
     fn one_of_each() -> Vec<Event> {
@@ -273,6 +276,7 @@ mod tests {
             BudgetReserved { rho: "0.01".parse().unwrap(), left: Rho::ZERO }.into(),
             ResultHeld { intent: 4, result: digest, risk: digest }.into(),
             ReleaseSigned { result: digest, risk: digest, steward: StewardId::new("a").unwrap() }.into(),
+            DisclosureReportRead {}.into(),
         ]
     }
 
@@ -289,6 +293,6 @@ mod tests {
             }
             assert_eq!(text.matches("\":").count(), fields.split_whitespace().count(), "{text}");
         }
-        assert_eq!(type_name(17), None);
+        assert_eq!(type_name(18), None);
     }
 }

@@ -57,6 +57,8 @@ pub struct LedgerRecord {
     pub release: LedgerRelease,
     /// Who is in it, sealed, if that may be kept.
     pub sealed: Option<Vec<u8>>,
+    /// What stewards are told of it, sealed.
+    pub report: Option<Vec<u8>>,
 }
 
 /// Why a result has no receipt.
@@ -155,11 +157,14 @@ impl AuditLog {
             return Err(AuditError::IntentClosed(intent.run.clone()));
         }
         write.store_result(&intent.run, &StoredResult { digest, bytes: bytes.to_vec(), receipt }).await?;
-        if let Some(LedgerRecord { head, release, sealed }) = ledger {
+        if let Some(LedgerRecord { head, release, sealed, report }) = ledger {
             if release.run != intent.run {
                 return Err(AuditError::OtherRun(intent.run.clone()));
             }
             write.record_release(*head, release, sealed.as_deref(), now).await?;
+            if let Some(report) = report {
+                write.keep_report(&intent.run, report).await?;
+            }
         }
         write.set_phase(&intent.run, Phase::Released, None).await?;
         recording.finish().await?;

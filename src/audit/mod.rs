@@ -20,9 +20,9 @@ mod verify;
 
 pub use error::AuditError;
 pub use event::{
-    ActionRefused, Actor, ApprovalEntered, ApprovalSigned, BudgetReserved, Entry, Event, GatewayStarted,
-    GatewayStopped, OrderGiven, QueryFailed, QueryOpened, QueryRefused, RecordKeysAsked, ReleaseSigned,
-    ResultFetched, ResultHeld, ResultReceived, TablePublished,
+    ActionRefused, Actor, ApprovalEntered, ApprovalSigned, BudgetReserved, DisclosureReportRead, Entry,
+    Event, GatewayStarted, GatewayStopped, OrderGiven, QueryFailed, QueryOpened, QueryRefused,
+    RecordKeysAsked, ReleaseSigned, ResultFetched, ResultHeld, ResultReceived, TablePublished,
 };
 pub use export::{Export, ExportError};
 pub use held::{HeldRecord, HeldRun};

@@ -28,6 +28,8 @@ pub enum Action {
     WatchRun,
     /// Fetch a released result.
     FetchResult,
+    /// Read what stewards are told of a released table.
+    ReadDisclosureReport,
     /// List microdata that wait for stewards, with their reports.
     ListHeld,
     /// Add a steward's signature to microdata that are held, which releases them if it is the second.
@@ -52,7 +54,7 @@ pub enum Action {
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::EnterProject,
         Self::SignProject,
         Self::ReadProject,
@@ -61,6 +63,7 @@ impl Action {
         Self::SubmitQuery,
         Self::WatchRun,
         Self::FetchResult,
+        Self::ReadDisclosureReport,
         Self::ListHeld,
         Self::SignHeld,
         Self::RefuseHeld,
@@ -85,6 +88,7 @@ impl Action {
             Self::SubmitQuery => "submit_query",
             Self::WatchRun => "watch_run",
             Self::FetchResult => "fetch_result",
+            Self::ReadDisclosureReport => "read_disclosure_report",
             Self::ListHeld => "list_held",
             Self::SignHeld => "sign_held",
             Self::RefuseHeld => "refuse_held",

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::Subcommand;
+use comfy_table::Table;
 use futures::StreamExt;
+use kpr::domain::disclosure_report::{DisclosureReport, NarrowRange};
 use kpr::domain::ids::{RequestId, RunId};
 use kpr::domain::query::Query;
 use kpr::statistics::Format;
@@ -47,6 +49,14 @@ enum Command {
     /// Show the phases of a run until it ends or waits for stewards
     Watch {
         /// The run, as `submit` prints it
+        #[arg(value_parser = |text: &str| RunId::new(text))]
+        run: RunId,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Show, to a steward, how much of a released table is withheld and its narrowest ranges
+    Disclosure {
+        /// The run
         #[arg(value_parser = |text: &str| RunId::new(text))]
         run: RunId,
         #[command(flatten)]
@@ -104,12 +114,32 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             }
         }
         Command::Watch { run, connection } => watch(&connection.connect().await?, &run).await?,
+        Command::Disclosure { run, connection } => {
+            show(&connection.connect().await?.disclosure_report(&run).await?);
+        }
         Command::Fetch { run, format, out, connection } => {
             let bytes = connection.connect().await?.fetch(&run, format).await?;
             connection::write(out.as_deref(), &bytes)?;
         }
     }
     Ok(())
+}
+
+/// Prints what a steward is told of a table.
+fn show(report: &DisclosureReport) {
+    println!("rule              {}", report.rule);
+    println!("counts            {}, of them {} small", report.counts, report.small);
+    println!("withheld          {} counts with {} persons", report.withheld, report.persons_withheld);
+    if report.narrowest.is_empty() {
+        println!("No ranges were asked for: protected is against exact recovery only.");
+        return;
+    }
+    let mut table = Table::new();
+    table.set_header(["cell", "measure", "from", "to"]);
+    for NarrowRange { codes, measure, low, high } in &report.narrowest {
+        table.add_row([codes.join(", "), measure.to_string(), low.to_string(), high.to_string()]);
+    }
+    println!("The narrowest ranges that nobody can rule out:\n{table}");
 }
 
 /// Prints phases as they come, until the run ends or waits for stewards; an error if it ends without a release.

@@ -138,6 +138,7 @@ pub fn release_held(
     let remembered = Remembered {
         pattern: pattern_bytes(&vec![false; told.cells()]),
         sealed: key.membership_key().seal(statement.run.as_str(), &payload.told)?,
+        report: None,
     };
     Ok(Judged::new(disclosed, Some(remembered)))
 }

@@ -76,9 +76,9 @@ impl Nested {
         (0..self.counts.len()).map(|cell| !(rule.group_disclosure() && self.is_complement(cell))).collect()
     }
 
-    /// A flag for each count of the shape, from one for each cell.
-    pub(super) fn of_measures(&self, flags: &[bool]) -> Vec<bool> {
-        let cells = flags.chunks_exact(self.nodes.len());
+    /// What is known of each count of the shape, from what is known of each cell.
+    pub(super) fn of_measures<T: Copy>(&self, of_cells: &[T]) -> Vec<T> {
+        let cells = of_cells.chunks_exact(self.nodes.len());
         cells.flat_map(|cell| self.places.iter().map(|&node| cell[node])).collect()
     }
 }

@@ -38,6 +38,11 @@ impl PatternKey {
         SealingKey::new(self.derived(None, b"kpr/held-key/v1"), b"kpr/held-microdata/v1")
     }
 
+    /// The key under which stewards' reports are sealed.
+    pub(super) fn report_key(&self) -> SealingKey {
+        SealingKey::new(self.derived(None, b"kpr/report-key/v1"), b"kpr/disclosure-report/v1")
+    }
+
     /// The key under which a person's number becomes the serial number in a project's microdata.
     pub(super) fn serial_key(&self) -> SealingKey {
         SealingKey::new(self.derived(None, b"kpr/microdata-serial-key/v1"), b"kpr/microdata-serial/v1")

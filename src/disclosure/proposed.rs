@@ -1,5 +1,6 @@
 //! A protected table on its way to its recipient: judged beside everything released to it before.
 
+use super::inspection::Range;
 use super::ledger::{
     Judgement, KnowledgeSet, Membership, Proposal, Refused, Release, WrongPattern, judge, pattern_bytes,
 };
@@ -31,6 +32,8 @@ pub(super) struct Counts {
     pub(super) method: Method,
     pub(super) counts: Vec<u64>,
     pub(super) withheld: Vec<bool>,
+    /// Of each withheld count what nobody can narrow down further, as far as it was proved.
+    pub(super) ranges: Vec<Option<Range>>,
     pub(super) membership: Membership,
     pub(super) tally: Tally,
 }
@@ -64,6 +67,8 @@ pub struct Remembered {
     pub pattern: Vec<u8>,
     /// Who is in its cells, sealed.
     pub sealed: Vec<u8>,
+    /// What stewards are told of it, sealed; nothing of microdata, whose report they have read before.
+    pub report: Option<Vec<u8>>,
 }
 
 impl<T> Judged<T> {
@@ -138,7 +143,8 @@ impl Counts {
             None => self.beside(&Known::new(known, lacking)?, key)?,
         };
         let sealed = opened.seal(self.run.as_str(), &self.membership.encode()?)?;
-        let remembered = Remembered { pattern: pattern_bytes(&withheld), sealed };
+        let report = Some(self.sealed_report(&withheld, key)?);
+        let remembered = Remembered { pattern: pattern_bytes(&withheld), sealed, report };
         Ok(Judged { disclosed: self.disclosed(&withheld)?, remembered: Some(remembered) })
     }
 
@@ -334,6 +340,7 @@ mod tests {
             method: Method::Suppress,
             rule: Rule::new(RuleId::new("tables-5").unwrap(), 5).unwrap(),
             withheld: counts.iter().map(|count| (1..5).contains(count)).collect(),
+            ranges: vec![None; counts.len()],
             counts,
             membership,
             tally: Tally { matched: 0, unknown: 0, several_numbers: 0, invalid_rows: 0 },
@@ -346,7 +353,7 @@ mod tests {
 
     /// What the ledger keeps of a released table.
     fn kept<'a>(run: &'a RunId, judged: &'a Judged, same_question: bool) -> Earlier<'a> {
-        let Remembered { pattern, sealed } = kept_of(judged);
+        let Remembered { pattern, sealed, .. } = kept_of(judged);
         Earlier { run, pattern, sealed: Some(sealed), same_question, microdata: false }
     }
 

@@ -3,7 +3,7 @@
 
 use super::cellkey::DesignError;
 use super::fold::{FoldError, FoldRule, fold};
-use super::inspection::{Release, Stopped, inspect};
+use super::inspection::{Range, Release, Stopped, inspect};
 use super::ledger::{self, MembershipError, NotSealed, Refused, WrongPattern};
 use super::microdata::RecordsError;
 use super::nested::Nested;
@@ -144,9 +144,9 @@ pub fn protect(
         return Err(DisclosureError::NotATable);
     }
     let is_folded = method == Method::Fold;
-    let withheld = protect_counts(&shape, &counts, is_folded, rule, key)?;
+    let (withheld, ranges) = protect_counts(&shape, &counts, is_folded, rule, key)?;
     let rule = rule.clone();
-    Ok(Proposed::exact(Counts { run, shape, rule, method, counts, withheld, membership, tally }))
+    Ok(Proposed::exact(Counts { run, shape, rule, method, counts, withheld, ranges, membership, tally }))
 }
 
 /// A table folded by the margin of each of its dimensions.
@@ -171,7 +171,7 @@ fn folded(
     Ok((shape, Counted { counts, persons, values, tally, record_keys }))
 }
 
-/// Which counts are to be withheld, numbered as [`TableShape`] numbers them. In a folded table the total of every
+/// Which counts are to be withheld, numbered as [`TableShape`] numbers them, and the proved ranges of these. In a folded table the total of every
 /// category that is shown stays published: what folding tells of it follows from its number then.
 fn protect_counts(
     shape: &TableShape,
@@ -179,7 +179,7 @@ fn protect_counts(
     is_folded: bool,
     rule: &Rule,
     key: &PatternKey,
-) -> Result<Vec<bool>, DisclosureError> {
+) -> Result<(Vec<bool>, Vec<Option<Range>>), DisclosureError> {
     let nested = Nested::of(shape, counts)?;
     let cells = nested.counts.len();
     let zeros_shown = nested.zeros_shown(rule);
@@ -223,8 +223,8 @@ fn protect_counts(
         min_range,
         zeros_shown: &zeros_shown,
     };
-    inspect(&release, &found.proof, &mut draws)?;
-    Ok(nested.of_measures(&found.withheld))
+    let ranges = inspect(&release, &found.proof, &mut draws)?;
+    Ok((nested.of_measures(&found.withheld), nested.of_measures(&ranges)))
 }
 
 /// A digest of what the table counts and how it divides it, and of nothing that a caller can word
@@ -293,7 +293,8 @@ pub(in crate::disclosure) mod tests {
 
     fn values(shape: &TableShape, counts: &[u64]) -> Vec<CellValue> {
         let rule = Rule::new(RuleId::new("tables-5").unwrap(), 5).unwrap();
-        let withheld = protect_counts(shape, counts, false, &rule, &PatternKey::new([7; 32].into())).unwrap();
+        let (withheld, _) =
+            protect_counts(shape, counts, false, &rule, &PatternKey::new([7; 32].into())).unwrap();
         let value = |(&count, withheld)| if withheld { CellValue::Withheld } else { CellValue::Count(count) };
         counts.iter().zip(withheld).map(value).collect()
     }
@@ -338,7 +339,7 @@ pub(in crate::disclosure) mod tests {
         let counts = table(&[vec![40, 40], vec![50, 30], vec![60, 20], vec![70, 30]]);
         let rule = Rule::new(RuleId::new("tables-5").unwrap(), 5).unwrap();
         let withheld = |rule: &Rule| {
-            protect_counts(&shape(4, 2), &counts, false, rule, &PatternKey::new([7; 32].into())).unwrap()
+            protect_counts(&shape(4, 2), &counts, false, rule, &PatternKey::new([7; 32].into())).unwrap().0
         };
         assert!(withheld(&rule).iter().all(|withheld| !withheld));
         let hidden = withheld(&rule.with_group_disclosure());
@@ -362,9 +363,7 @@ pub(in crate::disclosure) mod tests {
         let key = PatternKey::new([7; 32].into());
         let mut counts = table(&[vec![20, 3], vec![50, 30]]);
         counts[0] += 1;
-        assert_eq!(
-            protect_counts(&shape(2, 2), &counts, false, &rule, &key),
-            Err(DisclosureError::NotATable)
-        );
+        let refused = protect_counts(&shape(2, 2), &counts, false, &rule, &key);
+        assert_eq!(refused.err(), Some(DisclosureError::NotATable));
     }
 }

@@ -8,6 +8,7 @@ pub mod approval;
 pub mod canonical;
 pub mod clock;
 pub mod codelist;
+pub mod disclosure_report;
 pub mod held;
 pub mod ids;
 pub mod method;

@@ -212,6 +212,7 @@ impl Gateway {
                 lives_until: kept.unwrap_or_else(|| self.clock.today()),
             },
             sealed: kept.map(|_| remembered.sealed.clone()),
+            report: None,
         };
         match self.audit.release_held(by, signature, release, &judged, &ledger).await {
             Ok(_) => {

@@ -65,7 +65,10 @@ impl Gateway {
                 return Err(error.into());
             }
         };
-        let Some(Remembered { pattern, sealed }) = judged.remembered() else { return Ok((judged, None)) };
+        let Some(Remembered { pattern, sealed, report }) = judged.remembered() else {
+            return Ok((judged, None));
+        };
+        let report = report.clone();
         let kept = approved.approval().approval().linked_sets_until;
         let release = LedgerRelease {
             run: run.clone(),
@@ -78,7 +81,7 @@ impl Gateway {
             lives_until: kept.unwrap_or_else(|| self.clock.today()),
         };
         let sealed = kept.map(|_| sealed.clone());
-        Ok((judged, Some(LedgerRecord { head, release, sealed })))
+        Ok((judged, Some(LedgerRecord { head, release, sealed, report })))
     }
 
     /// Deletes who was in releases whose time is up.

@@ -1,17 +1,18 @@
 //! Released results and the audit log, read.
 
 use super::{Gateway, entry};
-use crate::audit::ResultFetched;
+use crate::audit::{DisclosureReportRead, ResultFetched};
 use crate::authorise::{Action, Caller, Resource};
-use crate::disclosure::Released;
+use crate::disclosure::{Released, open_report};
 use crate::domain::answer::LogEntry;
 use crate::domain::canonical::Canonical;
+use crate::domain::disclosure_report::DisclosureReport;
 use crate::domain::ids::RunId;
 use crate::domain::microdata::MicrodataTable;
 use crate::domain::query::Answer;
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::domain::table::ResultTable;
-use crate::store::Phase;
+use crate::store::{Phase, StoreError};
 
 /// A released result of either kind.
 pub enum Fetched {
@@ -43,6 +44,25 @@ impl Gateway {
         let event = ResultFetched { result, format: format.to_owned() };
         self.audit.append(entry(caller, Some(found.project), Some(run.clone()), event)).await?;
         Ok(fetched)
+    }
+
+    /// What stewards are told of the released table of a run. That it is read is recorded first.
+    ///
+    /// # Errors
+    /// A [`Refusal`]: by policy, or because there is none: yet, or because its numbers have noise or it is microdata.
+    pub async fn disclosure_report(&self, caller: &Caller, run: &RunId) -> Result<DisclosureReport, Refusal> {
+        let found = self.permitted_run(caller, Action::ReadDisclosureReport, run).await?;
+        let sealed = match self.store.report(run).await {
+            Err(StoreError::NoSuchResult(_)) => {
+                let hint = "the run has no report for stewards: only released tables of true counts have one";
+                return Err(Refusal::new(RefusalKind::Precondition, "report.none", hint));
+            }
+            sealed => sealed?,
+        };
+        self.audit
+            .append(entry(caller, Some(found.project), Some(run.clone()), DisclosureReportRead {}))
+            .await?;
+        Ok(open_report(run, &sealed, &self.pattern_key)?)
     }
 
     /// A run's result, against its receipt.

@@ -20,20 +20,22 @@ impl Migration {
     }
 }
 
-const SQLITE: [Migration; 5] = [
+const SQLITE: [Migration; 6] = [
     Migration { version: 1, sql: include_str!("migrations/sqlite/0001_control.sql") },
     Migration { version: 2, sql: include_str!("migrations/sqlite/0002_budget.sql") },
     Migration { version: 3, sql: include_str!("migrations/sqlite/0003_ledger.sql") },
     Migration { version: 4, sql: include_str!("migrations/sqlite/0004_held.sql") },
     Migration { version: 5, sql: include_str!("migrations/sqlite/0005_methods.sql") },
+    Migration { version: 7, sql: include_str!("migrations/sqlite/0007_reports.sql") },
 ];
 
-const POSTGRES: [Migration; 5] = [
+const POSTGRES: [Migration; 6] = [
     Migration { version: 1, sql: include_str!("migrations/postgres/0001_control.sql") },
     Migration { version: 2, sql: include_str!("migrations/postgres/0002_budget.sql") },
     Migration { version: 3, sql: include_str!("migrations/postgres/0003_ledger.sql") },
     Migration { version: 4, sql: include_str!("migrations/postgres/0004_held.sql") },
     Migration { version: 5, sql: include_str!("migrations/postgres/0005_methods.sql") },
+    Migration { version: 7, sql: include_str!("migrations/postgres/0007_reports.sql") },
 ];
 
 /// The migrations of a backend, in order.
@@ -92,17 +94,19 @@ mod tests {
 
     /// Each landed migration with its digest. A line is added with a migration and never changed: a
     /// database in use has been through the migration as it was.
-    const LANDED: [(Backend, i64, &str); 10] = [
+    const LANDED: [(Backend, i64, &str); 12] = [
         (Backend::Sqlite, 1, "fc3a4a9791c039313eb55ab4066434aeb1361249127089aaa2e7e693a7694d68"),
         (Backend::Sqlite, 2, "591697e7ef3b55309344d7dccbfdeb713cd91212cf5f8be4352327da8be434d9"),
         (Backend::Sqlite, 3, "8470539c03c051fcc52a4f9de717ec6e09ae51c2a7cb7c42e7636c4dcb766acb"),
         (Backend::Sqlite, 4, "8d079b8b7843732a716bf0216c59800d8ed5cb404920d016f2f2cd67b2f7533b"),
         (Backend::Sqlite, 5, "df9ea01adf932e31789c159d55d1e3dcbff68e243e18bda225e3e8d5cf8feda3"),
+        (Backend::Sqlite, 7, "eaea2a9fd98dd8b73a79e9aef1aa1c340a51cc9f7d6f327dfa1465124f48d381"),
         (Backend::Postgres, 1, "65ba3391a5f5277b041836a29acc008e73df4b67da6ffe964dcf615cf44244f9"),
         (Backend::Postgres, 2, "bd6b0002f9f3fc5d731c0f0494f6729e21c4bfb39537401e60cec7342a935a2a"),
         (Backend::Postgres, 3, "ef13b82721474ca1a3068233046589a02060fc04d452c65f386b1a0e34482204"),
         (Backend::Postgres, 4, "23008588d548bb52d5999d68b2a47bbd2122a1773028317097775669f7992556"),
         (Backend::Postgres, 5, "df9ea01adf932e31789c159d55d1e3dcbff68e243e18bda225e3e8d5cf8feda3"),
+        (Backend::Postgres, 7, "89fa6aad7131e7030fbe79c2570048a69bc5f6c5c58743df1254e9a5d9b6a015"),
     ];
 
     #[test]
@@ -141,7 +145,7 @@ mod tests {
             let newer = "INSERT INTO schema_versions (version, digest) VALUES (99, 'newer')";
             test.store.pool.execute(newer).await.unwrap();
             let refused = migrate(&test.store).await;
-            assert!(matches!(refused, Err(StoreError::NewerSchema { found: 99, known: 5 })));
+            assert!(matches!(refused, Err(StoreError::NewerSchema { found: 99, known: 7 })));
         }
     }
 }

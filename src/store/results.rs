@@ -37,7 +37,35 @@ impl Store {
     }
 }
 
+impl Store {
+    /// The sealed report on the table of a run.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchResult`] where it has none, [`StoreError::Database`].
+    pub async fn report(&self, run: &RunId) -> Result<Vec<u8>, StoreError> {
+        let row = sqlx::query("SELECT sealed FROM disclosure_reports WHERE run = $1")
+            .bind(run.as_str())
+            .fetch_optional(&self.pool)
+            .await?
+            .ok_or_else(|| StoreError::NoSuchResult(run.clone()))?;
+        bytes(&row, "sealed")
+    }
+}
+
 impl Write {
+    /// Keeps the sealed report on the table of a run.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`], also if the run has no result or a report already.
+    pub async fn keep_report(&mut self, run: &RunId, sealed: &[u8]) -> Result<(), StoreError> {
+        sqlx::query("INSERT INTO disclosure_reports (run, sealed) VALUES ($1, $2)")
+            .bind(run.as_str())
+            .bind(sealed)
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
+    }
+
     /// Stores the result of a run, once.
     ///
     /// # Errors
@@ -75,6 +103,12 @@ mod tests {
             write.store_result(&run_id(1), &result(0)).await.unwrap();
             write.commit().await.unwrap();
             assert_eq!(test.store.result(&run_id(1)).await.unwrap(), result(0));
+
+            let mut write = test.store.write().await.unwrap();
+            write.keep_report(&run_id(1), b"sealed").await.unwrap();
+            write.commit().await.unwrap();
+            assert_eq!(test.store.report(&run_id(1)).await.unwrap(), b"sealed");
+            assert!(matches!(test.store.report(&run_id(2)).await, Err(StoreError::NoSuchResult(_))));
 
             let mut write = test.store.write().await.unwrap();
             assert!(write.store_result(&run_id(1), &result(0)).await.is_err());

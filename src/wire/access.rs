@@ -50,6 +50,7 @@ pub const GATEWAY: Table = &[
     call("/kpr.v1.Queries/Submit", &[Researcher]),
     standing("/kpr.v1.Queries/Watch", &[Researcher, Steward]),
     long("/kpr.v1.Queries/Fetch", &[Researcher], 10),
+    call("/kpr.v1.Queries/ReadDisclosureReport", &[Steward]),
     call("/kpr.v1.Microdata/ListHeld", &[Steward]),
     call("/kpr.v1.Microdata/SignHeld", &[Steward]),
     call("/kpr.v1.Microdata/RefuseHeld", &[Steward]),

@@ -19,6 +19,7 @@ use crate::config::{Peer, TlsFiles};
 use crate::domain::answer::{Checked, LogEntry, ProjectState, PublishedTable, Submission};
 use crate::domain::approval::{Approval, StewardSignature};
 use crate::domain::canonical::{Canonical, CanonicalError, Digest};
+use crate::domain::disclosure_report::DisclosureReport;
 use crate::domain::held::{HeldRefusal, HeldResult, ReleaseStatement};
 use crate::domain::ids::{ProjectId, RequestId, RunId, TableId};
 use crate::domain::query::Query;
@@ -193,6 +194,16 @@ impl GatewayClient {
         let phases = self.watch(run).await?;
         let last = phases.try_fold(None, |_, progress| async { Ok(Some(progress)) }).await?;
         last.ok_or_else(|| ClientError::Answer("a run must have a phase".to_owned()))
+    }
+
+    /// What stewards are told of a released table; for stewards.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn disclosure_report(&self, run: &RunId) -> Result<DisclosureReport, ClientError> {
+        let request = proto::ReadDisclosureReportRequest { run: run.to_string() };
+        let report = self.queries().read_disclosure_report(request).await?.into_inner().report;
+        DisclosureReport::from_canonical(&report).map_err(|e| ClientError::Answer(e.to_string()))
     }
 
     /// A released result; for the researcher's organisation.

@@ -11,10 +11,11 @@ use super::decode::{self, FieldError};
 use super::encode;
 use super::proto::queries_server::{Queries, QueriesServer};
 use super::proto::{
-    self, CheckRequest, CheckResponse, FetchRequest, FetchResponse, Phase, SubmitRequest, SubmitResponse,
-    WatchRequest,
+    self, CheckRequest, CheckResponse, FetchRequest, FetchResponse, Phase, ReadDisclosureReportRequest,
+    ReadDisclosureReportResponse, SubmitRequest, SubmitResponse, WatchRequest,
 };
 use super::serve::MESSAGE_BYTES;
+use crate::domain::canonical::Canonical;
 use crate::domain::query::Query;
 use crate::pipeline::Gateway;
 
@@ -70,5 +71,17 @@ impl Queries for QueriesService {
         let run = decode::id("run", message.run)?;
         let fetched = self.gateway.fetch(&caller, &run, format.as_str()).await?;
         Ok(Response::new(encode::fetched(fetched, format).await?))
+    }
+
+    async fn read_disclosure_report(
+        &self,
+        request: Request<ReadDisclosureReportRequest>,
+    ) -> Result<Response<ReadDisclosureReportResponse>, Status> {
+        let caller = caller(&request)?;
+        let run = decode::id("run", request.into_inner().run)?;
+        let report = self.gateway.disclosure_report(&caller, &run).await?;
+        let report =
+            report.canonical().map_err(|_| Status::internal("report.encoding: it cannot be encoded"))?;
+        Ok(Response::new(ReadDisclosureReportResponse { report }))
     }
 }

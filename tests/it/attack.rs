@@ -287,6 +287,8 @@ pub struct Report {
     pub small: usize,
     /// Withheld cells.
     pub withheld: usize,
+    /// The persons in them.
+    pub persons_withheld: u64,
 }
 
 /// Compares every published cell with the oracle, attacks the withheld ones and asks of each whether it
@@ -308,6 +310,7 @@ pub fn attack(released: &Released, truth: &Cells) -> Report {
                 assert!(!(1..K).contains(value), "a small cell is published");
             } else {
                 report.withheld += 1;
+                report.persons_withheld += count;
                 assert!(count > 0, "an empty cell is withheld");
             }
             report.small += usize::from((1..K).contains(&count));

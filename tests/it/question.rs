@@ -5,6 +5,7 @@ use kpr::app::stage::{StageOptions, example_query};
 use kpr::statistics::Format;
 use kpr::store::Phase;
 
+use crate::attack::K;
 use crate::world::{Making, World};
 use crate::{attack, oracle, postgres};
 
@@ -23,6 +24,15 @@ async fn play(making: Making, published: usize) {
     let report = attack::attack(&released, &truth);
     assert!(report.small > 0 && report.withheld >= report.small, "a table without small cells shows nothing");
     assert!(report.large_published * 100 >= report.large * published, "too little is published: {report:?}");
+
+    // What a steward is told, and the researcher is not.
+    let told = world.client("anna").await.disclosure_report(&run).await.unwrap();
+    assert_eq!((told.small, told.withheld), (report.small as u64, report.withheld as u64));
+    assert_eq!(told.persons_withheld, report.persons_withheld);
+    assert!(told.narrowest.iter().all(|range| range.high - range.low >= K));
+    assert!(!told.narrowest.is_empty());
+    let refused = world.client("researcher").await.disclosure_report(&run).await;
+    assert!(refused.unwrap_err().to_string().contains("access.role"));
 
     // The same request id is the same run; the same question again is the same table.
     assert_eq!(world.submit("request-1", &example_query().unwrap()).await.unwrap(), run);

@@ -195,7 +195,7 @@ fn records_that_differ_from_an_earlier_table_by_few_are_refused() {
 fn a_table_that_differs_from_earlier_records_by_few_withholds_the_difference() {
     let all = [9, 8, 7, 7, 6, 5];
     let released = release(&made(1, &persons(all), &[]).unwrap(), &[]).unwrap();
-    let Remembered { pattern, sealed } = released.remembered().unwrap();
+    let Remembered { pattern, sealed, .. } = released.remembered().unwrap();
     let run = run_id(1);
     let records = Earlier { run: &run, pattern, sealed: Some(sealed), same_question: false, microdata: true };
     let judged = |of_places: [u32; 6], earlier: &[Earlier<'_>]| {
@@ -204,7 +204,8 @@ fn a_table_that_differs_from_earlier_records_by_few_withholds_the_difference() {
         let withheld = vec![false; counts.len()];
         let tally = Tally { matched: 0, unknown: 0, several_numbers: 0, invalid_rows: 0 };
         let (run, shape, rule, method) = (run_id(2), shape(), rule(), Method::Suppress);
-        let counts = Counts { run, shape, rule, method, counts, withheld, membership, tally };
+        let ranges = vec![None; counts.len()];
+        let counts = Counts { run, shape, rule, method, counts, withheld, ranges, membership, tally };
         Proposed::exact(counts).judge(earlier, &key())
     };
     let told = |judged: Judged| judged.remembered().unwrap().pattern.clone();
@@ -228,7 +229,7 @@ fn a_table_that_differs_from_earlier_records_by_few_withholds_the_difference() {
 fn an_organisation_receives_one_set_of_records() {
     let all = [9, 8, 7, 7, 6, 5];
     let released = release(&made(1, &persons(all), &[]).unwrap(), &[]).unwrap();
-    let Remembered { pattern, sealed } = released.remembered().unwrap();
+    let Remembered { pattern, sealed, .. } = released.remembered().unwrap();
     let run = run_id(1);
     let of =
         |same_question| Earlier { run: &run, pattern, sealed: Some(sealed), same_question, microdata: true };

@@ -51,7 +51,7 @@ proptest! {
         let (shape, Counted { counts, persons, .. }) = folded(shape.clone(), counted(&shape, &inner), &rule, &key).unwrap();
         // Who is in the cells has been folded like their counts.
         prop_assert_eq!(&ledger::of_table(&shape, &persons).unwrap().counts(), &counts);
-        let Ok(withheld_counts) = protect_counts(&shape, &counts, true, &rule, &key) else { return Ok(()) };
+        let Ok((withheld_counts, _)) = protect_counts(&shape, &counts, true, &rule, &key) else { return Ok(()) };
         let value = |at: usize| (!withheld_counts[at]).then_some(counts[at]);
         let lattice = Lattice::new(shape.dimensions.iter().map(|d| Tree::of(&d.codes)).collect());
         for measure in 0..2 {
