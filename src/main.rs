@@ -25,6 +25,8 @@ enum Command {
     Ingest(cli::ingest::Args),
     /// Make a development certificate authority and certificates
     Pki(cli::pki::Args),
+    /// Check policies, and explain what they decide
+    Policy(cli::policy::Args),
     /// Run the identity service
     Identity(cli::identity::Args),
     /// Load a partner register's database, or run its register node
@@ -63,6 +65,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Synth(args) => cli::synth::run(args).await,
         Command::Ingest(args) => cli::ingest::run(args).await,
         Command::Pki(args) => cli::pki::run(args).await,
+        Command::Policy(args) => cli::policy::run(args),
         Command::Identity(args) => cli::identity::run(args).await,
         Command::Register(args) => cli::register::run(args).await,
         Command::Serve(args) => cli::serve::run(args).await,

@@ -6,6 +6,7 @@
 mod action;
 mod approved;
 mod caller;
+mod cases;
 mod checks;
 mod disclosure;
 #[cfg(test)]
@@ -16,4 +17,5 @@ mod policies;
 pub use action::{Action, Resource};
 pub use approved::{ApprovedQuery, authorise};
 pub use caller::{Caller, Role, UnknownRole};
+pub use cases::{Case, CaseError, Explanation, Line, lines};
 pub use policies::{Policies, PolicyError};

@@ -166,8 +166,25 @@ impl Policies {
         }))
     }
 
+    /// What a policy says of itself: whom it lets through, or the rule it stands on.
+    pub(super) fn words(&self, id: &PolicyId) -> String {
+        let policy = self.policies.policy(id);
+        let said = policy.and_then(|p| p.annotation("accepts").or_else(|| p.annotation("reason")));
+        said.unwrap_or_default().to_owned()
+    }
+
+    /// The names of all policies.
+    pub fn names(&self) -> impl Iterator<Item = String> + '_ {
+        self.policies.policies().map(|policy| policy.id().to_string())
+    }
+
     /// The decision and the policies that led to it; nothing if any of them could not be evaluated.
-    fn decide(&self, caller: &Caller, action: Action, on: Resource<'_>) -> Option<(Decision, Vec<PolicyId>)> {
+    pub(super) fn decide(
+        &self,
+        caller: &Caller,
+        action: Action,
+        on: Resource<'_>,
+    ) -> Option<(Decision, Vec<PolicyId>)> {
         let facts = facts(caller, action, on).ok()?;
         let entities = Entities::from_entities(facts.entities, Some(&self.schema)).ok()?;
         let request =

@@ -7,6 +7,7 @@ pub mod identity;
 pub mod ingest;
 pub mod microdata;
 pub mod pki;
+pub mod policy;
 pub mod project;
 pub mod protect;
 pub mod query;

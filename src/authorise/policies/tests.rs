@@ -2,63 +2,14 @@
 
 use std::fs;
 
-use super::super::Role;
-use super::super::fixtures::{self, RECIPIENT, name};
+use super::super::fixtures::{self, name};
+use super::super::{Case, CaseError, Role, lines};
 use super::*;
-use crate::domain::approval::Approval;
-use crate::domain::ids::{OrganisationId, RegisterId, RunId};
 
 const STRANGER: &str = "NTRNO-111111111";
 
-fn organisation(word: &str) -> OrganisationId {
-    match word {
-        "recipient" => name(RECIPIENT),
-        "stranger" => name(STRANGER),
-        other => panic!("no such organisation: {other}"),
-    }
-}
-
-/// `researcher of recipient`, `partner NPR`.
-fn caller(text: &str) -> Caller {
-    if let Some(register) = text.strip_prefix("partner ").filter(|r| !r.starts_with("of ")) {
-        return Caller::from_certificate(name(STRANGER), Role::Partner, register.to_owned());
-    }
-    let (role, of) = text.split_once(" of ").unwrap();
-    Caller::from_certificate(organisation(of), role.parse().unwrap(), "somebody".to_owned())
-}
-
-fn approval(text: &str) -> Approval {
-    let (purpose, tier) = text.split_once(", ").unwrap();
-    let value = |text: &str| serde_json::Value::from(text);
-    Approval {
-        purpose: serde_json::from_value(value(purpose)).unwrap(),
-        tier: serde_json::from_value(value(tier)).unwrap(),
-        ..fixtures::approval()
-    }
-}
-
-fn decide(policies: &Policies, who: &str, what: &str, on: &str) -> (Decision, String) {
-    let caller = caller(who);
-    let action = Action::ALL.into_iter().find(|a| a.as_str() == what).unwrap();
-    let run: RunId = name("r-00000000000000000000000000000abc".replace('0', "a").as_str());
-    let (decision, by) = match on.split_once(' ') {
-        None if on == "gateway" => policies.decide(&caller, action, Resource::Gateway),
-        Some(("project:", rest)) => policies.decide(&caller, action, Resource::Project(&approval(rest))),
-        Some(("run", rest)) => {
-            let (of, rest) = rest.strip_prefix("of ").unwrap().split_once(": ").unwrap();
-            let (approval, organisation) = (approval(rest), organisation(of));
-            let on = Resource::Run { run: &run, approval: &approval, organisation: &organisation };
-            policies.decide(&caller, action, on)
-        }
-        Some(("register", register)) => {
-            let register: RegisterId = name(register);
-            policies.decide(&caller, action, Resource::Register(&register))
-        }
-        _ => panic!("no such resource: {on}"),
-    }
-    .unwrap_or_else(|| panic!("evaluation failed: {who}, {what}, {on}"));
-    let by: Vec<&str> = by.iter().map(AsRef::as_ref).collect();
-    (decision, by.join(", "))
+fn caller(role: Role) -> Caller {
+    Caller::from_certificate(name(STRANGER), role, "somebody".to_owned())
 }
 
 #[test]
@@ -69,12 +20,21 @@ fn the_case_tables_hold() {
     let mut decided_by = Vec::new();
     for file in fs::read_dir(folder).unwrap() {
         let text = fs::read_to_string(file.unwrap().path()).unwrap();
-        for line in text.lines().filter(|l| l.starts_with("| ")).skip(1) {
-            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-            let [_, who, what, on, decision, policy, _] = cells[..] else { panic!("not a case: {line}") };
-            let (decided, by) = decide(&policies, who, what, on);
-            let decided = if decided == Decision::Allow { "allow" } else { "deny" };
-            assert_eq!((decided, by.as_str()), (decision, policy), "{line}");
+        for line in lines(&text).unwrap() {
+            let [who, what, on] = line.words.each_ref().map(String::as_str);
+            let case = Case::read([who, what, on], &fixtures::approval()).unwrap();
+            let decided = policies.explain(&case).unwrap();
+            let by: Vec<String> = decided
+                .decided
+                .into_iter()
+                .map(|(id, words)| {
+                    assert!(!words.is_empty());
+                    id
+                })
+                .collect();
+            let by = by.join(", ");
+            assert_eq!((decided.allowed, by.as_str()), (line.allowed, line.policies.as_str()), "{line:?}");
+            assert!(decided.facts.contains(if on == "gateway" { "Gateway" } else { "Caller" }));
             decided_by.push(by);
             cases += 1;
         }
@@ -89,7 +49,7 @@ fn the_case_tables_hold() {
 #[test]
 fn a_refusal_says_whom_the_policies_let_through() {
     let policies = fixtures::policies();
-    let refusal = policies.may(&caller("consumer of stranger"), Action::ReadLog, Resource::Gateway);
+    let refusal = policies.may(&caller(Role::Consumer), Action::ReadLog, Resource::Gateway);
     let refusal = refusal.unwrap_err();
     assert_eq!((refusal.kind, refusal.code), (RefusalKind::Denied, "policy.not_permitted"));
     assert!(refusal.hint.ends_with("permitted is: an auditor"), "{}", refusal.hint);
@@ -145,7 +105,7 @@ fn a_policy_that_cannot_be_evaluated_denies_everything_it_touches() {
     // Valid by type, and true for everyone if the overflow were let pass.
     let text = format!("{PERMIT} when {{ 9223372036854775807 + 1 == 0 || true }};");
     let policies = changed("a.cedar", Some(&text)).unwrap();
-    let auditor = caller("auditor of stranger");
+    let auditor = caller(Role::Auditor);
     let refusal = policies.may(&auditor, Action::ReadLog, Resource::Gateway).unwrap_err();
     assert_eq!((refusal.kind, refusal.code), (RefusalKind::Denied, "policy.error"));
     assert!(policies.may(&auditor, Action::ListProjects, Resource::Gateway).is_ok());
@@ -157,4 +117,23 @@ fn the_digest_changes_with_any_file() {
     let other = changed("a.cedar", Some(&format!("{PERMIT};"))).unwrap().digest();
     assert_ne!(digest, other);
     assert_ne!(fixtures::policies().digest(), digest);
+}
+
+#[test]
+fn words_that_are_no_request_are_refused_with_those_that_are() {
+    let approval = fixtures::approval();
+    let read = |who, what, on| Case::read([who, what, on], &approval).map(drop);
+    assert!(
+        read("steward of NTRNO-983744516", "sign_project", "project: research, protected_tables").is_ok()
+    );
+    assert!(read("partner NPR", "send_rows", "register NPR").is_ok());
+    assert!(matches!(read("king of recipient", "read_log", "gateway"), Err(CaseError::Caller(_))));
+    let unknown = read("steward of stranger", "rule", "gateway").unwrap_err().to_string();
+    assert!(unknown.contains("sign_project"), "{unknown}");
+    for on in
+        ["", "run of recipient", "project: research", "project: fun, protected_tables", "run recipient: a, b"]
+    {
+        assert!(matches!(read("steward of stranger", "read_log", on), Err(CaseError::Resource(_))), "{on}");
+    }
+    assert_eq!(lines("| who | what |\n| a | b |").unwrap_err(), CaseError::Line(2));
 }

@@ -27,8 +27,8 @@ use widener::Widener;
 
 /// How many cells are tried to do without, in all, and how often each at most; and how many of a table of which
 /// that is not even each of them once.
-const EXCHANGES: usize = 30_000;
-const MOST_PASSES: usize = 36;
+const EXCHANGES: usize = 40_000;
+const MOST_PASSES: usize = 46;
 const EXCHANGES_ONCE: usize = 14_000;
 /// The same where somebody waits.
 const QUICK_EXCHANGES: usize = 500;
