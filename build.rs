@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use prost_build::Config;
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "kpr/v1/query.proto",
     "kpr/v1/project.proto",
     "kpr/v1/linkage.proto",
@@ -13,6 +13,7 @@ const FILES: [&str; 7] = [
     "kpr/v1/statistics.proto",
     "kpr/v1/audit.proto",
     "kpr/v1/identity.proto",
+    "kpr/v1/witness.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

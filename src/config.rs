@@ -1,4 +1,4 @@
-//! Strict configuration of the three processes: TOML, unknown fields refused, secrets by file, relative
+//! Strict configuration of the processes: TOML, unknown fields refused, secrets by file, relative
 //! paths taken from the folder of the configuration file.
 
 use std::net::SocketAddr;
@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::domain::approval::StewardKey;
+use crate::domain::canonical::Digest;
 use crate::domain::ids::{RegisterId, StewardId};
 
 /// Why a configuration is not accepted.
@@ -111,6 +112,12 @@ pub struct GatewayConfig {
     pub pattern_key: PathBuf,
     /// The stewards.
     pub stewards: Vec<StewardEntry>,
+    /// The witnesses that are asked to cosign the audit log's checkpoints.
+    #[serde(default)]
+    pub witnesses: Vec<WitnessEntry>,
+    /// The digest of the file that this was read from.
+    #[serde(skip, default = "unread")]
+    pub digest: Digest,
     /// How long a partner may take for an order, in seconds; orders of more than an hour are refused.
     #[serde(default = "default_order_seconds")]
     pub order_seconds: u32,
@@ -125,7 +132,8 @@ impl GatewayConfig {
     /// # Errors
     /// As [`read`].
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let mut config: Self = read(path)?;
+        let (mut config, digest) = read_digest::<Self>(path)?;
+        config.digest = digest;
         let folder = path.parent().unwrap_or(Path::new(""));
         config.tls = config.tls.under(folder);
         config.store = database_under(&config.store, folder);
@@ -139,6 +147,30 @@ impl GatewayConfig {
             *file = folder.join(&*file);
         }
         Ok(config)
+    }
+}
+
+const fn unread() -> Digest {
+    Digest::from_bytes([0; 32])
+}
+
+/// A witness, as the gateway knows it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WitnessEntry {
+    /// The key that verifies its cosignatures, as `kpr witness init` prints it.
+    pub key: String,
+    /// Its address.
+    pub address: SocketAddr,
+    /// The name its certificate must carry.
+    pub name: String,
+}
+
+impl WitnessEntry {
+    /// The witness to dial.
+    #[must_use]
+    pub fn peer(&self) -> Peer {
+        Peer { address: self.address, name: self.name.clone() }
     }
 }
 
@@ -200,6 +232,39 @@ impl IdentityConfig {
         for file in [&mut config.vault, &mut config.root_secret].into_iter().chain(older) {
             *file = folder.join(&*file);
         }
+        Ok(config)
+    }
+}
+
+/// `kpr witness`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WitnessConfig {
+    /// Where gRPC is served, client certificates required.
+    pub listen: SocketAddr,
+    /// Certificates.
+    pub tls: TlsFiles,
+    /// The file with the checkpoint it holds.
+    pub state: PathBuf,
+    /// Its Ed25519 signing key, 32 bytes, mode 0600.
+    pub key: PathBuf,
+    /// Its name, as its cosignatures carry it, for example `kpr.example/witness`.
+    pub name: String,
+    /// The key that verifies the log, as `kpr audit key` prints it.
+    pub log: String,
+}
+
+impl WitnessConfig {
+    /// Reads the configuration of a witness, relative paths taken from its folder.
+    ///
+    /// # Errors
+    /// As [`read`].
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let mut config: Self = read(path)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        config.tls = config.tls.under(folder);
+        config.state = folder.join(&config.state);
+        config.key = folder.join(&config.key);
         Ok(config)
     }
 }
@@ -304,10 +369,16 @@ pub fn database_under(url: &str, folder: &Path) -> String {
 /// # Errors
 /// [`ConfigError::Read`], [`ConfigError::Parse`].
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
+    Ok(read_digest(path)?.0)
+}
+
+/// As [`read`], with the digest of the file under the label `kpr/configuration/v1`.
+fn read_digest<T: DeserializeOwned>(path: &Path) -> Result<(T, Digest), ConfigError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-    toml::from_str(&text)
-        .map_err(|e| ConfigError::Parse { path: path.to_owned(), reason: e.message().to_owned() })
+    let read = toml::from_str(&text)
+        .map_err(|e| ConfigError::Parse { path: path.to_owned(), reason: e.message().to_owned() })?;
+    Ok((read, Digest::of_bytes("kpr/configuration/v1", text.as_bytes())))
 }
 
 /// Reads a secret of exactly `N` bytes from a file that only its owner can read.

@@ -45,6 +45,8 @@ enum Command {
     Statistics(cli::statistics::Args),
     /// Export and verify the audit log
     Audit(cli::audit::Args),
+    /// Cosign the checkpoints of an audit log
+    Witness(cli::witness::Args),
 }
 
 #[tokio::main]
@@ -75,5 +77,6 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Protect(args) => cli::protect::run(args),
         Command::Statistics(args) => cli::statistics::run(args).await,
         Command::Audit(args) => cli::audit::run(args).await,
+        Command::Witness(args) => cli::witness::run(args).await,
     }
 }

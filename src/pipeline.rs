@@ -26,7 +26,7 @@ use crate::audit::{
     Actor, AuditIntent, AuditLog, BudgetReserved, Entry, Event, OrderGiven, QueryOpened, QueryRefused,
     RecordKeysAsked,
 };
-use crate::authorise::{ApprovedQuery, Caller, Policies, authorise};
+use crate::authorise::{Action, ApprovedQuery, Caller, Policies, authorise};
 use crate::disclosure::{PatternKey, protect};
 use crate::domain::answer::{BudgetState, Checked, Submission};
 use crate::domain::approval::StewardKey;
@@ -86,9 +86,13 @@ impl Gateway {
     /// the catalogue and the municipalities that exist.
     ///
     /// # Errors
-    /// The [`Refusal`] that `submit` would give.
+    /// The [`Refusal`] that `submit` would give, recorded in the audit log.
     pub async fn check(&self, caller: &Caller, query: Query) -> Result<Checked, Refusal> {
-        let (plan, _) = self.plan(caller, query).await?;
+        let project = query.project.clone();
+        let (plan, _) = match self.plan(caller, query).await {
+            Ok(planned) => planned,
+            Err(refusal) => return self.refused(caller, Action::CheckQuery, Some(&project), refusal).await,
+        };
         let (approved, shape) = (plan.approved(), plan.shape());
         let budget = match approved.method() {
             Method::Noise(noise) => {

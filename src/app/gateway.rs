@@ -12,8 +12,12 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::witnesses;
 use crate::audit::note::{NoteError, NoteSigner};
-use crate::audit::{Actor, AuditError, AuditLog, Entry, Event, GatewayStarted, GatewayStopped};
+use crate::audit::{
+    Actor, AuditError, AuditLog, ConfigurationInForce, Disagreement, Entry, Event, GatewayStarted,
+    GatewayStopped,
+};
 use crate::authorise::{Policies, PolicyError, Role};
 use crate::config::{self, ConfigError, GatewayConfig, StewardEntry};
 use crate::disclosure::PatternKey;
@@ -52,16 +56,24 @@ pub enum GatewayAppError {
     /// The control database.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The name of the audit log.
+    /// The name of the audit log, or the key of a witness.
     #[error(transparent)]
     Origin(#[from] NoteError),
     /// The audit log.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// A witness holds a checkpoint that the audit log in the database does not extend.
+    #[error("the audit log was tampered with or put back: the witness {witness} {said}")]
+    Tampered {
+        /// The witness.
+        witness: String,
+        /// What its checkpoint says.
+        said: Disagreement,
+    },
     /// The engine.
     #[error(transparent)]
     Engine(#[from] ExecuteError),
-    /// The identity service's address or name.
+    /// The identity service's address or name, or a witness's.
     #[error(transparent)]
     Identity(#[from] ConnectError),
     /// The TLS files.
@@ -109,6 +121,7 @@ pub async fn run(
     let desk = OrderDesk::new(Arc::clone(&clock), DeskLimits::default());
     let gateway = Arc::new(build(config, &desk, actor.clone(), clock, entropy).await?);
 
+    let witnesses = witnesses::meet(config, &gateway.audit).await?;
     let interrupted = gateway.audit.recover(&actor).await?;
     if interrupted > 0 {
         tracing::warn!(runs = interrupted, "runs that a stop had cut short were marked as failed");
@@ -124,6 +137,7 @@ pub async fn run(
         catalogue: gateway.catalogue.digest(),
     };
     record(&gateway, &actor, started).await?;
+    record(&gateway, &actor, ConfigurationInForce { configuration: config.digest }).await?;
     tracing::info!(%grpc, %https, "the gateway is ready");
     ready(Addresses { grpc, https });
 
@@ -141,15 +155,17 @@ pub async fn run(
             lapse(&gateway).await;
         }
     };
-    tokio::join!(
+    let ((), (), (), (), witnesses) = tokio::join!(
         serve::grpc(grpc_listener, grpc_tls, routes, access::GATEWAY, limits, stop.clone()),
         serve::https(https_listener, https_tls, https::router(Arc::clone(&gateway)), limits, stop.clone()),
         end,
         lapsing,
+        witnesses::keep(Arc::clone(&gateway), witnesses, stop.clone()),
     );
     // A query that came in while the calls were drained.
     gateway.stop().await;
     record(&gateway, &actor, GatewayStopped {}).await?;
+    witnesses::last(&gateway.audit, witnesses).await;
     gateway.store.close().await;
     tracing::info!("the gateway has stopped");
     Ok(())

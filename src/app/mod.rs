@@ -6,3 +6,5 @@ pub mod register;
 pub mod shutdown;
 pub mod stage;
 pub mod system;
+pub mod witness;
+mod witnesses;

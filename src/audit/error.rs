@@ -26,6 +26,12 @@ pub enum AuditError {
     /// The log in the database is not the one that was signed.
     #[error("the audit log in the database does not hold: {0}")]
     Broken(&'static str),
+    /// Too few witnesses have cosigned any checkpoint.
+    #[error(
+        "no checkpoint has the cosignatures of {0} witnesses yet; ask for fewer, or later: the gateway's log \
+         says which witness it cannot reach"
+    )]
+    NotWitnessed(u32),
     /// The intent has been closed before.
     #[error("the intent of run {0} is closed")]
     IntentClosed(RunId),
@@ -49,6 +55,9 @@ impl From<AuditError> for Refusal {
             AuditError::Store(error) => error.into(),
             AuditError::IntentClosed(_) => {
                 Self::new(RefusalKind::Precondition, "audit.intent_closed", error.to_string())
+            }
+            AuditError::NotWitnessed(_) => {
+                Self::new(RefusalKind::Precondition, "audit.not_witnessed", error.to_string())
             }
             _ => Self::new(
                 RefusalKind::Internal,

@@ -210,6 +210,11 @@ events! {
     }
     /// What stewards are told of a released table is about to be read.
     17 "disclosure report read" DisclosureReportRead {}
+    /// The configuration that the gateway has started with.
+    18 "configuration in force" ConfigurationInForce {
+        /// The digest of its file, under the label `kpr/configuration/v1`.
+        configuration: Digest,
+    }
 }
 
 #[cfg(test)]
@@ -217,7 +222,7 @@ mod tests {
     use super::*;
 
     /// The types as they have been written to logs. A line is added, never changed.
-    const TYPES: [(u16, &str, &str); 17] = [
+    const TYPES: [(u16, &str, &str); 18] = [
         (1, "gateway started", "version policies catalogue"),
         (2, "gateway stopped", ""),
         (3, "approval entered", "approval version"),
@@ -235,6 +240,7 @@ mod tests {
         (15, "result held", "intent result risk"),
         (16, "release signed", "result risk steward"),
         (17, "disclosure report read", ""),
+        (18, "configuration in force", "configuration"),
     ];
 
     fn one_of_each() -> Vec<Event> {
@@ -277,6 +283,7 @@ mod tests {
             ResultHeld { intent: 4, result: digest, risk: digest }.into(),
             ReleaseSigned { result: digest, risk: digest, steward: StewardId::new("a").unwrap() }.into(),
             DisclosureReportRead {}.into(),
+            ConfigurationInForce { configuration: digest }.into(),
         ]
     }
 
@@ -293,6 +300,6 @@ mod tests {
             }
             assert_eq!(text.matches("\":").count(), fields.split_whitespace().count(), "{text}");
         }
-        assert_eq!(type_name(18), None);
+        assert_eq!(type_name(19), None);
     }
 }

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::domain::clock::{Entropy, EntropyError};
 
-use super::note::{NoteError, NoteSigner};
+use super::note::{NoteError, NoteSigner, check_name};
 
 /// Why a key is not made.
 #[derive(Debug, thiserror::Error)]
@@ -37,9 +37,18 @@ pub enum KeyError {
 /// # Errors
 /// [`KeyError`].
 pub fn new_key(path: &Path, origin: &str, entropy: &dyn Entropy) -> Result<NoteSigner, KeyError> {
+    check_name(origin)?;
+    let secret = write_key(path, entropy)?;
+    Ok(NoteSigner::new(origin, SigningKey::from_bytes(&secret))?)
+}
+
+/// Writes 32 random bytes to a new file of mode 0600, and gives them.
+///
+/// # Errors
+/// [`KeyError::Entropy`], [`KeyError::Write`].
+pub fn write_key(path: &Path, entropy: &dyn Entropy) -> Result<Zeroizing<[u8; 32]>, KeyError> {
     let mut secret = Zeroizing::new([0; 32]);
     entropy.fill(secret.as_mut_slice())?;
-    let signer = NoteSigner::new(origin, SigningKey::from_bytes(&secret))?;
     OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -47,7 +56,7 @@ pub fn new_key(path: &Path, origin: &str, entropy: &dyn Entropy) -> Result<NoteS
         .open(path)
         .and_then(|mut file| file.write_all(secret.as_slice()).and_then(|()| file.sync_all()))
         .map_err(|source| KeyError::Write { path: path.to_owned(), source })?;
-    Ok(signer)
+    Ok(secret)
 }
 
 #[cfg(test)]

@@ -16,10 +16,10 @@ use super::event::Entry;
 use super::export::Export;
 use super::leaf::Leaf;
 use super::merkle::{Frontier, leaf_hash};
-use super::note::{Checkpoint, NoteSigner};
+use super::note::{Checkpoint, NoteSigner, NoteVerifier};
 
 /// How many leaves are read at a time.
-const PAGE: u32 = 4096;
+pub(super) const PAGE: u32 = 4096;
 
 /// The audit log of one gateway process.
 pub struct AuditLog {
@@ -76,11 +76,11 @@ impl AuditLog {
         if Frontier::restore(head.size, &head.frontier).as_ref() != Some(&frontier) {
             return Err(AuditError::Broken("the leaves are not those that the head was made of"));
         }
-        match self.store.audit_checkpoint().await? {
+        match self.store.audit_checkpoint(0).await? {
             None if frontier.size() == 0 => Ok(()),
             None => Err(AuditError::Broken("there are leaves but no checkpoint")),
             Some(note) => {
-                let latest = self.signer.verifier().open(&note).map_err(|_| {
+                let latest = self.verifier().open(&note).map_err(|_| {
                     AuditError::Broken("the latest checkpoint is not signed by this log's key")
                 })?;
                 let held = Checkpoint {
@@ -120,13 +120,21 @@ impl AuditLog {
         self.signer.verifier().to_string()
     }
 
-    /// The latest signed checkpoint.
+    /// The half of its key that verifies.
+    pub(super) fn verifier(&self) -> NoteVerifier {
+        self.signer.verifier()
+    }
+
+    /// The latest signed checkpoint that has at least so many witnesses' cosignatures, with them.
     ///
     /// # Errors
-    /// [`AuditError::Store`].
-    pub async fn checkpoint(&self) -> Result<String, AuditError> {
-        let latest = self.store.audit_checkpoint().await?;
-        Ok(latest.unwrap_or_else(|| self.signer.sign(0, Frontier::default().root())))
+    /// [`AuditError::NotWitnessed`], [`AuditError::Store`].
+    pub async fn checkpoint(&self, cosignatures: u32) -> Result<String, AuditError> {
+        match self.store.audit_checkpoint(cosignatures).await? {
+            Some(note) => Ok(note),
+            None if cosignatures == 0 => Ok(self.signer.sign(0, Frontier::default().root())),
+            None => Err(AuditError::NotWitnessed(cosignatures)),
+        }
     }
 
     /// At most `most` entries from the index `from` on.
@@ -143,8 +151,8 @@ impl AuditLog {
     /// # Errors
     /// [`AuditError::Export`], [`AuditError::Store`].
     pub async fn export(&self, dir: &Path) -> Result<(), AuditError> {
-        let note = self.checkpoint().await?;
-        let size = self.signer.verifier().open(&note).map_err(|_| AuditError::Broken("the checkpoint"))?.size;
+        let note = self.checkpoint(0).await?;
+        let size = self.verifier().open(&note).map_err(|_| AuditError::Broken("the checkpoint"))?.size;
         let mut export = Export::create(dir)?;
         while export.size() < size {
             let most = u32::try_from(size - export.size()).unwrap_or(PAGE).min(PAGE);

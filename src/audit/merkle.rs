@@ -1,5 +1,7 @@
 //! The Merkle tree of RFC 6962, section 2.1: leaf and node hashes, and the root as leaves are added.
 
+use std::ops::Range;
+
 use sha2::{Digest as _, Sha256};
 
 /// A SHA-256 hash.
@@ -61,6 +63,17 @@ impl Frontier {
     #[must_use]
     pub fn peaks(&self) -> Vec<u8> {
         self.peaks.concat()
+    }
+
+    /// The root of the perfect subtree over these leaves, if it is one of the peaks.
+    #[must_use]
+    pub fn peak(&self, leaves: &Range<u64>) -> Option<Hash> {
+        let sizes = (0..u64::BITS).rev().map(|bit| 1 << bit).filter(|size| self.size & size != 0);
+        let covered = sizes.scan(0, |to, size| {
+            *to += size;
+            Some(*to - size..*to)
+        });
+        covered.zip(&self.peaks).find(|(covered, _)| covered == leaves).map(|(_, root)| *root)
     }
 
     /// How many leaves the tree has.

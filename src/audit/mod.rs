@@ -2,8 +2,11 @@
 //!
 //! Every event is a leaf: what happened, when, by which organisation, and a salted commitment to the
 //! details. The details and salts lie apart and can be erased; the log goes on verifying. Each leaf
-//! comes with a signed checkpoint in the same transaction.
+//! comes with a signed checkpoint in the same transaction. Witnesses, which are other processes, cosign
+//! checkpoints against a proof that the log has only grown.
 
+pub mod cosignature;
+mod entry_proof;
 mod error;
 mod event;
 mod export;
@@ -14,21 +17,26 @@ mod leaf;
 mod log;
 pub mod merkle;
 pub mod note;
+pub mod proof;
 mod receipt;
 mod tiles;
 mod verify;
+pub mod witness;
+mod witnessed;
 
+pub use entry_proof::{EntryProof, EntryProofError};
 pub use error::AuditError;
 pub use event::{
-    ActionRefused, Actor, ApprovalEntered, ApprovalSigned, BudgetReserved, DisclosureReportRead, Entry,
-    Event, GatewayStarted, GatewayStopped, OrderGiven, QueryFailed, QueryOpened, QueryRefused,
-    RecordKeysAsked, ReleaseSigned, ResultFetched, ResultHeld, ResultReceived, TablePublished,
+    ActionRefused, Actor, ApprovalEntered, ApprovalSigned, BudgetReserved, ConfigurationInForce,
+    DisclosureReportRead, Entry, Event, GatewayStarted, GatewayStopped, OrderGiven, QueryFailed, QueryOpened,
+    QueryRefused, RecordKeysAsked, ReleaseSigned, ResultFetched, ResultHeld, ResultReceived, TablePublished,
 };
 pub use export::{Export, ExportError};
 pub use held::{HeldRecord, HeldRun};
 pub use intent::{AuditIntent, LedgerRecord, Unreceived};
-pub use key::{KeyError, new_key};
+pub use key::{KeyError, new_key, write_key};
 pub use leaf::Leaf;
 pub use log::{AuditLog, Recording};
 pub use receipt::{AuditReceipt, Deposit};
-pub use verify::{Verified, VerifyError, verify};
+pub use verify::{Demands, Earlier, Verified, VerifyError, prove, verify};
+pub use witnessed::{Disagreement, WitnessLink, Witnessed};

@@ -12,16 +12,16 @@ use super::merkle::Hash;
 /// The signature type byte of Ed25519 in the signed-note format.
 const ED25519: u8 = 0x01;
 /// What a signature line begins with: an em dash and a space.
-const MARK: &str = "\u{2014} ";
+pub(super) const MARK: &str = "\u{2014} ";
 
 /// Why a note or a key is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoteError {
     /// A name is empty or holds white space or a plus sign.
-    #[error("the name of a log must not be empty nor hold white space or '+'")]
+    #[error("the name of a log or witness must not be empty nor hold white space or '+'")]
     Name,
     /// The verifier key text is not `name+id+key`.
-    #[error("a verifier key is written name+id+key, as `kpr audit key` prints it")]
+    #[error("a verifier key is written name+id+key, as `kpr audit key` or `kpr witness init` prints it")]
     VerifierKey,
     /// The note's text is not a checkpoint.
     #[error("the checkpoint is malformed: origin, size and root are expected on a line each")]
@@ -46,7 +46,8 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    fn text(&self) -> String {
+    /// The text that is signed: a line each.
+    pub(super) fn text(&self) -> String {
         format!("{}\n{}\n{}\n", self.origin, self.size, STANDARD.encode(self.root))
     }
 
@@ -64,18 +65,52 @@ impl Checkpoint {
 }
 
 /// The key id: the first four bytes of SHA-256(name, newline, type, public key).
-fn key_id(name: &str, key: &VerifyingKey) -> [u8; 4] {
-    let hash = Sha256::new()
-        .chain_update(name)
-        .chain_update([b'\n', ED25519])
-        .chain_update(key.as_bytes())
-        .finalize();
+pub(super) fn key_id(name: &str, kind: u8, key: &VerifyingKey) -> [u8; 4] {
+    let hash =
+        Sha256::new().chain_update(name).chain_update([b'\n', kind]).chain_update(key.as_bytes()).finalize();
     let mut id = [0; 4];
     id.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
     id
 }
 
-fn check_name(name: &str) -> Result<(), NoteError> {
+/// A verifier key of a type, as text.
+pub(super) fn key_text(name: &str, kind: u8, key: &VerifyingKey) -> String {
+    let typed = [&[kind], key.as_bytes().as_slice()].concat();
+    format!("{name}+{}+{}", hex::encode(key_id(name, kind, key)), STANDARD.encode(typed))
+}
+
+/// Reads a verifier key of a type: the name and the key.
+pub(super) fn read_key(text: &str, kind: u8) -> Result<(String, VerifyingKey), NoteError> {
+    let wrong = NoteError::VerifierKey;
+    // Base64 may hold a plus sign, so the text is split from the left only.
+    let mut parts = text.trim().splitn(3, '+');
+    let mut part = || parts.next().ok_or(wrong);
+    let (name, id, key) = (part()?, part()?, part()?);
+    check_name(name)?;
+    let typed = STANDARD.decode(key).map_err(|_| wrong)?;
+    let (found, bytes) = typed.split_first().ok_or(wrong)?;
+    let bytes: [u8; 32] = bytes.try_into().map_err(|_| wrong)?;
+    let key = VerifyingKey::from_bytes(&bytes).map_err(|_| wrong)?;
+    if *found != kind || hex::encode(key_id(name, kind, &key)) != id {
+        return Err(wrong);
+    }
+    Ok((name.to_owned(), key))
+}
+
+/// The signatures under a key id in the lines of a name, with the line each stands in.
+pub(super) fn signatures<'a>(
+    lines: &'a str,
+    name: &str,
+    id: [u8; 4],
+) -> impl Iterator<Item = (&'a str, Vec<u8>)> {
+    let prefix = format!("{MARK}{name} ");
+    lines.lines().filter_map(move |line| {
+        let blob = STANDARD.decode(line.strip_prefix(&prefix)?).ok()?;
+        Some((line, blob.strip_prefix(&id)?.to_vec()))
+    })
+}
+
+pub(super) fn check_name(name: &str) -> Result<(), NoteError> {
     let bad = name.is_empty() || name.contains(|c: char| c.is_whitespace() || c == '+');
     if bad { Err(NoteError::Name) } else { Ok(()) }
 }
@@ -116,7 +151,7 @@ impl NoteSigner {
 
     fn signed(&self, text: &str) -> String {
         let signature = self.key.sign(text.as_bytes());
-        let mut blob = key_id(&self.name, &self.key.verifying_key()).to_vec();
+        let mut blob = key_id(&self.name, ED25519, &self.key.verifying_key()).to_vec();
         blob.extend(signature.to_bytes());
         format!("{text}\n{MARK}{} {}\n", self.name, STANDARD.encode(blob))
     }
@@ -131,28 +166,15 @@ pub struct NoteVerifier {
 
 impl std::fmt::Display for NoteVerifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let typed = [&[ED25519], self.key.as_bytes().as_slice()].concat();
-        write!(f, "{}+{}+{}", self.name, hex::encode(key_id(&self.name, &self.key)), STANDARD.encode(typed))
+        f.write_str(&key_text(&self.name, ED25519, &self.key))
     }
 }
 
 impl std::str::FromStr for NoteVerifier {
     type Err = NoteError;
     fn from_str(text: &str) -> Result<Self, NoteError> {
-        let wrong = NoteError::VerifierKey;
-        // Base64 may hold a plus sign, so the text is split from the left only.
-        let mut parts = text.trim().splitn(3, '+');
-        let mut part = || parts.next().ok_or(wrong);
-        let (name, id, key) = (part()?, part()?, part()?);
-        check_name(name)?;
-        let typed = STANDARD.decode(key).map_err(|_| wrong)?;
-        let (kind, bytes) = typed.split_first().ok_or(wrong)?;
-        let bytes: [u8; 32] = bytes.try_into().map_err(|_| wrong)?;
-        let key = VerifyingKey::from_bytes(&bytes).map_err(|_| wrong)?;
-        if *kind != ED25519 || hex::encode(key_id(name, &key)) != id {
-            return Err(wrong);
-        }
-        Ok(Self { name: name.to_owned(), key })
+        let (name, key) = read_key(text, ED25519)?;
+        Ok(Self { name, key })
     }
 }
 
@@ -163,22 +185,23 @@ impl NoteVerifier {
     /// # Errors
     /// [`NoteError`].
     pub fn open(&self, note: &str) -> Result<Checkpoint, NoteError> {
-        let (text, signatures) = note.split_once("\n\n").ok_or(NoteError::Malformed)?;
+        Ok(self.open_line(note)?.0)
+    }
+
+    /// As [`NoteVerifier::open`], with the line of the signature that verifies.
+    pub(super) fn open_line<'a>(&self, note: &'a str) -> Result<(Checkpoint, &'a str), NoteError> {
+        let (text, lines) = note.split_once("\n\n").ok_or(NoteError::Malformed)?;
         let text = format!("{text}\n");
         let checkpoint = Checkpoint::parse(&text)?;
         if checkpoint.origin != self.name {
             return Err(NoteError::OtherLog);
         }
-        let prefix = format!("{MARK}{} ", self.name);
-        let id = key_id(&self.name, &self.key);
-        let valid = signatures.lines().filter_map(|line| line.strip_prefix(&prefix)).any(|encoded| {
-            STANDARD.decode(encoded).is_ok_and(|blob| {
-                blob.strip_prefix(&id)
-                    .and_then(|s| Signature::from_slice(s).ok())
-                    .is_some_and(|signature| self.key.verify_strict(text.as_bytes(), &signature).is_ok())
-            })
+        let mut found = signatures(lines, &self.name, key_id(&self.name, ED25519, &self.key));
+        let valid = found.find(|(_, signature)| {
+            Signature::from_slice(signature)
+                .is_ok_and(|signature| self.key.verify_strict(text.as_bytes(), &signature).is_ok())
         });
-        if valid { Ok(checkpoint) } else { Err(NoteError::Signature) }
+        valid.map(|(line, _)| (checkpoint, line)).ok_or(NoteError::Signature)
     }
 }
 

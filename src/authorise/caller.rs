@@ -24,16 +24,20 @@ pub enum Role {
     Identity,
     /// Reads the audit log and the list of projects.
     Auditor,
+    /// Cosigns the audit log's checkpoints.
+    Witness,
 }
 
 /// A text that names no role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a role is one of steward, researcher, partner, consumer, ingest, gateway, identity, auditor")]
+#[error(
+    "a role is one of steward, researcher, partner, consumer, ingest, gateway, identity, auditor, witness"
+)]
 pub struct UnknownRole;
 
 impl Role {
     /// All roles.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Steward,
         Self::Researcher,
         Self::Partner,
@@ -42,6 +46,7 @@ impl Role {
         Self::Gateway,
         Self::Identity,
         Self::Auditor,
+        Self::Witness,
     ];
 
     /// The name it has in certificates and policies.
@@ -56,6 +61,7 @@ impl Role {
             Self::Gateway => "gateway",
             Self::Identity => "identity",
             Self::Auditor => "auditor",
+            Self::Witness => "witness",
         }
     }
 }

@@ -16,7 +16,14 @@ pub struct Connection {
     /// The gateway's address, for example 127.0.0.1:7443
     #[arg(long)]
     gateway: SocketAddr,
-    /// The DNS name that the gateway's certificate must carry
+    #[command(flatten)]
+    shown: Shown,
+}
+
+/// What a caller shows to a server, and expects of it.
+#[derive(Debug, clap::Args)]
+pub struct Shown {
+    /// The DNS name that the server's certificate must carry
     #[arg(long)]
     name: String,
     /// Your certificate, PEM; it says who you are and in which role
@@ -25,7 +32,7 @@ pub struct Connection {
     /// Your private key, PEM, file mode 0600
     #[arg(long)]
     key: PathBuf,
-    /// The authority that the gateway's certificate must be from, PEM
+    /// The authority that the server's certificate must be from, PEM
     #[arg(long)]
     authority: PathBuf,
 }
@@ -36,13 +43,23 @@ impl Connection {
     /// # Errors
     /// Says why the gateway cannot be reached.
     pub async fn connect(&self) -> anyhow::Result<GatewayClient> {
-        let peer = Peer { address: self.gateway, name: self.name.clone() };
-        let files = TlsFiles {
+        Ok(GatewayClient::connect(&self.shown.peer(self.gateway), &self.shown.files()).await?)
+    }
+}
+
+impl Shown {
+    /// The server at an address.
+    pub fn peer(&self, address: SocketAddr) -> Peer {
+        Peer { address, name: self.name.clone() }
+    }
+
+    /// The TLS files.
+    pub fn files(&self) -> TlsFiles {
+        TlsFiles {
             certificate: self.certificate.clone(),
             key: self.key.clone(),
             authority: self.authority.clone(),
-        };
-        Ok(GatewayClient::connect(&peer, &files).await?)
+        }
     }
 }
 

@@ -15,3 +15,4 @@ pub mod register;
 pub mod serve;
 pub mod statistics;
 pub mod synth;
+pub mod witness;

@@ -36,7 +36,7 @@ enum Command {
         /// The organisation, NTRNO- and nine digits
         #[arg(long, value_parser = organisation)]
         organisation: OrganisationId,
-        /// steward, researcher, partner, consumer, ingest, gateway, identity or auditor
+        /// steward, researcher, partner, consumer, ingest, gateway, identity, auditor or witness
         #[arg(long, value_parser = role)]
         role: Role,
         /// The common name; of a partner the id of its register, of a steward the steward's id

@@ -47,13 +47,15 @@ impl Gateway {
         self.may(caller, Action::SignProject, Resource::Project(approval), Some(&project)).await?;
         if signature.steward.as_str() != caller.name() {
             let hint = "a steward signs with the own name: the one in the certificate of the call";
-            return Err(Refusal::new(RefusalKind::Denied, "approval.other_steward", hint));
+            let refusal = Refusal::new(RefusalKind::Denied, "approval.other_steward", hint);
+            return self.refused(caller, Action::SignProject, Some(&project), refusal).await;
         }
         let alone = SignedApproval { approval: approval.clone(), signatures: vec![signature.clone()] };
         // One good signature is too few to be in force, and that is all that may be wrong with it.
         if !matches!(alone.verify(&self.stewards), Err(ApprovalError::TooFewSignatures(1))) {
             let hint = "the signature does not verify under the key configured for this steward";
-            return Err(Refusal::new(RefusalKind::Precondition, "approval.bad_signature", hint));
+            let refusal = Refusal::new(RefusalKind::Precondition, "approval.bad_signature", hint);
+            return self.refused(caller, Action::SignProject, Some(&project), refusal).await;
         }
         let mut recording = self.audit.begin().await?;
         if recording.write().sign_project(&project, &digest, &signature, self.clock.now()).await? {
@@ -71,7 +73,7 @@ impl Gateway {
         let newest = self.store.project(project).await?.into_iter().next();
         let newest = newest.ok_or_else(no_project)?;
         let resource = Resource::Project(&newest.signed.approval);
-        match self.policies.may(caller, Action::ReadProject, resource) {
+        match self.may(caller, Action::ReadProject, resource, Some(project)).await {
             Ok(()) => Ok(self.state(newest)),
             Err(_) if caller.role() == Role::Researcher => Err(no_project()),
             Err(refusal) => Err(refusal),
@@ -135,6 +137,17 @@ impl Gateway {
         project: Option<&ProjectId>,
     ) -> Result<(), Refusal> {
         let Err(refusal) = self.policies.may(caller, action, on) else { return Ok(()) };
+        self.refused(caller, action, project, refusal).await
+    }
+
+    /// Refuses, and records it first.
+    pub(super) async fn refused<T>(
+        &self,
+        caller: &Caller,
+        action: Action,
+        project: Option<&ProjectId>,
+        refusal: Refusal,
+    ) -> Result<T, Refusal> {
         let event = ActionRefused { action: action.as_str().to_owned(), code: refusal.code.to_owned() };
         self.audit.append(entry(caller, project.cloned(), None, event)).await?;
         Err(refusal)

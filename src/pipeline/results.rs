@@ -79,13 +79,13 @@ impl Gateway {
         Released::restore(&bytes, &receipt).map_err(|_| super::release::not_released())
     }
 
-    /// The latest signed checkpoint of the audit log.
+    /// The latest signed checkpoint of the audit log that so many witnesses have cosigned.
     ///
     /// # Errors
-    /// A [`Refusal`] by policy.
-    pub async fn checkpoint(&self, caller: &Caller) -> Result<String, Refusal> {
+    /// A [`Refusal`] by policy, or because none has as many cosignatures.
+    pub async fn checkpoint(&self, caller: &Caller, cosignatures: u32) -> Result<String, Refusal> {
         self.may(caller, Action::ReadCheckpoint, Resource::Gateway, None).await?;
-        Ok(self.audit.checkpoint().await?)
+        Ok(self.audit.checkpoint(cosignatures).await?)
     }
 
     /// At most `most` entries of the audit log from the index `from` on.

@@ -51,15 +51,48 @@ impl Store {
         rows.iter().map(|row| Ok((number(row, "leaf_index")?, bytes(row, "leaf")?))).collect()
     }
 
-    /// The latest checkpoint, if the log has any leaf.
+    /// The latest checkpoint that has at least so many cosignatures, if there is one: the note, with the
+    /// lines of its cosignatures after its own.
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub async fn audit_checkpoint(&self) -> Result<Option<String>, StoreError> {
-        let row = sqlx::query("SELECT note FROM audit_checkpoints ORDER BY size DESC LIMIT 1")
-            .fetch_optional(&self.pool)
-            .await?;
-        row.as_ref().map(|row| name(row, "note")).transpose()
+    pub async fn audit_checkpoint(&self, cosignatures: u32) -> Result<Option<String>, StoreError> {
+        let size = match cosignatures {
+            0 => "SELECT size FROM audit_checkpoints WHERE $1 = 0 ORDER BY size DESC LIMIT 1",
+            _ => {
+                "SELECT size FROM audit_cosignatures GROUP BY size HAVING COUNT(*) >= $1 \
+                 ORDER BY size DESC LIMIT 1"
+            }
+        };
+        let row = sqlx::query(size).bind(i64::from(cosignatures)).fetch_optional(&self.pool).await?;
+        let Some(row) = row else { return Ok(None) };
+        let rows = sqlx::query(
+            "SELECT note AS line, '' AS witness FROM audit_checkpoints WHERE size = $1 UNION ALL \
+             SELECT line, witness FROM audit_cosignatures WHERE size = $1 ORDER BY witness",
+        )
+        .bind(int(number(&row, "size")?)?)
+        .fetch_all(&self.pool)
+        .await?;
+        let lines: Vec<String> = rows.iter().map(|row| name(row, "line")).collect::<Result<_, _>>()?;
+        Ok(Some(lines.concat()))
+    }
+
+    /// Keeps a witness's cosignature of the checkpoint of this size: its line in the note, without its end.
+    /// A later one by the same witness takes its place.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`], also where there is no such checkpoint.
+    pub async fn keep_cosignature(&self, size: u64, witness: &str, line: &str) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO audit_cosignatures (size, witness, line) VALUES ($1, $2, $3) \
+             ON CONFLICT (size, witness) DO UPDATE SET line = excluded.line",
+        )
+        .bind(int(size)?)
+        .bind(witness)
+        .bind(format!("{line}\n"))
+        .execute(&self.pool)
+        .await?;
+        Ok(())
     }
 
     /// What a leaf's commitment opens to, unless it has been erased.
@@ -220,14 +253,14 @@ mod tests {
             let detail = AuditDetail { salt: vec![1; 32], fields: b"{}".to_vec() };
             for index in 0..4_u64 {
                 write.insert_audit_leaf(index, &[index as u8], Some(&detail)).await.unwrap();
-                write.insert_audit_checkpoint(index + 1, &format!("note {index}")).await.unwrap();
+                write.insert_audit_checkpoint(index + 1, &format!("note {index}\n")).await.unwrap();
             }
             write.open_audit_intent(2, &run_id(1)).await.unwrap();
             write.commit().await.unwrap();
 
             let leaves = test.store.audit_leaves(1, 2).await.unwrap();
             assert_eq!(leaves, [(1, vec![1]), (2, vec![2])]);
-            assert_eq!(test.store.audit_checkpoint().await.unwrap().unwrap(), "note 3");
+            assert_eq!(test.store.audit_checkpoint(0).await.unwrap().unwrap(), "note 3\n");
             assert_eq!(test.store.audit_detail(3).await.unwrap(), Some(detail));
             let open = test.store.open_audit_intents().await.unwrap();
             assert_eq!(open, [OpenIntent { index: 2, run: run_id(1), leaf: vec![2] }]);
@@ -240,6 +273,28 @@ mod tests {
             assert!(test.store.open_audit_intents().await.unwrap().is_empty());
             assert_eq!(test.store.audit_detail(3).await.unwrap(), None);
             assert_eq!(test.store.audit_leaves(3, 9).await.unwrap(), [(3, vec![3])]);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_latest_checkpoint_with_so_many_cosignatures_is_found() {
+        for test in stores().await {
+            let store = &test.store;
+            assert_eq!(store.audit_checkpoint(0).await.unwrap(), None);
+            let mut write = store.write().await.unwrap();
+            for size in 1..=4_u64 {
+                write.insert_audit_checkpoint(size, &format!("note {size}\n")).await.unwrap();
+            }
+            write.commit().await.unwrap();
+            for (size, witness) in [(2, "b"), (2, "a"), (3, "b")] {
+                store.keep_cosignature(size, witness, "early").await.unwrap();
+                store.keep_cosignature(size, witness, witness).await.unwrap();
+            }
+            assert!(store.keep_cosignature(5, "a", "a").await.is_err());
+            let notes = [Some("note 4\n"), Some("note 3\nb\n"), Some("note 2\na\nb\n"), None];
+            for (cosignatures, note) in (0..).zip(notes) {
+                assert_eq!(store.audit_checkpoint(cosignatures).await.unwrap().as_deref(), note);
+            }
         }
     }
 

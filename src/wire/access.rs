@@ -8,7 +8,7 @@ use tonic::{Code, Request, Status};
 use crate::authorise::{Caller, Role};
 use crate::domain::refusal::{Refusal, RefusalKind};
 
-use Role::{Auditor, Consumer, Gateway, Identity, Ingest, Partner, Researcher, Steward};
+use Role::{Auditor, Consumer, Gateway, Ingest, Partner, Researcher, Steward};
 
 /// One method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct Row {
 /// The methods of one server.
 pub type Table = &'static [Row];
 
-const EVERY: &[Role] = &[Steward, Researcher, Partner, Consumer, Ingest, Gateway, Identity, Auditor];
+const EVERY: &[Role] = &Role::ALL;
 
 const fn call(path: &'static str, roles: &'static [Role]) -> Row {
     Row { path, roles, deadline: Duration::from_secs(30), standing: false }
@@ -72,6 +72,15 @@ pub const IDENTITY: Table = &[
     long("/kpr.v1.Identity/Resolve", &[Ingest], 120),
     call("/kpr.v1.Identity/IssueKey", &[Partner]),
     long("/kpr.v1.Identity/MapCodes", &[Gateway], 60),
+    call("/grpc.health.v1.Health/Check", EVERY),
+    standing("/grpc.health.v1.Health/Watch", EVERY),
+    standing("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", EVERY),
+];
+
+/// The methods of a witness.
+pub const WITNESS: Table = &[
+    call("/kpr.v1.Witness/AddCheckpoint", &[Gateway]),
+    call("/kpr.v1.Witness/GetHeld", &[Gateway, Steward, Auditor]),
     call("/grpc.health.v1.Health/Check", EVERY),
     standing("/grpc.health.v1.Health/Watch", EVERY),
     standing("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", EVERY),
@@ -131,7 +140,7 @@ mod tests {
 
     #[test]
     fn no_path_has_two_rows() {
-        for table in [GATEWAY, IDENTITY] {
+        for table in [GATEWAY, IDENTITY, WITNESS] {
             let mut paths: Vec<_> = table.iter().map(|row| row.path).collect();
             paths.sort_unstable();
             paths.dedup();

@@ -34,7 +34,8 @@ impl Audit for AuditService {
         &self,
         request: Request<GetCheckpointRequest>,
     ) -> Result<Response<Checkpoint>, Status> {
-        let note = self.gateway.checkpoint(&caller(&request)?).await?;
+        let caller = caller(&request)?;
+        let note = self.gateway.checkpoint(&caller, request.into_inner().cosignatures).await?;
         Ok(Response::new(Checkpoint { note: note.into_bytes() }))
     }
 

@@ -278,12 +278,14 @@ impl GatewayClient {
         gather(self.statistics().get_table(request).await?.into_inner()).await
     }
 
-    /// The latest signed checkpoint of the audit log, a C2SP signed note; for auditors and stewards.
+    /// The latest signed checkpoint of the audit log that so many witnesses have cosigned, a C2SP signed
+    /// note; for auditors and stewards.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn checkpoint(&self) -> Result<Vec<u8>, ClientError> {
-        Ok(self.audit().get_checkpoint(proto::GetCheckpointRequest {}).await?.into_inner().note)
+    pub async fn checkpoint(&self, cosignatures: u32) -> Result<Vec<u8>, ClientError> {
+        let request = proto::GetCheckpointRequest { cosignatures };
+        Ok(self.audit().get_checkpoint(request).await?.into_inner().note)
     }
 
     /// At most so many entries of the audit log from an index on; for auditors.

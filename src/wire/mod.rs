@@ -25,6 +25,8 @@ mod statistics;
 pub mod status;
 pub mod tls;
 pub mod web_client;
+pub mod witness;
+pub mod witness_client;
 
 pub use peer::PeerError;
 pub use proto::DESCRIPTORS;

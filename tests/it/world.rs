@@ -53,6 +53,7 @@ pub struct World {
     pub identity: Option<Running>,
     pub gateway: Option<Running>,
     pub npr: Option<Running>,
+    pub witness: Option<Running>,
     // Dropped last: the processes above write into it.
     _folder: TempDir,
 }
@@ -67,7 +68,7 @@ impl World {
         let stage =
             Stage::build(folder.path(), &program(), &making.stage, &SystemClock, &SystemEntropy).unwrap();
         deliveries(making, &stage.path("deliveries"));
-        Self { stage, identity: None, gateway: None, npr: None, _folder: folder }
+        Self { stage, identity: None, gateway: None, npr: None, witness: None, _folder: folder }
     }
 
     /// Everything taken in, all three processes running.
@@ -102,6 +103,9 @@ impl World {
         world.identity = Some(world.stage.start(Process::Identity).await.unwrap());
         for delivery in DELIVERIES {
             world.stage.deliver(&world.stage.path("deliveries").join(delivery)).await.unwrap();
+        }
+        if world.stage.configuration("witness").exists() {
+            world.witness = Some(world.stage.start(Process::Witness).await.unwrap());
         }
         world.gateway = Some(world.stage.start(Process::Gateway).await.unwrap());
         world.npr = Some(world.stage.start(Process::Npr).await.unwrap());
@@ -170,7 +174,8 @@ impl World {
 
     /// Asks all processes to end, and insists that they do so in order.
     pub async fn end(mut self) {
-        for process in [self.npr.take(), self.gateway.take(), self.identity.take()].into_iter().flatten() {
+        let processes = [self.npr.take(), self.gateway.take(), self.identity.take(), self.witness.take()];
+        for process in processes.into_iter().flatten() {
             let name = process.process().name();
             assert!(process.stop().await, "{name} did not end in order");
         }

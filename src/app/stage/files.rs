@@ -6,8 +6,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::{Stage, StageOptions};
+use crate::app::witness::WitnessAppError;
+use crate::audit::cosignature::CosignatureVerifier;
 use crate::audit::note::NoteError;
-use crate::config::{ConfigError, StewardEntry};
+use crate::config::{ConfigError, Peer, StewardEntry, WitnessConfig};
 use crate::domain::canonical::CanonicalError;
 use crate::domain::clock::{Entropy, EntropyError};
 use crate::domain::ids::BadName;
@@ -15,6 +17,9 @@ use crate::wire::pki::PkiError;
 
 /// The name of the stage's audit log.
 pub(super) const AUDIT_ORIGIN: &str = "kpr.example/audit";
+
+/// The name of the stage's witness.
+const WITNESS_NAME: &str = "kpr.example/witness";
 
 /// Why an installation is not made or a process of it does not run.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +56,9 @@ pub enum StageError {
     /// The audit log's name.
     #[error(transparent)]
     Note(#[from] NoteError),
+    /// The witness's key and state.
+    #[error(transparent)]
+    Witness(#[from] WitnessAppError),
     /// A command that ended with an error.
     #[error("kpr {command} failed: see {log}")]
     Command {
@@ -97,21 +105,40 @@ pub(super) fn secrets(stage: &Stage, entropy: &dyn Entropy) -> Result<(), StageE
     Ok(())
 }
 
+/// Writes the configuration of the witness, and makes its key and empty state.
+pub(super) fn witness(stage: &Stage, entropy: &dyn Entropy) -> Result<CosignatureVerifier, StageError> {
+    let path = |relative: &str| stage.path(relative).display().to_string();
+    let text = format!(
+        "listen = \"{}\"\nstate = {:?}\nkey = {:?}\nname = \"{WITNESS_NAME}\"\nlog = \"{}\"\n{}",
+        stage.addresses.witness,
+        path("witness/held.checkpoint"),
+        path("witness/witness.key"),
+        stage.audit_key()?,
+        tls(stage, "witness"),
+    );
+    let configuration = stage.configuration("witness");
+    write(&configuration, text.as_bytes(), 0o600)?;
+    Ok(crate::app::witness::init(&WitnessConfig::load(&configuration)?, entropy)?)
+}
+
+fn tls(stage: &Stage, party: &str) -> String {
+    let files = stage.tls(party);
+    format!(
+        "[tls]\ncertificate = {:?}\nkey = {:?}\nauthority = {:?}\n",
+        files.certificate, files.key, files.authority
+    )
+}
+
 /// Writes the configurations of identity service, gateway, register node and ingest.
 pub(super) fn configurations(
     stage: &Stage,
     stewards: &[StewardEntry],
     options: &StageOptions,
+    witness: Option<&CosignatureVerifier>,
 ) -> Result<(), StageError> {
     let path = |relative: &str| stage.path(relative).display().to_string();
-    let tls = |party: &str| {
-        let files = stage.tls(party);
-        format!(
-            "[tls]\ncertificate = {:?}\nkey = {:?}\nauthority = {:?}\n",
-            files.certificate, files.key, files.authority
-        )
-    };
-    let peer = |section: &str, peer: crate::config::Peer| {
+    let tls = |party: &str| tls(stage, party);
+    let peer = |section: &str, peer: Peer| {
         format!("[{section}]\naddress = \"{}\"\nname = \"{}\"\n", peer.address, peer.name)
     };
     let keys: String = stewards
@@ -141,6 +168,11 @@ pub(super) fn configurations(
         tls("gateway"),
         peer("identity", stage.identity()),
     );
+    let witnesses = witness.map(|key| {
+        let Peer { address, name } = stage.witness();
+        format!("[[witnesses]]\nkey = \"{key}\"\naddress = \"{address}\"\nname = \"{name}\"\n")
+    });
+    let gateway = gateway + witnesses.as_deref().unwrap_or_default();
     let sqlite = || format!("sqlite://{}", path("npr/register.sqlite"));
     let npr = format!(
         "register = \"NPR\"\ndatabase = {:?}\npolicy = {:?}\njournal = {:?}\n{}{}{}{keys}",

@@ -38,6 +38,7 @@ struct Addresses {
     identity: SocketAddr,
     gateway: SocketAddr,
     https: SocketAddr,
+    witness: SocketAddr,
 }
 
 /// What can be chosen about an installation.
@@ -47,6 +48,8 @@ pub struct StageOptions {
     pub partner_database: Option<String>,
     /// How long the partner may take for an order, in seconds.
     pub order_seconds: Option<u32>,
+    /// Whether the audit log has a witness.
+    pub witness: bool,
     /// Environment variables of every process and command, beside those of this process.
     pub environment: Vec<(OsString, OsString)>,
 }
@@ -67,19 +70,20 @@ impl Stage {
         clock: &dyn Clock,
         entropy: &dyn Entropy,
     ) -> Result<Self, StageError> {
-        let addresses = Addresses { identity: free()?, gateway: free()?, https: free()? };
+        let addresses = Addresses { identity: free()?, gateway: free()?, https: free()?, witness: free()? };
         let launcher = Launcher {
             program: program.to_owned(),
             logs: folder.join("logs"),
             environment: options.environment.clone(),
         };
         let stage = Self { folder: folder.to_owned(), launcher, addresses };
-        for part in ["identity", "gateway", "npr", "logs", "configurations"] {
+        for part in ["identity", "gateway", "npr", "witness", "logs", "configurations"] {
             files::folder(&stage.path(part))?;
         }
         let stewards = pki::demo::write(&stage.path("pki"), Validity::days(clock.now(), 30), entropy)?;
         files::secrets(&stage, entropy)?;
-        files::configurations(&stage, &stewards, options)?;
+        let witness = if options.witness { Some(files::witness(&stage, entropy)?) } else { None };
+        files::configurations(&stage, &stewards, options, witness.as_ref())?;
         policies::lay_out(&stage)?;
         Ok(stage)
     }
@@ -90,7 +94,7 @@ impl Stage {
         self.folder.join(relative)
     }
 
-    /// The configuration of a process: `identity`, `gateway`, `npr` or `ingest`.
+    /// The configuration of a process: `identity`, `gateway`, `npr`, `ingest` or `witness`.
     #[must_use]
     pub fn configuration(&self, name: &str) -> PathBuf {
         self.path("configurations").join(format!("{name}.toml"))
@@ -112,6 +116,12 @@ impl Stage {
     #[must_use]
     pub fn identity(&self) -> Peer {
         Peer { address: self.addresses.identity, name: LOCALHOST.to_owned() }
+    }
+
+    /// The witness, for clients.
+    #[must_use]
+    pub fn witness(&self) -> Peer {
+        Peer { address: self.addresses.witness, name: LOCALHOST.to_owned() }
     }
 
     /// Where published tables are served over HTTPS.
@@ -194,6 +204,7 @@ impl Stage {
         let address = match process {
             Process::Identity => Some(self.addresses.identity),
             Process::Gateway => Some(self.addresses.gateway),
+            Process::Witness => Some(self.addresses.witness),
             Process::Npr => None,
         };
         self.launcher.start(&self.configuration(process.name()), process, address).await

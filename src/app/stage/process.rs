@@ -21,6 +21,8 @@ pub enum Process {
     Gateway,
     /// NPR's register node.
     Npr,
+    /// The witness of the audit log.
+    Witness,
 }
 
 impl Process {
@@ -31,6 +33,7 @@ impl Process {
             Self::Identity => "identity",
             Self::Gateway => "gateway",
             Self::Npr => "npr",
+            Self::Witness => "witness",
         }
     }
 
@@ -39,6 +42,7 @@ impl Process {
             Self::Identity => &["identity", "serve"],
             Self::Gateway => &["serve"],
             Self::Npr => &["register", "serve"],
+            Self::Witness => &["witness", "serve"],
         }
     }
 }

@@ -6,7 +6,7 @@ use ed25519_dalek::SigningKey;
 
 use super::super::event::{ApprovalEntered, BudgetReserved};
 use super::super::note::NoteSigner;
-use super::super::verify::verify;
+use super::super::verify::{Demands, verify};
 use super::*;
 use crate::domain::approval::Approval;
 use crate::domain::canonical::CanonicalError;
@@ -121,7 +121,7 @@ fn refusal() -> Refusal {
 async fn kinds(log: &AuditLog) -> Vec<u16> {
     let dir = tempfile::tempdir().unwrap();
     log.export(dir.path()).await.unwrap();
-    let verified = verify(dir.path(), &log.verifier_key()).unwrap();
+    let verified = verify(dir.path(), &log.verifier_key(), &Demands::default()).unwrap();
     let entries = log.entries(0, 100).await.unwrap();
     assert_eq!(entries.len() as u64, verified.size);
     entries.iter().map(|e| Leaf::from_canonical(&e.leaf).unwrap().kind).collect()

@@ -4,6 +4,8 @@ use std::fs;
 
 use ed25519_dalek::SigningKey;
 
+use super::super::cosignature::Cosigner;
+use super::super::entry_proof::EntryProofError;
 use super::super::event::{Actor, ApprovalEntered, Entry};
 use super::super::export::Export;
 use super::super::merkle::Frontier;
@@ -51,7 +53,7 @@ fn export(exported: &[Vec<u8>], signed: &[Vec<u8>]) -> tempfile::TempDir {
 }
 
 fn check(dir: &tempfile::TempDir) -> Result<Verified, VerifyError> {
-    verify(dir.path(), &signer().verifier().to_string())
+    verify(dir.path(), &signer().verifier().to_string(), &Demands::default())
 }
 
 #[test]
@@ -139,9 +141,14 @@ fn another_key_or_name_does_not_verify() {
         [("kpr.example/audit", 8, NoteError::Signature), ("kpr.example/other", 7, NoteError::OtherLog)]
     {
         let key = NoteSigner::new(name, SigningKey::from_bytes(&[seed; 32])).unwrap().verifier().to_string();
-        assert!(matches!(verify(dir.path(), &key), Err(VerifyError::Note(e)) if e == wanted));
+        assert!(
+            matches!(verify(dir.path(), &key, &Demands::default()), Err(VerifyError::Note(e)) if e == wanted)
+        );
     }
-    assert!(matches!(verify(dir.path(), "key"), Err(VerifyError::Note(NoteError::VerifierKey))));
+    assert!(matches!(
+        verify(dir.path(), "key", &Demands::default()),
+        Err(VerifyError::Note(NoteError::VerifierKey))
+    ));
     fs::remove_file(dir.path().join("checkpoint")).unwrap();
     assert!(matches!(check(&dir), Err(VerifyError::Read { .. })));
 }
@@ -158,4 +165,120 @@ fn an_export_needs_an_empty_folder() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("x"), "").unwrap();
     assert!(Export::create(dir.path()).is_err());
+}
+
+fn checkpoint_file(dir: &Path, size: usize, leaves: &[Vec<u8>]) -> Earlier {
+    let path = dir.join(format!("checkpoint-{size}"));
+    fs::write(&path, note(&leaves[..size])).unwrap();
+    Earlier::read(&path).unwrap()
+}
+
+#[test]
+fn an_earlier_checkpoint_is_held_against_the_log_and_says_where_it_differs() {
+    let original = leaves(600);
+    let dir = export(&original, &original);
+    let notes = tempfile::tempdir().unwrap();
+    let earlier = |sizes: &[usize]| Demands {
+        earlier: sizes.iter().map(|&size| checkpoint_file(notes.path(), size, &original)).collect(),
+        ..Demands::default()
+    };
+    let key = signer().verifier().to_string();
+    verify(dir.path(), &key, &earlier(&[600, 0, 1, 255, 256, 599])).unwrap();
+
+    // Rewritten from entry 300 on and signed anew by the log's own key: it holds by itself.
+    let mut forged = original.clone();
+    forged[300] = leaf(251);
+    let dir = export(&forged, &forged);
+    check(&dir).unwrap();
+    verify(dir.path(), &key, &earlier(&[1, 256, 300])).unwrap();
+    let said = verify(dir.path(), &key, &earlier(&[600, 400, 256])).unwrap_err();
+    assert!(matches!(said, VerifyError::Fork { from: 256, to: 399, .. }), "{said}");
+    let said = verify(dir.path(), &key, &earlier(&[300, 301])).unwrap_err();
+    assert!(said.to_string().ends_with("the first entry that differs is entry 300"), "{said}");
+    // With an earlier export at hand the entry is found.
+    let whole = export(&original[..520], &original[..520]);
+    let demands = Demands { earlier: vec![Earlier::read(whole.path()).unwrap()], ..Demands::default() };
+    let said = verify(dir.path(), &key, &demands).unwrap_err();
+    assert!(matches!(said, VerifyError::Fork { from: 300, to: 300, .. }), "{said}");
+
+    let dir = export(&original[..299], &original[..299]);
+    let said = verify(dir.path(), &key, &earlier(&[1, 300])).unwrap_err();
+    assert!(matches!(said, VerifyError::Shorter { size: 299, covered: 300, .. }), "{said}");
+}
+
+#[test]
+fn an_earlier_checkpoint_of_another_key_says_nothing() {
+    let original = leaves(3);
+    let dir = export(&original, &original);
+    let notes = tempfile::tempdir().unwrap();
+    let path = notes.path().join("forged");
+    let other = NoteSigner::new("kpr.example/audit", SigningKey::from_bytes(&[8; 32])).unwrap();
+    fs::write(&path, other.sign(2, [9; 32])).unwrap();
+    let demands = Demands { earlier: vec![Earlier::read(&path).unwrap()], ..Demands::default() };
+    let said = verify(dir.path(), &signer().verifier().to_string(), &demands);
+    assert!(matches!(said, Err(VerifyError::Note(NoteError::Signature))));
+}
+
+#[test]
+fn as_many_witnesses_as_are_asked_for_must_have_cosigned() {
+    let witness = |seed: u8| {
+        let key = SigningKey::from_bytes(&[seed; 32]);
+        Cosigner::new(&format!("kpr.example/witness-{seed}"), key).unwrap()
+    };
+    let original = leaves(3);
+    let note = note(&original);
+    let text = note.split_once("\n\n").unwrap().0.to_owned() + "\n";
+    let line = |seed| witness(seed).line(&text, DateTime::UNIX_EPOCH);
+    let dir = export(&original, &original);
+    fs::write(dir.path().join("checkpoint"), format!("{note}{}{}", line(1), line(2))).unwrap();
+    let found = |seeds: &[u8], needed| {
+        let witnesses = seeds.iter().map(|&seed| witness(seed).verifier()).collect();
+        let demands = Demands { witnesses, needed, ..Demands::default() };
+        verify(dir.path(), &signer().verifier().to_string(), &demands).map(|verified| verified.witnesses)
+    };
+    assert_eq!(found(&[1, 2, 3], 2).unwrap(), 2);
+    assert_eq!(found(&[2], 1).unwrap(), 1);
+    assert!(matches!(found(&[1, 3], 2), Err(VerifyError::Witnesses { found: 1, needed: 2 })));
+    // The same witness twice is one.
+    assert!(matches!(found(&[1, 1], 2), Err(VerifyError::Witnesses { found: 1, needed: 2 })));
+}
+
+#[test]
+fn one_entry_is_proved_without_the_others() {
+    let original = leaves(600);
+    let dir = export(&original, &original);
+    let key = signer().verifier();
+    for index in [0, 1, 255, 256, 511, 512, 599] {
+        let proved = prove(dir.path(), &key.to_string(), index).unwrap();
+        assert_eq!(proved.entry, original[index as usize]);
+        let read: EntryProof = proved.to_string().parse().unwrap();
+        assert_eq!(read, proved);
+        read.check(&key).unwrap();
+        let forged = EntryProof { entry: leaf(251), ..proved.clone() };
+        assert_eq!(forged.check(&key), Err(EntryProofError::NotIncluded(index)));
+        let moved = EntryProof { index: index ^ 1, ..proved.clone() };
+        assert_eq!(moved.check(&key), Err(EntryProofError::NotIncluded(index ^ 1)));
+        let other = EntryProof { note: note(&leaves(599)), ..proved };
+        assert_eq!(other.check(&key), Err(EntryProofError::NotIncluded(index)));
+    }
+    let said = prove(dir.path(), &key.to_string(), 600).unwrap_err();
+    assert!(matches!(said, VerifyError::NoEntry { index: 600, size: 600 }));
+}
+
+/// The shape of the example in the specification.
+#[test]
+fn a_proof_reads_as_the_specification_has_it() {
+    let original = leaves(3);
+    let text = prove(export(&original, &original).path(), &signer().verifier().to_string(), 2).unwrap();
+    let text = text.to_string();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!((lines[0], lines[2]), ("c2sp.org/tlog-proof@v1", "index 2"));
+    assert!(lines[1].starts_with("extra ") && lines[3].len() == 44 && lines[4].is_empty(), "{text}");
+    assert!(text.ends_with(&format!("\n\n{}", note(&original))));
+    for (from, to) in
+        [("proof@v1", "proof@v2"), ("extra ", "extra  "), ("index 2", "index x"), ("\n\nkpr", "\nkpr")]
+    {
+        let read = text.replacen(from, to, 1).parse::<EntryProof>();
+        assert_eq!(read, Err(EntryProofError::Malformed), "{from:?}");
+    }
 }

@@ -216,14 +216,14 @@ async fn publish(stage: &Stage, steward: &GatewayClient, run: &RunId) -> anyhow:
 /// Exports the audit log as an auditor and verifies it with the public key alone.
 async fn proof(stage: &Stage, auditor: &GatewayClient) -> anyhow::Result<()> {
     let folder = stage.path("released/audit-log");
-    let note = String::from_utf8(auditor.checkpoint().await?)?;
+    let note = String::from_utf8(auditor.checkpoint(0).await?)?;
     let mut export = audit::Export::create(&folder)?;
     for entry in auditor.entries(0, 10_000).await? {
         export.add(&entry.leaf)?;
     }
     export.finish(&note)?;
     let key = stage.audit_key()?;
-    let verified = audit::verify(&folder, &key)?;
+    let verified = audit::verify(&folder, &key, &audit::Demands::default())?;
     println!("\nThe audit log, exported and verified offline with the public key {key}:");
     println!("  {} entries, root {}", verified.size, hex::encode(verified.root));
     for (kind, count) in &verified.events {

@@ -32,7 +32,7 @@ const fn client(file: &'static str, organisation: &'static str, role: Role, name
     Party { file, organisation, role, name, dns: &[] }
 }
 
-const PARTIES: [Party; 9] = [
+const PARTIES: [Party; 10] = [
     Party {
         file: "identity",
         organisation: KEEPER,
@@ -47,6 +47,13 @@ const PARTIES: [Party; 9] = [
         name: "gateway",
         dns: &["gateway.kpr.test", "localhost"],
     },
+    Party {
+        file: "witness",
+        organisation: PARTNER,
+        role: Role::Witness,
+        name: "witness",
+        dns: &["witness.kpr.test", "localhost"],
+    },
     client("npr", PARTNER, Role::Partner, "NPR"),
     client("researcher", UNIVERSITY, Role::Researcher, "researcher"),
     client("anna", KEEPER, Role::Steward, "anna"),
@@ -60,7 +67,7 @@ const PARTIES: [Party; 9] = [
 pub const STEWARDS: [&str; 2] = ["anna", "bjorn"];
 
 /// The TLS files that [`write()`] has made for a party, by its file name: `identity`, `gateway`, `npr`,
-/// `researcher`, `anna`, `bjorn`, `consumer`, `ingest` or `auditor`.
+/// `researcher`, `anna`, `bjorn`, `consumer`, `ingest`, `auditor` or `witness`.
 #[must_use]
 pub fn files(folder: &Path, party: &str) -> TlsFiles {
     TlsFiles {

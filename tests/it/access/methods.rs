@@ -4,7 +4,7 @@ use std::error::Error;
 
 use kpr::authorise::Role;
 use kpr::config::TlsFiles;
-use kpr::wire::access::{GATEWAY, IDENTITY, Table};
+use kpr::wire::access::{GATEWAY, IDENTITY, Table, WITNESS};
 use kpr::wire::serve::Limits;
 use kpr::wire::tls;
 use tokio_rustls::rustls::ClientConfig;
@@ -19,19 +19,21 @@ async fn server(pki: &Pki, table: Table) -> Server {
     grpc(&pki.server(), Routes::default(), table, Limits::default()).await
 }
 
-/// Both servers, with the methods of the descriptors that each has a row for.
-async fn both(pki: &Pki) -> [(Server, Table); 2] {
+/// All servers, with the methods of the descriptors that each has a row for.
+async fn servers(pki: &Pki) -> Vec<(Server, Table)> {
     let files = pki.server();
-    let gateway = grpc(&files, Routes::default(), GATEWAY, Limits::default()).await;
-    let identity = grpc(&files, Routes::default(), IDENTITY, Limits::default()).await;
-    [(gateway, GATEWAY), (identity, IDENTITY)]
+    let mut servers = Vec::new();
+    for table in [GATEWAY, IDENTITY, WITNESS] {
+        servers.push((grpc(&files, Routes::default(), table, Limits::default()).await, table));
+    }
+    servers
 }
 
 #[test]
 fn every_method_has_a_row_and_every_row_a_method() {
     let described = described();
     assert!(described.len() >= 18, "the descriptors are read");
-    let rows: Vec<&str> = GATEWAY.iter().chain(IDENTITY).map(|row| row.path).collect();
+    let rows: Vec<&str> = GATEWAY.iter().chain(IDENTITY).chain(WITNESS).map(|row| row.path).collect();
     for method in &described {
         assert_eq!(rows.iter().filter(|row| *row == method).count(), 1, "{method} must have one row");
     }
@@ -43,7 +45,7 @@ fn every_method_has_a_row_and_every_row_a_method() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_reaches_the_methods_of_its_rows_and_no_other() {
     let pki = Pki::new();
-    let servers = both(&pki).await;
+    let servers = servers(&pki).await;
     for role in Role::ALL {
         let files = pki.client(role);
         for (server, table) in &servers {
@@ -83,8 +85,8 @@ async fn an_unknown_method_is_refused_to_every_role() {
     }
 }
 
-/// Every method of both servers fails in the handshake.
-async fn nothing_is_reached(servers: &[(Server, Table); 2], who: &str, connect: impl Fn(&Server) -> Channel) {
+/// Every method of all servers fails in the handshake.
+async fn nothing_is_reached(servers: &[(Server, Table)], who: &str, connect: impl Fn(&Server) -> Channel) {
     for (server, _) in servers {
         for method in described() {
             let status = call(&connect(server), &method, None).await.unwrap_err();
@@ -98,7 +100,7 @@ async fn nothing_is_reached(servers: &[(Server, Table); 2], who: &str, connect: 
 async fn without_a_certificate_nothing_is_reached() {
     let pki = Pki::new();
     let roots = roots(&pki.ca());
-    nothing_is_reached(&both(&pki).await, "nobody", |server| {
+    nothing_is_reached(&servers(&pki).await, "nobody", |server| {
         let mut config = ClientConfig::builder_with_provider(ring::default_provider().into())
             .with_protocol_versions(&[&tokio_rustls::rustls::version::TLS13])
             .unwrap()
@@ -113,7 +115,7 @@ async fn without_a_certificate_nothing_is_reached() {
 #[tokio::test(flavor = "multi_thread")]
 async fn outside_its_validity_no_certificate_reaches_anything() {
     let pki = Pki::new();
-    let servers = both(&pki).await;
+    let servers = servers(&pki).await;
     for files in [pki.expired(Role::Researcher), pki.expired(Role::Gateway), pki.not_yet(Role::Partner)] {
         nothing_is_reached(&servers, "expired", |server| channel(server, &files)).await;
     }
@@ -124,7 +126,7 @@ async fn a_certificate_of_another_authority_reaches_nothing() {
     let (pki, other) = (Pki::new(), Pki::new());
     // The client trusts the server's authority, so that it is the server that must refuse.
     let files = TlsFiles { authority: pki.ca(), ..other.client(Role::Gateway) };
-    nothing_is_reached(&both(&pki).await, "foreign", |server| channel(server, &files)).await;
+    nothing_is_reached(&servers(&pki).await, "foreign", |server| channel(server, &files)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

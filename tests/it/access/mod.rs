@@ -5,3 +5,5 @@ mod limits;
 mod methods;
 mod setup;
 mod tls;
+
+pub use setup::described;

@@ -5,7 +5,7 @@
 mod forged;
 mod ingest;
 mod killed;
-mod liar;
+pub mod liar;
 mod lies;
 mod partner;
 mod unrecorded;
@@ -111,7 +111,7 @@ async fn log(world: &World) -> Verified {
     let folder = tempfile::tempdir().unwrap();
     let auditor = world.client("auditor").await;
     let key = world.stage.audit_key().unwrap();
-    let note = String::from_utf8(auditor.checkpoint().await.unwrap()).unwrap();
+    let note = String::from_utf8(auditor.checkpoint(0).await.unwrap()).unwrap();
     let size = key.parse::<NoteVerifier>().unwrap().open(&note).unwrap().size;
     let mut export = Export::create(folder.path()).unwrap();
     while export.size() < size {
@@ -121,7 +121,7 @@ async fn log(world: &World) -> Verified {
         }
     }
     export.finish(&note).unwrap();
-    audit::verify(folder.path(), &key).unwrap()
+    audit::verify(folder.path(), &key, &audit::Demands::default()).unwrap()
 }
 
 /// What must never be found in the control data of a gateway where no run is in progress.
