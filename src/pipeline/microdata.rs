@@ -123,7 +123,8 @@ impl Gateway {
         let run = self.permitted_run(caller, Action::SignHeld, &statement.run).await?;
         if signature.steward.as_str() != caller.name() {
             let hint = "a steward signs with the own name: the one in the certificate of the call";
-            return Err(Refusal::new(RefusalKind::Denied, "microdata.other_steward", hint));
+            let refusal = Refusal::new(RefusalKind::Denied, "microdata.other_steward", hint);
+            return self.refused(caller, Action::SignHeld, Some(&run.project), refusal).await;
         }
         self.lapse().await?;
         let actor = actor(caller);

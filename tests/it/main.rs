@@ -11,6 +11,7 @@
 mod access;
 mod architecture;
 mod attack;
+mod audited;
 mod budget;
 mod cellkey;
 mod faults;
@@ -25,4 +26,5 @@ mod protect;
 mod question;
 mod series;
 mod values;
+mod witness;
 mod world;

@@ -20,7 +20,7 @@ use crate::attack::{self, K};
 use crate::oracle;
 use crate::world::{Making, World};
 
-fn approval() -> Approval {
+pub fn approval() -> Approval {
     let mut approval = example_approval().unwrap();
     approval.project = ProjectId::new("P-2026-0007").unwrap();
     approval.tier = Tier::AnonymousMicrodata;
@@ -28,7 +28,7 @@ fn approval() -> Approval {
     approval
 }
 
-fn question() -> Query {
+pub fn question() -> Query {
     let mut query = example_query().unwrap();
     query.project = approval().project;
     query.result = Answer::Microdata;
@@ -51,7 +51,7 @@ fn code<T: std::fmt::Debug>(answer: Result<T, ClientError>) -> String {
 }
 
 /// Submits a query and follows it until it is held, or ended.
-async fn until_held(world: &World, request: &str, query: &Query) -> (RunId, Phase, String) {
+pub async fn until_held(world: &World, request: &str, query: &Query) -> (RunId, Phase, String) {
     let client = world.client("researcher").await;
     let run = client.submit(&RequestId::new(request).unwrap(), query).await.unwrap().run;
     let mut phases = client.watch(&run).await.unwrap();
@@ -64,12 +64,12 @@ async fn until_held(world: &World, request: &str, query: &Query) -> (RunId, Phas
     panic!("the watch ended before the run")
 }
 
-async fn held(world: &World, run: &RunId) -> Option<HeldResult> {
+pub async fn held(world: &World, run: &RunId) -> Option<HeldResult> {
     let all = world.client("anna").await.held().await.unwrap();
     all.into_iter().find(|held| held.statement.run == *run)
 }
 
-async fn sign(world: &World, steward: &str, statement: &ReleaseStatement) -> Result<bool, ClientError> {
+pub async fn sign(world: &World, steward: &str, statement: &ReleaseStatement) -> Result<bool, ClientError> {
     let signature = world.stage.sign_release(statement, steward).unwrap();
     world.client(steward).await.sign_held(statement, &signature).await
 }

@@ -1,0 +1,206 @@
+//! Every endpoint has an audit test: a row here that calls it and finds its leaf in the log, or says why it
+//! leaves none. A method of the descriptors without a row fails.
+
+use futures::future::{BoxFuture, FutureExt};
+use kpr::app::stage::{example_approval, example_query};
+use kpr::app::system::SystemClock;
+use kpr::audit::Leaf;
+use kpr::authorise::Role;
+use kpr::domain::canonical::Canonical;
+use kpr::domain::clock::Clock;
+use kpr::domain::held::HeldRefusal;
+use kpr::domain::ids::{OrganisationId, RunId, TableId};
+use kpr::linkage::{DeclineCode, DeclineReason};
+use kpr::partner::GatewayLink;
+use kpr::statistics::Format;
+use kpr::store::Phase;
+use kpr::wire::gateway_client::GatewayClient;
+use kpr::wire::pki::{Authority, CertificateRequest, Validity};
+
+use crate::access::described;
+use crate::faults::liar::Liar;
+use crate::microdata;
+use crate::world::{Making, World};
+
+/// What a call leaves in the log.
+enum Leaves {
+    /// A leaf of this type, by this role.
+    A(u16, &'static str, Case),
+    /// None, for this reason.
+    Nothing(&'static str),
+}
+use Leaves::{A, Nothing};
+
+/// Calls the method.
+type Case = for<'a> fn(&'a mut Played) -> BoxFuture<'a, ()>;
+
+struct Played {
+    world: World,
+    run: Option<RunId>,
+}
+
+const STATISTICS: &str = "reads published tables, as anybody may over HTTPS";
+const LOG: &str = "reads the log itself";
+const IDENTITY: &str =
+    "of the identity service, which has no Merkle log: its vault keeps the run and its telemetry tells";
+const WITNESS: &str = "of a witness, whose cosignature is the trace";
+
+/// In the order of a project.
+const ROWS: &[(&str, Leaves)] = &[
+    ("/kpr.v1.Projects/Enter", A(3, "steward", |p| p.enter().boxed())),
+    ("/kpr.v1.Projects/Sign", A(4, "steward", |p| p.sign().boxed())),
+    ("/kpr.v1.Projects/Get", A(12, "researcher", |p| p.get_refused().boxed())),
+    ("/kpr.v1.Projects/List", Nothing("reads approvals; its roles are refused nothing by the policies")),
+    ("/kpr.v1.Queries/Check", A(12, "researcher", |p| p.check_refused().boxed())),
+    ("/kpr.v1.Microdata/ListHeld", Nothing("reads the reports of what waits; its role is refused nothing")),
+    ("/kpr.v1.Microdata/SignHeld", A(16, "steward", |p| p.sign_held().boxed())),
+    ("/kpr.v1.Microdata/RefuseHeld", A(8, "steward", |p| p.refuse_held().boxed())),
+    ("/kpr.v1.Queries/Submit", A(5, "researcher", |p| p.ask("submit").boxed())),
+    ("/kpr.v1.Queries/Watch", A(12, "researcher", |p| p.watch_refused().boxed())),
+    ("/kpr.v1.Queries/Fetch", A(10, "researcher", |p| p.fetch().boxed())),
+    ("/kpr.v1.Queries/ReadDisclosureReport", A(17, "steward", |p| p.read_report().boxed())),
+    ("/kpr.v1.Linkage/TakeOrders", A(6, "researcher", |p| p.ask("orders").boxed())),
+    ("/kpr.v1.Linkage/SendRows", A(7, "researcher", |p| p.ask("rows").boxed())),
+    ("/kpr.v1.Linkage/Decline", A(8, "researcher", |p| p.decline().boxed())),
+    ("/kpr.v1.Statistics/Publish", A(11, "steward", |p| p.publish().boxed())),
+    ("/kpr.v1.Statistics/ListTables", Nothing(STATISTICS)),
+    ("/kpr.v1.Statistics/GetTable", Nothing(STATISTICS)),
+    ("/kpr.v1.Audit/GetCheckpoint", Nothing(LOG)),
+    ("/kpr.v1.Audit/ReadEntries", Nothing(LOG)),
+    ("/kpr.v1.Identity/Resolve", Nothing(IDENTITY)),
+    ("/kpr.v1.Identity/IssueKey", Nothing(IDENTITY)),
+    ("/kpr.v1.Identity/MapCodes", Nothing(IDENTITY)),
+    ("/kpr.v1.Witness/AddCheckpoint", Nothing(WITNESS)),
+    ("/kpr.v1.Witness/GetHeld", Nothing(WITNESS)),
+];
+
+impl Played {
+    async fn enter(&mut self) {
+        self.world.client("anna").await.enter_project(&example_approval().unwrap()).await.unwrap();
+    }
+
+    async fn sign(&mut self) {
+        self.world.approve().await;
+    }
+
+    /// What reads only leaves a leaf where it is refused: to a researcher of another organisation.
+    async fn get_refused(&mut self) {
+        let project = example_approval().unwrap().project;
+        self.stranger().await.project(&project).await.unwrap_err();
+    }
+
+    async fn check_refused(&mut self) {
+        self.stranger().await.check(&example_query().unwrap()).await.unwrap_err();
+    }
+
+    async fn sign_held(&mut self) {
+        self.world.approve_this(&microdata::approval()).await;
+        let (run, phase, code) = microdata::until_held(&self.world, "held", &microdata::question()).await;
+        assert_eq!(phase, Phase::Held, "{code}");
+        let statement = microdata::held(&self.world, &run).await.unwrap().statement;
+        assert!(!microdata::sign(&self.world, "anna", &statement).await.unwrap());
+        self.run = Some(run);
+    }
+
+    async fn refuse_held(&mut self) {
+        let run = self.run.take().unwrap();
+        self.world.client("bjorn").await.refuse_held(&run, HeldRefusal::Need).await.unwrap();
+    }
+
+    async fn ask(&mut self, request: &str) {
+        self.run = Some(self.world.answer(request).await.0);
+    }
+
+    async fn watch_refused(&mut self) {
+        let run = self.run.clone().unwrap();
+        self.stranger().await.wait(&run).await.unwrap_err();
+    }
+
+    async fn fetch(&mut self) {
+        let run = self.run.clone().unwrap();
+        self.world.client("researcher").await.fetch(&run, Format::Csv).await.unwrap();
+    }
+
+    async fn read_report(&mut self) {
+        let run = self.run.clone().unwrap();
+        self.world.client("anna").await.disclosure_report(&run).await.unwrap();
+    }
+
+    async fn decline(&mut self) {
+        self.world.npr.take().unwrap().kill().await;
+        let mut node = Liar::new(&self.world).await;
+        let run = self.world.submit("decline", &example_query().unwrap()).await.unwrap();
+        let (order, code) = (node.order().await, DeclineCode::new("order.stale"));
+        node.gateway.decline(&order.id, DeclineReason::Approval, code).await.unwrap();
+        self.world.end_of(&run).await;
+    }
+
+    async fn publish(&mut self) {
+        let (run, table) = (self.run.clone().unwrap(), TableId::new("audited").unwrap());
+        self.world.client("anna").await.publish(&run, &table).await.unwrap();
+    }
+
+    /// A researcher of an organisation that no approval names.
+    async fn stranger(&self) -> GatewayClient {
+        let folder = self.world.stage.path("pki");
+        let request = CertificateRequest {
+            organisation: OrganisationId::new("NTRNO-310000009").unwrap(),
+            role: Role::Researcher,
+            name: "stranger".to_owned(),
+            dns: vec![],
+            validity: Validity::days(SystemClock.now(), 1),
+        };
+        let issued = Authority::read(&folder).unwrap().issue(&request).unwrap();
+        let prefix = tempfile::tempdir().unwrap();
+        let authority = folder.join(Authority::CERTIFICATE);
+        let files = issued.write(&prefix.path().join("stranger"), &authority).unwrap();
+        GatewayClient::connect(&self.world.stage.gateway(), &files).await.unwrap()
+    }
+
+    /// The leaves from an index on.
+    async fn leaves(&self, from: u64) -> Vec<Leaf> {
+        let entries = self.world.client("auditor").await.entries(from, 10_000).await.unwrap();
+        entries.iter().map(|entry| Leaf::from_canonical(&entry.leaf).unwrap()).collect()
+    }
+}
+
+#[test]
+fn every_endpoint_has_an_audit_test_or_a_reason() {
+    let described = described();
+    for method in &described {
+        let rows = ROWS.iter().filter(|(row, _)| row == method).count();
+        assert_eq!(rows, 1, "{method} must have one row: what it leaves in the audit log, or why nothing");
+    }
+    assert_eq!(described.len(), ROWS.len(), "a row is of no method");
+    assert!(ROWS.iter().all(|(_, leaves)| !matches!(leaves, Nothing(why) if why.len() < 10)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_leaves_its_leaf() {
+    let world = World::running(&Making { persons: 2500, discharge_rate: 0.3, ..Making::default() }).await;
+    let mut played = Played { world, run: None };
+    for (method, leaves) in ROWS {
+        let A(kind, role, case) = leaves else { continue };
+        let before = played.leaves(0).await.len() as u64;
+        case(&mut played).await;
+        let new = played.leaves(before).await;
+        assert!(
+            new.iter().any(|leaf| leaf.kind == *kind && leaf.role == *role),
+            "{method} left {:?} and no leaf of type {kind} by a {role}",
+            new.iter().map(|leaf| (leaf.kind, leaf.role.as_str())).collect::<Vec<_>>()
+        );
+    }
+    played.world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_leaves_what_it_starts_with_and_a_stop_is_recorded() {
+    let mut world = World::running(&Making { persons: 1500, ..Making::default() }).await;
+    let played = |leaves: Vec<Leaf>| leaves.into_iter().map(|leaf| leaf.kind).collect::<Vec<_>>();
+    let gateway = world.gateway.take().unwrap();
+    assert!(gateway.stop().await);
+    world.gateway = Some(world.stage.start(kpr::app::stage::Process::Gateway).await.unwrap());
+    let state = Played { world, run: None };
+    assert_eq!(played(state.leaves(0).await), [1, 18, 2, 1, 18]);
+    state.world.end().await;
+}
