@@ -26,7 +26,7 @@ use crate::audit::{
     Actor, AuditIntent, AuditLog, BudgetReserved, Entry, Event, OrderGiven, QueryOpened, QueryRefused,
     RecordKeysAsked,
 };
-use crate::authorise::{Action, ApprovedQuery, Caller, Policies, authorise};
+use crate::authorise::{Action, ApprovedQuery, Caller, PoliciesInForce, authorise};
 use crate::disclosure::{PatternKey, protect};
 use crate::domain::answer::{BudgetState, Checked, Submission};
 use crate::domain::approval::StewardKey;
@@ -50,7 +50,7 @@ pub struct Gateway {
     /// The audit log, in the same database.
     pub audit: AuditLog,
     /// Who may do what, and the disclosure rules.
-    pub policies: Policies,
+    pub policies: PoliciesInForce,
     /// Registers, variables, code lists.
     pub catalogue: Catalogue,
     /// The partner registers.
@@ -204,7 +204,7 @@ impl Gateway {
     async fn plan(&self, caller: &Caller, query: Query) -> Result<(QueryPlan, Snapshot), Refusal> {
         let approval = self.approval_in_force(&query.project).await?;
         let today = self.clock.today();
-        let approved: ApprovedQuery = authorise(caller, query, &approval, &self.policies, today)?;
+        let approved: ApprovedQuery = authorise(caller, query, &approval, &self.policies.now(), today)?;
         let (organisation, domain) = (caller.organisation(), approved.domain());
         self.store.may_use_method(organisation, domain, approved.domain_method()).await?;
         let snapshot = Snapshot::open_current(&self.register)?;

@@ -12,16 +12,16 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::witnesses;
+use super::{policies, witnesses};
 use crate::audit::note::{NoteError, NoteSigner};
 use crate::audit::{
     Actor, AuditError, AuditLog, ConfigurationInForce, Disagreement, Entry, Event, GatewayStarted,
     GatewayStopped,
 };
-use crate::authorise::{Policies, PolicyError, Role};
+use crate::authorise::{PoliciesInForce, PolicyError, Role};
 use crate::config::{self, ConfigError, GatewayConfig, StewardEntry};
 use crate::disclosure::PatternKey;
-use crate::disclosure::cellkey::{DesignError, PerturbationTable};
+use crate::disclosure::cellkey::DesignError;
 use crate::domain::clock::{Clock, Entropy};
 use crate::execute::{Engine, ExecuteError};
 use crate::linkage::{DeskLimits, OrderDesk};
@@ -53,6 +53,11 @@ pub enum GatewayAppError {
     /// The registers and code lists.
     #[error(transparent)]
     Catalogue(#[from] CatalogueError),
+    /// Registers or code lists have changed beside the policies.
+    #[error(
+        "registers or code lists have changed beside the policies: they are read when the gateway starts"
+    )]
+    OtherCatalogue,
     /// The control database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -133,7 +138,7 @@ pub async fn run(
     let (https_listener, https) = listen(config.https_listen).await?;
     let started = GatewayStarted {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        policies: gateway.policies.digest(),
+        policies: gateway.policies.now().digest(),
         catalogue: gateway.catalogue.digest(),
     };
     record(&gateway, &actor, started).await?;
@@ -155,11 +160,12 @@ pub async fn run(
             lapse(&gateway).await;
         }
     };
-    let ((), (), (), (), witnesses) = tokio::join!(
+    let ((), (), (), (), (), witnesses) = tokio::join!(
         serve::grpc(grpc_listener, grpc_tls, routes, access::GATEWAY, limits, stop.clone()),
         serve::https(https_listener, https_tls, https::router(Arc::clone(&gateway)), limits, stop.clone()),
         end,
         lapsing,
+        policies::follow(Arc::clone(&gateway), &config.policies, &actor, stop.clone()),
         witnesses::keep(Arc::clone(&gateway), witnesses, stop.clone()),
     );
     // A query that came in while the calls were drained.
@@ -179,8 +185,7 @@ async fn build(
     entropy: Arc<dyn Entropy>,
 ) -> Result<Gateway, GatewayAppError> {
     let stewards = config.stewards.iter().map(StewardEntry::key).collect::<Result<_, _>>()?;
-    let policies = Policies::load(&config.policies)?;
-    policies.cellkeys().try_for_each(|noise| PerturbationTable::new(noise.into()).map(drop))?;
+    let policies = PoliciesInForce::new(policies::load(&config.policies)?);
     let catalogue = Catalogue::load(&config.policies)?;
     let audit_key = SigningKey::from_bytes(&*config::read_secret(&config.audit_key)?);
     let signer = NoteSigner::new(&config.audit_origin, audit_key)?;
@@ -224,7 +229,11 @@ fn actor(config: &GatewayConfig) -> Result<Actor, GatewayAppError> {
     })
 }
 
-async fn record(gateway: &Gateway, actor: &Actor, event: impl Into<Event>) -> Result<(), AuditError> {
+pub(super) async fn record(
+    gateway: &Gateway,
+    actor: &Actor,
+    event: impl Into<Event>,
+) -> Result<(), AuditError> {
     let entry = Entry { actor: actor.clone(), project: None, run: None, event: event.into() };
     gateway.audit.append(entry).await.map(|_| ())
 }

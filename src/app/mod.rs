@@ -2,6 +2,7 @@
 
 pub mod gateway;
 pub mod identity;
+mod policies;
 pub mod register;
 pub mod shutdown;
 pub mod stage;

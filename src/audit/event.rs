@@ -215,6 +215,11 @@ events! {
         /// The digest of its file, under the label `kpr/configuration/v1`.
         configuration: Digest,
     }
+    /// The policies were read anew and decide from now on.
+    19 "policies replaced" PoliciesReplaced {
+        /// The digest of the policies.
+        policies: Digest,
+    }
 }
 
 #[cfg(test)]
@@ -222,7 +227,7 @@ mod tests {
     use super::*;
 
     /// The types as they have been written to logs. A line is added, never changed.
-    const TYPES: [(u16, &str, &str); 18] = [
+    const TYPES: [(u16, &str, &str); 19] = [
         (1, "gateway started", "version policies catalogue"),
         (2, "gateway stopped", ""),
         (3, "approval entered", "approval version"),
@@ -241,6 +246,7 @@ mod tests {
         (16, "release signed", "result risk steward"),
         (17, "disclosure report read", ""),
         (18, "configuration in force", "configuration"),
+        (19, "policies replaced", "policies"),
     ];
 
     fn one_of_each() -> Vec<Event> {
@@ -284,6 +290,7 @@ mod tests {
             ReleaseSigned { result: digest, risk: digest, steward: StewardId::new("a").unwrap() }.into(),
             DisclosureReportRead {}.into(),
             ConfigurationInForce { configuration: digest }.into(),
+            PoliciesReplaced { policies: digest }.into(),
         ]
     }
 
@@ -300,6 +307,6 @@ mod tests {
             }
             assert_eq!(text.matches("\":").count(), fields.split_whitespace().count(), "{text}");
         }
-        assert_eq!(type_name(19), None);
+        assert_eq!(type_name(20), None);
     }
 }

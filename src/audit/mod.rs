@@ -28,8 +28,9 @@ pub use entry_proof::{EntryProof, EntryProofError};
 pub use error::AuditError;
 pub use event::{
     ActionRefused, Actor, ApprovalEntered, ApprovalSigned, BudgetReserved, ConfigurationInForce,
-    DisclosureReportRead, Entry, Event, GatewayStarted, GatewayStopped, OrderGiven, QueryFailed, QueryOpened,
-    QueryRefused, RecordKeysAsked, ReleaseSigned, ResultFetched, ResultHeld, ResultReceived, TablePublished,
+    DisclosureReportRead, Entry, Event, GatewayStarted, GatewayStopped, OrderGiven, PoliciesReplaced,
+    QueryFailed, QueryOpened, QueryRefused, RecordKeysAsked, ReleaseSigned, ResultFetched, ResultHeld,
+    ResultReceived, TablePublished,
 };
 pub use export::{Export, ExportError};
 pub use held::{HeldRecord, HeldRun};

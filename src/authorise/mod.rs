@@ -11,6 +11,7 @@ mod checks;
 mod disclosure;
 #[cfg(test)]
 pub(crate) mod fixtures;
+mod in_force;
 mod method;
 mod policies;
 
@@ -18,4 +19,5 @@ pub use action::{Action, Resource};
 pub use approved::{ApprovedQuery, authorise};
 pub use caller::{Caller, Role, UnknownRole};
 pub use cases::{Case, CaseError, Explanation, Line, lines};
+pub use in_force::PoliciesInForce;
 pub use policies::{Policies, PolicyError};

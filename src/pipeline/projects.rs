@@ -136,7 +136,7 @@ impl Gateway {
         on: Resource<'_>,
         project: Option<&ProjectId>,
     ) -> Result<(), Refusal> {
-        let Err(refusal) = self.policies.may(caller, action, on) else { return Ok(()) };
+        let Err(refusal) = self.policies.now().may(caller, action, on) else { return Ok(()) };
         self.refused(caller, action, project, refusal).await
     }
 

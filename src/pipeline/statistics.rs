@@ -23,7 +23,7 @@ impl Gateway {
         table: TableId,
     ) -> Result<PublishedTable, Refusal> {
         let found = self.permitted_run(caller, Action::PublishTable, &run).await?;
-        if let Err(refusal) = self.policies.may_publish(&found.query) {
+        if let Err(refusal) = self.policies.now().may_publish(&found.query) {
             return self.refused(caller, Action::PublishTable, Some(&found.project), refusal).await;
         }
         let released: Released<ResultTable> = self.released(&run, found.phase).await?;

@@ -107,3 +107,47 @@ async fn what_the_policies_do_not_cover_is_refused_in_words() {
     assert!(refused.contains("rule.looser") && refused.contains("at least 5 persons"), "{refused}");
     world.end().await;
 }
+
+/// Policies are read anew at SIGHUP: all of them, or none if one is not accepted.
+#[tokio::test(flavor = "multi_thread")]
+async fn policies_are_replaced_while_the_gateway_runs() {
+    let making = Making { persons: 1500, ..Making::default() };
+    let world = World::running(&making).await;
+    world.approve().await;
+    let (query, client) = (example_query().unwrap(), world.client("researcher").await);
+    let path = world.stage.path("policies/gateway.cedar");
+    let real = std::fs::read_to_string(&path).unwrap();
+    let hang_up = || {
+        let id = world.gateway.as_ref().unwrap().id().unwrap().to_string();
+        assert!(std::process::Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+    };
+    client.check(&query).await.unwrap();
+
+    std::fs::write(&path, real.replace("@id(\"recipients-ask\")", "@id(\"recipients-ask\"")).unwrap();
+    hang_up();
+    let kept = async {
+        let log = world.stage.path("logs/gateway.log");
+        while !std::fs::read_to_string(&log).unwrap().contains("the policies stay as they were") {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), kept).await.unwrap();
+    let stricter = "principal.role == \"researcher\" && resource.recipients";
+    std::fs::write(&path, real.replacen(stricter, &format!("1 > 2 && {stricter}"), 2)).unwrap();
+    client.check(&query).await.unwrap();
+    hang_up();
+    let refused = async {
+        loop {
+            match client.check(&query).await {
+                Ok(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+                Err(refused) => break refused.to_string(),
+            }
+        }
+    };
+    let refused = tokio::time::timeout(std::time::Duration::from_secs(60), refused).await.unwrap();
+    assert!(refused.contains("policy.not_permitted"), "{refused}");
+    let entries = world.client("auditor").await.entries(0, 4096).await.unwrap();
+    let leaves = entries.iter().map(|e| serde_json::from_slice::<serde_json::Value>(&e.leaf).unwrap());
+    assert_eq!(leaves.filter(|leaf| leaf["type"] == 19).count(), 1);
+    world.end().await;
+}

@@ -25,11 +25,12 @@ use cover::Cover;
 use ground::Ground;
 use widener::Widener;
 
-/// How many cells are tried to do without, in all, and how often each at most; and how many of a table of which
-/// that is not even each of them once.
+/// How many cells are tried to do without: in a small table many times each, in a large one, where each trial takes
+/// longer, fewer; and how often each at most.
 const EXCHANGES: usize = 40_000;
+const FEWEST_EXCHANGES: usize = 14_000;
+const EXCHANGES_BY_CELLS: usize = 190_000_000;
 const MOST_PASSES: usize = 46;
-const EXCHANGES_ONCE: usize = 14_000;
 /// The same where somebody waits.
 const QUICK_EXCHANGES: usize = 500;
 /// By how much doing without a cell may lose more, on average, when the search begins.
@@ -74,7 +75,9 @@ pub(super) fn widen(
     let mut order: Vec<usize> = (0..ground.targets.len()).filter(|&c| ground.targets[c]).collect();
     order.shuffle(rng);
     let exchanges = match effort {
-        Effort::Thorough => EXCHANGES,
+        Effort::Thorough => {
+            (EXCHANGES_BY_CELLS / task.counts.len().max(1)).clamp(FEWEST_EXCHANGES, EXCHANGES)
+        }
         Effort::Quick | Effort::Completion => QUICK_EXCHANGES,
     };
     let steps = order.len() + exchanges;
@@ -119,12 +122,11 @@ fn improve(
         cells
     };
     let passes = (exchanges / (1 + secondary(cover, rng).len())).clamp(1, MOST_PASSES);
-    let most = if passes == 1 { exchanges.min(EXCHANGES_ONCE) } else { exchanges };
     let mut done = 0;
     for pass in 0..passes {
         let heat = HEAT * (1.0 - (pass + 1) as f32 / passes as f32);
         for cell in secondary(cover, rng) {
-            if done == most {
+            if done == exchanges {
                 break;
             }
             done += 1;
