@@ -55,7 +55,13 @@ where
         .x_label_area_size(40)
         .y_label_area_size(60)
         .build_cartesian_2d(x.log_scale(), y.log_scale())?;
-    chart.configure_mesh().x_desc("cells of the table, margins included").light_line_style(WHITE).draw()?;
+    chart
+        .configure_mesh()
+        .x_desc("cells of the table, margins included")
+        .x_label_formatter(&|x| format!("{x:.0}"))
+        .y_label_formatter(&|y| format!("{y:.0}"))
+        .light_line_style(WHITE)
+        .draw()?;
     for (ranges, label, colour) in [(false, "exact recovery", BLUE_GREY), (true, "ranges of 5", RUST)] {
         let points: Vec<(f64, f64)> = costs
             .iter()
