@@ -5,8 +5,8 @@
 #![allow(clippy::indexing_slicing, reason = "columns are below the width the echelon was made for")]
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
 
+use super::queue::Queue;
 use crate::disclosure::field::{add, inv, mul, neg};
 
 /// A sparse row: columns ascending, no zero.
@@ -19,15 +19,34 @@ pub(super) struct Echelon<'a> {
     width: u32,
     below: Option<&'a Echelon<'a>>,
     rows: Vec<Row>,
-    pivots: HashMap<u32, usize>,
+    pivots: Places,
+}
+
+/// For each pivot the place of its row.
+#[derive(Debug, Default)]
+struct Places(Vec<u32>);
+
+impl Places {
+    const NONE: u32 = u32::MAX;
+
+    fn of(&self, column: u32) -> Option<usize> {
+        self.0.get(column as usize).filter(|place| **place != Self::NONE).map(|&place| place as usize)
+    }
+
+    fn set(&mut self, column: u32, place: usize) {
+        let at = column as usize;
+        if at >= self.0.len() {
+            self.0.resize(at + 1, Self::NONE);
+        }
+        self.0[at] = u32::try_from(place).unwrap_or(Self::NONE);
+    }
 }
 
 /// Room to work in, kept between rows.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     values: Vec<u64>,
-    queued: Vec<bool>,
-    queue: BinaryHeap<Reverse<u32>>,
+    queue: Queue,
 }
 
 impl Scratch {
@@ -35,12 +54,9 @@ impl Scratch {
         let at = column as usize;
         if at >= self.values.len() {
             self.values.resize(at + 1, 0);
-            self.queued.resize(at + 1, false);
         }
         self.values[at] = add(self.values[at], value);
-        if !std::mem::replace(&mut self.queued[at], true) {
-            self.queue.push(Reverse(column));
-        }
+        self.queue.push(column);
     }
 
     fn add_scaled(&mut self, row: &Row, factor: u64) {
@@ -50,8 +66,7 @@ impl Scratch {
     }
 
     fn pop(&mut self) -> Option<(u32, u64)> {
-        let Reverse(column) = self.queue.pop()?;
-        self.queued[column as usize] = false;
+        let column = self.queue.pop()?;
         Some((column, std::mem::take(&mut self.values[column as usize])))
     }
 
@@ -68,12 +83,17 @@ impl Scratch {
 impl<'a> Echelon<'a> {
     /// No rows over so many columns.
     pub(super) fn new(width: u32) -> Self {
-        Self { width, below: None, rows: Vec::new(), pivots: HashMap::new() }
+        Self { width, below: None, rows: Vec::new(), pivots: Places::default() }
     }
 
     /// On top of another, whose rows it uses and does not change.
     pub(super) fn over(below: &'a Echelon<'a>) -> Self {
-        Self { width: below.width, below: Some(below), rows: Vec::new(), pivots: HashMap::new() }
+        Self { width: below.width, below: Some(below), rows: Vec::new(), pivots: Places::default() }
+    }
+
+    /// How many columns there are that can be pivots.
+    pub(super) const fn width(&self) -> u32 {
+        self.width
     }
 
     /// Whether it has no rows of its own.
@@ -82,8 +102,8 @@ impl<'a> Echelon<'a> {
     }
 
     fn with_pivot(&self, column: u32) -> Option<&Row> {
-        match self.pivots.get(&column) {
-            Some(&at) => Some(&self.rows[at]),
+        match self.pivots.of(column) {
+            Some(at) => Some(&self.rows[at]),
             None => self.below.and_then(|below| below.with_pivot(column)),
         }
     }
@@ -123,7 +143,7 @@ impl<'a> Echelon<'a> {
         for (_, value) in &mut left {
             *value = mul(*value, scale);
         }
-        self.pivots.insert(pivot, self.rows.len());
+        self.pivots.set(pivot, self.rows.len());
         self.rows.push(left);
         true
     }
@@ -131,6 +151,21 @@ impl<'a> Echelon<'a> {
     /// Whether a row lies in the span.
     pub(super) fn spans(&self, row: &Row, scratch: &mut Scratch) -> bool {
         self.reduce(row, scratch).first().is_none_or(|(column, _)| *column >= self.width)
+    }
+
+    /// How many rows of its own it has.
+    pub(super) const fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The places of those of its own rows whose pivot is at or after a column.
+    pub(super) fn places(&self, from: u32) -> impl Iterator<Item = usize> + '_ {
+        (0..self.rows.len()).filter(move |&place| self.rows[place][0].0 >= from)
+    }
+
+    /// The row at a place.
+    pub(super) fn row(&self, place: usize) -> &Row {
+        &self.rows[place]
     }
 
     /// Its rows and those below it, down to but not including `base`, whose pivot is at or after a column.
@@ -149,14 +184,14 @@ impl<'a> Echelon<'a> {
 pub(super) fn reduced(mut rows: Vec<&Row>, scratch: &mut Scratch) -> Vec<Row> {
     // From the last pivot to the first, so that what is taken away has no pivots left in it.
     rows.sort_by_key(|row| Reverse(row[0].0));
-    let mut at: HashMap<u32, usize> = HashMap::new();
+    let mut pivots = Places::default();
     let mut reduced: Vec<Row> = Vec::with_capacity(rows.len());
     for row in rows {
         scratch.add_scaled(row, 1);
         let mut left = Row::with_capacity(row.len());
         while let Some((column, value)) = scratch.pop() {
-            match at.get(&column) {
-                Some(&pivot) if value != 0 => {
+            match pivots.of(column) {
+                Some(pivot) if value != 0 => {
                     for &(c, v) in &reduced[pivot][1..] {
                         scratch.put(c, mul(v, neg(value)));
                     }
@@ -165,7 +200,7 @@ pub(super) fn reduced(mut rows: Vec<&Row>, scratch: &mut Scratch) -> Vec<Row> {
                 _ => {}
             }
         }
-        at.insert(left[0].0, reduced.len());
+        pivots.set(left[0].0, reduced.len());
         reduced.push(left);
     }
     reduced

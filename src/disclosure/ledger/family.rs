@@ -178,6 +178,11 @@ impl<'a> Family<'a> {
         self.parts
     }
 
+    /// The part of each person, in the order of persons.
+    pub(super) fn part_of(&self) -> impl Iterator<Item = u32> + '_ {
+        self.part_of.iter()
+    }
+
     /// Each person with the part it is in.
     pub(super) fn placed(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
         self.population.persons.iter().zip(self.part_of.iter())

@@ -7,7 +7,7 @@
 //! - [`membership`]: who is in the cells of one release; cells need not add up
 //! - [`family`], [`peel`]: what of the earlier releases can matter
 //! - [`numbering`], [`refine`]: the common refinement by membership, its atoms
-//! - [`echelon`], [`words`]: the small groups among the combinations of published cells
+//! - [`echelon`], [`queue`], [`words`]: the small groups among the combinations of published cells
 //! - [`moves`]: other populations that would have given the same counts
 //! - [`table`]: the membership of a counted table; [`seal`]: what is kept outside disclosure control
 //! - [`judge()`]: release, withhold more, or refuse
@@ -19,6 +19,7 @@ mod membership;
 mod moves;
 mod numbering;
 mod peel;
+mod queue;
 mod refine;
 mod release;
 mod seal;

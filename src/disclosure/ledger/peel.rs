@@ -15,7 +15,16 @@ use super::family::Family;
 use super::numbering::Numbering;
 
 /// Marks persons who are asked for now and so count for nobody.
-const ASKED: u16 = 1 << 15;
+const ASKED: u32 = 1 << 31;
+
+/// In which live parts a person is.
+#[derive(Clone, Default)]
+struct In {
+    /// How many they are; there are fewer families than [`ASKED`].
+    live: u32,
+    /// The exclusive or of their numbers: of one part alone, its number.
+    mixed: u32,
+}
 
 /// Cuts the families down to what can have a part in a word of fewer than `least` persons together with
 /// cells over `asked`.
@@ -33,10 +42,8 @@ pub(super) fn peel(families: &mut [Family<'_>], asked: &RoaringBitmap, least: u3
 /// Who is in how many live parts. Parts of all families are numbered together.
 struct Work {
     persons: Numbering,
-    /// How many live parts each person is in; there are fewer families than [`ASKED`].
-    live: Vec<u16>,
-    /// The exclusive or of their numbers: of one part alone, its number.
-    mixed: Vec<u32>,
+    /// In which live parts each person is.
+    of: Vec<In>,
     /// For each part how many persons who count are in no other live part.
     alone: Vec<u32>,
     /// The first part of each family, and the number of parts.
@@ -44,7 +51,43 @@ struct Work {
     /// Families with a part that may be cut.
     open: Vec<usize>,
     is_open: Vec<bool>,
+    /// For each family who is in its parts, from when it is first cut until nothing of it is left.
+    members: Vec<Option<Members>>,
     least: u32,
+}
+
+/// Who is in the parts of a family, by their numbers, part by part.
+struct Members {
+    /// Where each part begins, and at last where all end.
+    first: Vec<u32>,
+    persons: Vec<u32>,
+}
+
+impl Members {
+    fn new(family: &Family<'_>, persons: &Numbering) -> Self {
+        let mut first = vec![0_u32; family.parts() + 1];
+        for part in family.part_of() {
+            first[part as usize] += 1;
+        }
+        let mut end = 0;
+        for place in &mut first {
+            end += *place;
+            *place = end;
+        }
+        // Each place goes down to where its part begins.
+        let mut members = vec![0; end as usize];
+        for (person, part) in family.placed() {
+            let place = &mut first[part as usize];
+            *place -= 1;
+            members[*place as usize] = u32::try_from(persons.of(person)).unwrap_or(u32::MAX);
+        }
+        Self { first, persons: members }
+    }
+
+    fn of(&self, part: u32) -> &[u32] {
+        let at = part as usize;
+        &self.persons[self.first[at] as usize..self.first[at + 1] as usize]
+    }
 }
 
 impl Work {
@@ -55,28 +98,28 @@ impl Work {
             let parts = u32::try_from(family.parts()).unwrap_or(u32::MAX);
             first.push(first[first.len() - 1].saturating_add(parts));
         }
-        let (mut live, mut mixed) = (vec![0_u16; persons.persons()], vec![0_u32; persons.persons()]);
+        let mut of = vec![In::default(); persons.persons()];
         for (family, first) in families.iter().zip(&first) {
             for (person, part) in family.live() {
-                let at = persons.of(person);
-                live[at] += 1;
-                mixed[at] ^= first + part;
+                let of = &mut of[persons.of(person)];
+                of.live += 1;
+                of.mixed ^= first + part;
             }
         }
         for person in asked {
-            live[persons.of(person)] |= ASKED;
+            of[persons.of(person)].live |= ASKED;
         }
         let mut work = Self {
             alone: vec![0; first[families.len()] as usize],
             is_open: vec![false; families.len()],
             open: Vec::new(),
+            members: families.iter().map(|_| None).collect(),
             persons,
-            live,
-            mixed,
+            of,
             first,
             least,
         };
-        for at in 0..work.live.len() {
+        for at in 0..work.of.len() {
             work.look_at(at);
         }
         work
@@ -84,10 +127,7 @@ impl Work {
 
     /// Counts a person who is left in one live part.
     fn look_at(&mut self, at: usize) {
-        if self.live[at] != 1 {
-            return;
-        }
-        let part = self.mixed[at];
+        let In { live: 1, mixed: part } = self.of[at] else { return };
         let alone = &mut self.alone[part as usize];
         *alone += 1;
         if *alone >= self.least {
@@ -102,23 +142,25 @@ impl Work {
     fn cut(&mut self, family: &mut Family<'_>, number: usize) {
         self.is_open[number] = false;
         let first = self.first[number];
-        let mut dead = vec![false; family.parts()];
-        let mut any = false;
+        let mut dead: Vec<u32> = Vec::new();
         let alone = &self.alone[first as usize..][..family.parts()];
         for (part, _) in (0..).zip(alone).filter(|(_, alone)| **alone >= self.least) {
-            for part in family.space.cut(part) {
-                dead[part as usize] = true;
-                any = true;
-            }
+            dead.extend(family.space.cut(part));
         }
-        if !any {
+        if dead.is_empty() {
             return;
         }
-        for (person, part) in family.placed().filter(|(_, part)| dead[*part as usize]) {
-            let at = self.persons.of(person);
-            self.live[at] -= 1;
-            self.mixed[at] ^= first + part;
-            self.look_at(at);
+        let members = self.members[number].take().unwrap_or_else(|| Members::new(family, &self.persons));
+        for part in dead {
+            for &at in members.of(part) {
+                let at = at as usize;
+                self.of[at].live -= 1;
+                self.of[at].mixed ^= first + part;
+                self.look_at(at);
+            }
+        }
+        if family.space.vectors().next().is_some() {
+            self.members[number] = Some(members);
         }
     }
 }

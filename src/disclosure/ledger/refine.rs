@@ -16,6 +16,9 @@ use super::family::Family;
 use super::membership::{AsItIs, Membership};
 use super::numbering::Numbering;
 
+/// Stands for a person who is not the first of an atom.
+const NOT_FIRST: u32 = u32::MAX;
+
 /// The atoms, and what is judged as vectors over them. Atoms of `least` or more persons come first, those
 /// in few vectors before those in many: that order is the one in which they are eliminated.
 #[derive(Debug)]
@@ -59,31 +62,35 @@ pub(super) fn refine(
         let next = u32::try_from(weights.len()).unwrap_or(u32::MAX);
         let atom = *numbers.entry(signature).or_insert(next);
         match weights.get_mut(atom as usize) {
-            Some(weight) => *weight += 1,
-            None => weights.push(1),
+            Some(weight) => {
+                *weight += 1;
+                NOT_FIRST
+            }
+            None => {
+                weights.push(1);
+                atom
+            }
         }
-        atom
     };
-    let atom_of: Vec<u32> = signature.into_iter().map(&mut number).collect();
-
-    let mut seen = vec![0; weights.len()];
-    let mut within = |placed: &mut dyn Iterator<Item = (u32, u32)>, parts: usize, mark: usize| {
+    // An atom is where its first person is.
+    let first_of: Vec<u32> = signature.into_iter().map(&mut number).collect();
+    let within = |placed: &mut dyn Iterator<Item = (u32, u32)>, parts: usize| {
         let mut within: Vec<Vec<u32>> = vec![Vec::new(); parts];
         for (person, part) in placed {
-            let atom = atom_of[persons.of(person)];
-            if std::mem::replace(&mut seen[atom as usize], mark) != mark {
+            let atom = first_of[persons.of(person)];
+            if atom != NOT_FIRST {
                 within[part as usize].push(atom);
             }
         }
         within
     };
-    let atoms = within(&mut proposal.placed(), proposal.parts.len(), 1);
+    let atoms = within(&mut proposal.placed(), proposal.parts.len());
     let one =
         |parts: &Vec<u32>| parts.iter().flat_map(|&p| atoms[p as usize].iter().map(|&a| (a, 1))).collect();
     let mut cells: Vec<Row> = proposal.parts_of_cells().iter().map(one).collect();
     let mut earlier: Vec<Row> = Vec::new();
-    for (mark, family) in (2..).zip(&families) {
-        let atoms = within(&mut family.live(), family.parts(), mark);
+    for family in &families {
+        let atoms = within(&mut family.live(), family.parts());
         earlier.extend(family.space.vectors().map(|vector| {
             vector.iter().flat_map(|&(p, v)| atoms[p as usize].iter().map(move |&a| (a, v))).collect::<Row>()
         }));

@@ -3,4 +3,4 @@
 mod attacker;
 mod cases;
 mod series;
-mod world;
+pub(super) mod world;

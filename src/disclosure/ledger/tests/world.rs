@@ -14,7 +14,7 @@ use crate::domain::ids::PersonNo;
 
 /// A person: one category in each of three variables, any of three diagnoses, any of four years.
 #[derive(Debug, Clone)]
-pub(super) struct Person {
+pub(in crate::disclosure::ledger) struct Person {
     pub(super) of: [u32; 3],
     pub(super) diagnoses: u32,
     pub(super) years: u32,
@@ -22,7 +22,7 @@ pub(super) struct Person {
 
 /// A query: who is counted, and by what. Variable 3 is the diagnosis, of which a person can have several.
 #[derive(Debug, Clone)]
-pub(super) struct Query {
+pub(in crate::disclosure::ledger) struct Query {
     /// Some diagnosis of these, in some year of these; no condition if 0.
     pub(super) diagnoses: u32,
     pub(super) years: u32,
@@ -33,7 +33,7 @@ pub(super) struct Query {
 
 pub(super) const CATEGORIES: u32 = 3;
 
-pub(super) fn person() -> impl Strategy<Value = Person> {
+pub(in crate::disclosure::ledger) fn person() -> impl Strategy<Value = Person> {
     ([0..2_u32, 0..3_u32, 0..3_u32], 0..8_u32, 0..16_u32).prop_map(|(of, diagnoses, years)| Person {
         of,
         diagnoses,
@@ -41,7 +41,7 @@ pub(super) fn person() -> impl Strategy<Value = Person> {
     })
 }
 
-pub(super) fn query() -> impl Strategy<Value = Query> {
+pub(in crate::disclosure::ledger) fn query() -> impl Strategy<Value = Query> {
     let mask = |most: u32| prop_oneof![1 => Just(0), 2 => 1..most];
     let only = prop::option::of((0..3_usize, 0..CATEGORIES));
     (mask(8), mask(16), only, prop::collection::btree_set(0..4_usize, 0..3)).prop_map(
@@ -71,7 +71,7 @@ impl Query {
     }
 
     /// Who is in its cells.
-    pub(super) fn run(&self, people: &[Person]) -> Membership {
+    pub(in crate::disclosure::ledger) fn run(&self, people: &[Person]) -> Membership {
         let cells = (CATEGORIES as usize + 1).pow(self.by.len() as u32);
         let mut builder = MembershipBuilder::new(cells);
         for (number, person) in (0..).zip(people).filter(|(_, person)| self.counts(person)) {
@@ -91,12 +91,12 @@ pub(super) fn groups(membership: &Membership) -> Vec<BTreeSet<u32>> {
 }
 
 /// The first pattern: small cells alone are withheld.
-pub(super) fn primary(membership: &Membership, least: u32) -> Vec<bool> {
+pub(in crate::disclosure::ledger) fn primary(membership: &Membership, least: u32) -> Vec<bool> {
     membership.counts().iter().map(|count| (1..u64::from(least)).contains(count)).collect()
 }
 
 /// The draws of a table.
-pub(super) fn draws() -> ChaCha20Rng {
+pub(in crate::disclosure::ledger) fn draws() -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(7)
 }
 
