@@ -46,8 +46,7 @@ impl Nested {
             return Err(DisclosureError::NotATable);
         }
         let mut places = vec![0; measures];
-        for (node, &(from, to)) in nodes.iter().enumerate().filter(|(_, (_, to))| *to == measures) {
-            debug_assert!(from < to);
+        for (node, &(from, _)) in nodes.iter().enumerate().filter(|(_, (_, to))| *to == measures) {
             places[chain[from]] = node;
         }
         Ok(Self { lattice, counts: all, nodes, places })

@@ -7,8 +7,8 @@ use super::canonical::Canonical;
 use super::ids::{RuleId, RunId, VariableId};
 
 /// The report on one table with true counts. It is an equation more for whoever holds the table, so it is for stewards
-/// only.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// only, and has no Debug form.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DisclosureReport {
     /// The run.
@@ -28,7 +28,7 @@ pub struct DisclosureReport {
 }
 
 /// What nobody can rule out of a small count: two tables that agree with all that is published have these counts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NarrowRange {
     /// The codes of its cell, one a dimension.

@@ -32,7 +32,7 @@ async fn play(making: Making, published: usize) {
     assert!(told.narrowest.iter().all(|range| range.high - range.low >= K));
     assert!(!told.narrowest.is_empty());
     let refused = world.client("researcher").await.disclosure_report(&run).await;
-    assert!(refused.unwrap_err().to_string().contains("access.role"));
+    assert!(refused.err().unwrap().to_string().contains("access.role"));
 
     // The same request id is the same run; the same question again is the same table.
     assert_eq!(world.submit("request-1", &example_query().unwrap()).await.unwrap(), run);

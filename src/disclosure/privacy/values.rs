@@ -65,7 +65,6 @@ pub struct Estimate {
 
 /// Values of one variable, each in an inner cell of a table. All values of a person lie in one inner cell, and
 /// there are at most so many of them: the plan sees to it.
-#[derive(Debug)]
 pub struct CellValues<'a> {
     /// The table, with one measure.
     pub(super) shape: TableShape,

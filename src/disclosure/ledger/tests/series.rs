@@ -46,8 +46,9 @@ proptest! {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
-    /// From k = 3 on, the least that a rule may have: where two persons may be published, two withheld cells that
-    /// share them have one each.
+    /// From k = 3 on, the least that a rule may have. With k = 2 this attacker, who knows that no withheld cell is
+    /// empty, does pin groups of one: peeling leaves out earlier cells that sums have no use for (the limit is stated
+    /// in docs/disclosure-control.md). That these series pin nothing with k = 3 does not show that none does.
     #[test]
     fn trying_all_whole_numbers_pins_no_small_group(
         people in prop::collection::vec(person(), 6..16),
