@@ -2,12 +2,13 @@
 #![allow(clippy::indexing_slicing, reason = "cells are indices of the proposal")]
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rand::Rng;
 
-use super::echelon::{Echelon, Row, Scratch, reduced};
+use super::echelon::{Echelon, Row, Scratch};
 use super::family::Family;
+use super::light::Light;
 use super::membership::Membership;
 use super::moves;
 use super::peel::peel;
@@ -103,8 +104,6 @@ impl From<Refused> for Refusal {
 
 /// The most releases that are judged together.
 pub const MOST_RELEASES: usize = 10_000;
-/// The most combinations of few persons that are looked at together; beyond them a release is refused.
-const MOST_ROWS: usize = 20_000;
 /// The most cells that are judged together.
 pub const MOST_CELLS: usize = 2_000_000;
 /// How many patterns that withhold less are tried at the end; what they leave withheld may not all be needed.
@@ -139,8 +138,9 @@ pub fn judge(
     for set in knowledge {
         // Withholding more never tells more, so what one set needs does not undo what another needed.
         let mut families = Family::all(&set.releases);
-        peel(&mut families, &membership.population.persons, least);
-        let refined = refine(&families, membership, least, rng);
+        let few: Vec<&[u32]> = set.releases.iter().flat_map(|release| release.few()).collect();
+        peel(&mut families, &membership.population.persons, &few, least);
+        let refined = refine(&families, membership, &few, least, rng);
         drop(families);
         let mut ground = Ground::new(&refined, &counts, least);
         if ground.protect(&mut withheld, rng).is_err() {
@@ -156,50 +156,6 @@ pub fn judge(
     })
 }
 
-/// What earlier releases tell of light atoms: the places of the rows in their echelon, and those that each atom is in.
-/// The rows are reduced only where they are needed.
-struct Light {
-    from: u32,
-    /// For each light atom where its rows begin in `with`, and at last where all end.
-    first: Vec<u32>,
-    with: Vec<u32>,
-}
-
-impl Light {
-    fn new(earlier: &Echelon<'_>, light_from: u32) -> Self {
-        let rows: Vec<usize> = earlier.places(light_from).collect();
-        let atoms = earlier.width().saturating_sub(light_from) as usize;
-        let mut first = vec![0_u32; atoms + 1];
-        for &(column, _) in rows.iter().flat_map(|&place| earlier.row(place)) {
-            first[(column - light_from) as usize] += 1;
-        }
-        let mut end = 0;
-        for place in &mut first {
-            end += *place;
-            *place = end;
-        }
-        // From the last to the first, so that each place ends up where its rows begin.
-        let mut with = vec![0; end as usize];
-        for row in rows {
-            for &(column, _) in earlier.row(row) {
-                let place = &mut first[(column - light_from) as usize];
-                *place -= 1;
-                with[*place as usize] = u32::try_from(row).unwrap_or(u32::MAX);
-            }
-        }
-        Self { from: light_from, first, with }
-    }
-
-    /// The places of the rows that have a column; none have one beyond the atoms.
-    fn with(&self, column: u32) -> &[u32] {
-        let at = (column - self.from) as usize;
-        match self.first.get(at..at + 2) {
-            Some(&[from, to]) => &self.with[from as usize..to as usize],
-            _ => &[],
-        }
-    }
-}
-
 /// One knowledge set, ready for any pattern of the proposal.
 struct Ground<'a> {
     refined: &'a Refined,
@@ -208,8 +164,6 @@ struct Ground<'a> {
     earlier: Echelon<'a>,
     /// What earlier releases tell of light atoms; worked out when first needed.
     light: OnceCell<Light>,
-    /// By how many persons each atom can become smaller.
-    spare: Vec<u32>,
     /// The proposal's cells, small ones first.
     order: Vec<usize>,
     /// How often a pattern that withholds less may still be tried.
@@ -228,10 +182,8 @@ impl<'a> Ground<'a> {
         }
         let mut order: Vec<usize> = (0..counts.len()).collect();
         order.sort_by_key(|&cell| refined.cells[cell].len());
-        // Everywhere somebody stays: whatever is withheld later, no cell turns out to be empty.
-        let spare = refined.weights.iter().map(|&weight| weight.saturating_sub(1)).collect();
         let light = OnceCell::new();
-        Self { refined, counts, least, earlier, light, spare, order, trials: MOST_TRIALS, scratch }
+        Self { refined, counts, least, earlier, light, order, trials: MOST_TRIALS, scratch }
     }
 
     /// Withholds more until no small group can be counted anew, and then no more than is needed.
@@ -254,7 +206,8 @@ impl<'a> Ground<'a> {
                     }
                 }
                 let is_open = |cell: u32| {
-                    (cell as usize).checked_sub(self.refined.weights.len()).is_some_and(|c| !withheld[c])
+                    let cell = (cell as usize).checked_sub(self.refined.weights.len());
+                    cell.is_some_and(|cell| withheld.get(cell) == Some(&false))
                 };
                 for word in &mut open {
                     word.made_of.retain(|&column| is_open(column));
@@ -307,12 +260,17 @@ impl<'a> Ground<'a> {
             row.push((self.mark(cell), 1));
             all.insert(&row, &mut self.scratch);
         }
-        let rows = self.near(all.rows(*light_from, Some(&self.earlier)))?;
+        // That a withheld cell is not empty is told too: its atoms must be able to change like those of published ones.
+        let told: HashSet<u32> = (0..cells.len())
+            .filter(|&cell| withheld[cell] && self.counts[cell] < u64::from(self.least))
+            .flat_map(|cell| cells[cell].iter().map(|(atom, _)| *atom).filter(|atom| atom >= light_from))
+            .collect();
+        let rows = self.near(all.rows(*light_from, Some(&self.earlier)), &told)?;
         let words = self.new_words(&rows)?;
         if !words.is_empty() {
             return Ok(words);
         }
-        // An atom without a move counts as known, by the published cells around it.
+        // An atom without a move counts as known, by the published cells around it, or whatever is published.
         let mut pinned = Echelon::over(&all);
         let mut around: HashMap<u32, Vec<usize>> = HashMap::new();
         for cell in (0..cells.len()).filter(|&cell| !withheld[cell]) {
@@ -320,7 +278,7 @@ impl<'a> Ground<'a> {
                 around.entry(atom).or_default().push(cell);
             }
         }
-        for stuck in moves::stuck(&rows, &self.spare) {
+        for stuck in moves::stuck(&rows, &self.refined.spare, &told) {
             let mut row = vec![(stuck.atom, 1)];
             let mut of: Vec<usize> =
                 stuck.with.iter().filter_map(|atom| around.get(atom)).flatten().copied().collect();
@@ -330,41 +288,25 @@ impl<'a> Ground<'a> {
                 // Different factors, so that marks of several rows do not cancel out.
                 row.push((self.mark(cell), 2 + u64::from(stuck.atom) * 1_000_003 + cell as u64));
             }
-            if row.len() > 1 {
-                pinned.insert(&row, &mut self.scratch);
+            if row.len() == 1 {
+                row.push((self.mark(cells.len()), 1));
             }
+            pinned.insert(&row, &mut self.scratch);
         }
         if pinned.is_empty() {
             return Ok(words);
         }
-        let rows = self.near(pinned.rows(*light_from, Some(&self.earlier)))?;
+        let rows = self.near(pinned.rows(*light_from, Some(&self.earlier)), &HashSet::new())?;
         self.new_words(&rows)
     }
 
-    /// Rows reduced together with those of earlier releases that are connected with them by light atoms.
-    fn near(&self, rows: Vec<&Row>) -> Result<Vec<Row>, GivenUp> {
-        let mut all = rows;
-        if all.is_empty() {
+    /// Rows reduced together with the earlier ones that can matter for them or for some atoms.
+    fn near(&self, rows: Vec<&Row>, atoms: &HashSet<u32>) -> Result<Vec<Row>, GivenUp> {
+        if rows.is_empty() && atoms.is_empty() {
             return Ok(Vec::new());
         }
         let light = self.light.get_or_init(|| Light::new(&self.earlier, self.refined.light_from));
-        let mut taken = vec![false; self.earlier.len()];
-        let mut at = 0;
-        while let Some(&row) = all.get(at) {
-            at += 1;
-            for (column, _) in row {
-                for &other in light.with(*column) {
-                    let other = other as usize;
-                    if !std::mem::replace(&mut taken[other], true) {
-                        all.push(self.earlier.row(other));
-                    }
-                }
-            }
-            if all.len() > MOST_ROWS {
-                return Err(GivenUp);
-            }
-        }
-        Ok(reduced(all, &mut Scratch::default()))
+        light.near(&self.earlier, rows, atoms, (self.refined, self.least))
     }
 
     /// The light words among rows that earlier releases do not span.
@@ -379,15 +321,15 @@ impl<'a> Ground<'a> {
         light_words(rows, width, weights, self.least, &mut is_new)
     }
 
-    /// The column that stands for a cell.
+    /// The column that stands for a cell; one beyond the cells, for what no cell alone is the cause of.
     fn mark(&self, cell: usize) -> u32 {
         u32::try_from(self.refined.weights.len() + cell).unwrap_or(u32::MAX)
     }
 
     /// The cells of the proposal that a word is made of.
     fn made_of<'w>(&self, word: &'w Word) -> impl Iterator<Item = usize> + 'w {
-        let width = self.refined.weights.len();
-        word.made_of.iter().map(move |&column| column as usize - width)
+        let (width, cells) = (self.refined.weights.len(), self.counts.len());
+        word.made_of.iter().map(move |&column| column as usize - width).filter(move |&cell| cell < cells)
     }
 
     /// The cell that takes part in most words for what is lost by withholding it.
@@ -419,8 +361,8 @@ mod tests {
     use proptest::prelude::*;
 
     /// Whether a release gives a small group away beside these families by sums.
-    fn exposes(families: &[Family<'_>], asked: &Release, least: u32) -> bool {
-        let refined = refine(families, asked.membership(), least, &mut draws());
+    fn exposes(families: &[Family<'_>], few: &[&[u32]], asked: &Release, least: u32) -> bool {
+        let refined = refine(families, asked.membership(), few, least, &mut draws());
         let counts = asked.membership().counts();
         let ground = Ground::new(&refined, &counts, least);
         let mut all = Echelon::over(&ground.earlier);
@@ -429,14 +371,13 @@ mod tests {
             row.push((ground.mark(cell), 1));
             all.insert(&row, &mut Scratch::default());
         }
-        let rows = ground.near(all.rows(refined.light_from, Some(&ground.earlier))).unwrap();
+        let rows = ground.near(all.rows(refined.light_from, Some(&ground.earlier)), &HashSet::new()).unwrap();
         !ground.new_words(&rows).unwrap().is_empty()
     }
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
-        /// Beside all that is known and beside what peeling leaves of it, sums give the same away. (Whole numbers
-        /// can give more away beside all: docs/disclosure-control.md, limits.)
+        /// Beside all that is known and beside what peeling leaves of it, sums give the same away.
         #[test]
         fn what_is_left_out_had_no_part(
             people in prop::collection::vec(person(), 10..80),
@@ -453,10 +394,11 @@ mod tests {
                 .collect();
             let (asked, earlier) = releases.split_last().unwrap();
             let earlier: Vec<&Release> = earlier.iter().collect();
-            let plain = exposes(&Family::all(&earlier), asked, least);
+            let few: Vec<&[u32]> = earlier.iter().flat_map(|release| release.few()).collect();
+            let plain = exposes(&Family::all(&earlier), &few, asked, least);
             let mut families = Family::all(&earlier);
-            peel(&mut families, &asked.membership().population.persons, least);
-            prop_assert_eq!(exposes(&families, asked, least), plain);
+            peel(&mut families, &asked.membership().population.persons, &few, least);
+            prop_assert_eq!(exposes(&families, &few, asked, least), plain);
         }
     }
 }

@@ -15,6 +15,7 @@
 mod echelon;
 mod family;
 mod judge;
+mod light;
 mod membership;
 mod moves;
 mod numbering;

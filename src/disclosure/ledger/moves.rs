@@ -6,7 +6,7 @@
 //! some move changes has two possible counts.
 #![allow(clippy::indexing_slicing, reason = "atoms are columns of the echelon")]
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::echelon::Row;
 use crate::disclosure::field::{P, neg};
@@ -29,14 +29,16 @@ fn whole(value: u64) -> Option<i64> {
     Some(if value <= MOST { size } else { -size })
 }
 
-/// The light atoms of marked rows that may change freely by the sums alone, one at a time with the light
+/// The light atoms of marked rows, and of rows with some of `told`, that may change freely by the sums alone, one at a time with the light
 /// atoms that must follow, and for which that is no move, nor the difference of two. All other changes that the
 /// sums leave open to light atoms are combinations of these. Atoms of k or more persons are taken to give and
 /// take what a move needs. `spare` tells by how many persons each atom can become smaller. `rows` are reduced and
 /// have light columns only, but for marks beyond the width.
-pub(super) fn stuck(rows: &[Row], spare: &[u32]) -> Vec<Stuck> {
+pub(super) fn stuck(rows: &[Row], spare: &[u32], told: &HashSet<u32>) -> Vec<Stuck> {
     let is_atom = |column: u32| (column as usize) < spare.len();
-    let marked = rows.iter().filter(|row| row.last().is_some_and(|(column, _)| !is_atom(*column)));
+    let marked = rows.iter().filter(|row| {
+        row.last().is_some_and(|(column, _)| !is_atom(*column)) || row.iter().any(|(c, _)| told.contains(c))
+    });
     let mut follow: BTreeMap<u32, Vec<(u32, u64)>> = marked
         .flat_map(|row| &row[1..])
         .filter(|(c, _)| is_atom(*c))
@@ -152,7 +154,7 @@ mod tests {
         for atom in 1..atoms {
             echelon.insert(&vec![(atom - 1, 1), (atom, 1), (atoms + atom, 1)], scratch);
         }
-        stuck(&reduced(echelon.rows(0, None), scratch), spare)
+        stuck(&reduced(echelon.rows(0, None), scratch), spare, &HashSet::new())
     }
 
     #[test]

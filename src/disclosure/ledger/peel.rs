@@ -2,7 +2,9 @@
 //!
 //! A light word is not zero on fewer than k persons. Take a part of a family of releases with k or more
 //! persons who are not asked for now and are in no other part that is still live: on these persons the word
-//! is what the family's vector is at that part, and since they are k or more, that is zero. So the family's
+//! is what the family's vector is at that part, and since they are k or more, that is zero. (Persons in withheld
+//! cells of few do not count as some of the k: these cells are known not to be empty, so that their persons cannot stand
+//! for whatever the sums would have them be.) So the family's
 //! vectors are cut down to those that are zero there. Parts at which all of them are zero are no longer
 //! live, their persons count for others, and so on until nothing more falls away. What is left is
 //! small wherever many persons are in few releases, and nothing has been given up: every light word is a
@@ -14,7 +16,7 @@ use roaring::RoaringBitmap;
 use super::family::Family;
 use super::numbering::Numbering;
 
-/// Marks persons who are asked for now and so count for nobody.
+/// Marks persons who are asked for now, or are in a withheld cell of few, and so count for nobody.
 const ASKED: u32 = 1 << 31;
 
 /// In which live parts a person is.
@@ -27,13 +29,14 @@ struct In {
 }
 
 /// Cuts the families down to what can have a part in a word of fewer than `least` persons together with
-/// cells over `asked`.
-pub(super) fn peel(families: &mut [Family<'_>], asked: &RoaringBitmap, least: u32) {
+/// cells over `asked`. `few` are the persons of withheld cells of few.
+pub(super) fn peel(families: &mut [Family<'_>], asked: &RoaringBitmap, few: &[&[u32]], least: u32) {
     let mut all = asked.clone();
     for family in &*families {
         all |= family.persons();
     }
-    let mut work = Work::new(families, &all, asked, least);
+    let apart = asked.iter().chain(few.iter().copied().flatten().copied());
+    let mut work = Work::new(families, &all, apart, least);
     while let Some(family) = work.open.pop() {
         work.cut(&mut families[family], family);
     }
@@ -91,7 +94,12 @@ impl Members {
 }
 
 impl Work {
-    fn new(families: &[Family<'_>], all: &RoaringBitmap, asked: &RoaringBitmap, least: u32) -> Self {
+    fn new(
+        families: &[Family<'_>],
+        all: &RoaringBitmap,
+        apart: impl Iterator<Item = u32>,
+        least: u32,
+    ) -> Self {
         let persons = Numbering::new(all);
         let mut first = vec![0_u32];
         for family in families {
@@ -106,7 +114,7 @@ impl Work {
                 of.mixed ^= first + part;
             }
         }
-        for person in asked {
+        for person in apart {
             of[persons.of(person)].live |= ASKED;
         }
         let mut work = Self {

@@ -2,10 +2,11 @@
 //! releases have left after [`super::peel`].
 //!
 //! Persons who are in the same part of every live family and in the same part of the proposal form an
-//! atom. Every cell in question is a union of atoms, and no finer division is needed.
+//! atom. Every cell in question is a union of atoms, and sums need no finer division. Withheld cells of few, also of
+//! families that are no longer live, may divide an atom further: in each piece somebody stays, whatever else changes.
 #![allow(clippy::indexing_slicing, reason = "persons, parts and atoms are numbered by this module")]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasherDefault;
 
 use rand::Rng;
@@ -19,13 +20,16 @@ use super::numbering::Numbering;
 /// Stands for a person who is not the first of an atom.
 const NOT_FIRST: u32 = u32::MAX;
 
-/// The atoms, and what is judged as vectors over them. Atoms of `least` or more persons come first, those
+/// The atoms, and what is judged as vectors over them. Atoms that are not light come first, those
 /// in few vectors before those in many: that order is the one in which they are eliminated.
 #[derive(Debug)]
 pub(super) struct Refined {
     /// How many persons each atom has.
     pub(super) weights: Vec<u32>,
-    /// The first atom with fewer than `least` persons.
+    /// By how many persons each atom can become smaller while somebody stays in each of its pieces.
+    pub(super) spare: Vec<u32>,
+    /// The first atom that is not taken to give and take what it must: one with fewer than `least` persons,
+    /// or of so many pieces that fewer than `least - 1` can leave it.
     pub(super) light_from: u32,
     /// What is known from earlier releases.
     pub(super) earlier: Vec<Row>,
@@ -33,10 +37,12 @@ pub(super) struct Refined {
     pub(super) cells: Vec<Row>,
 }
 
-/// Brings the proposal and the families that are connected with it by persons over common atoms.
+/// Brings the proposal and the families that are connected with it by persons over common atoms. `few` are the
+/// persons of withheld cells of few.
 pub(super) fn refine(
     families: &[Family<'_>],
     proposal: &Membership,
+    few: &[&[u32]],
     least: u32,
     rng: &mut impl Rng,
 ) -> Refined {
@@ -73,7 +79,12 @@ pub(super) fn refine(
         }
     };
     // An atom is where its first person is.
-    let first_of: Vec<u32> = signature.into_iter().map(&mut number).collect();
+    let first_of: Vec<u32> = signature.iter().copied().map(&mut number).collect();
+    let atom_of = |person: u32| numbers[&signature[persons.of(person)]];
+    let of_few = |few: &[u32]| -> Vec<(u32, u32)> {
+        few.iter().filter(|&&p| reached.contains(p)).map(|&p| (p, atom_of(p))).collect()
+    };
+    let spare = spare(&weights, few.iter().map(|few| of_few(few)), rng);
     let within = |placed: &mut dyn Iterator<Item = (u32, u32)>, parts: usize| {
         let mut within: Vec<Vec<u32>> = vec![Vec::new(); parts];
         for (person, part) in placed {
@@ -95,8 +106,9 @@ pub(super) fn refine(
             vector.iter().flat_map(|&(p, v)| atoms[p as usize].iter().map(move |&a| (a, v))).collect::<Row>()
         }));
     }
-    let (weights, light_from) = order(weights, least, earlier.iter_mut().chain(&mut cells).collect());
-    Refined { weights, light_from, earlier, cells }
+    let rows = earlier.iter_mut().chain(&mut cells).collect();
+    let (weights, spare, light_from) = order(&weights, &spare, least, rows);
+    Refined { weights, spare, light_from, earlier, cells }
 }
 
 /// The families that share persons with the proposal, or with one that does, and so on; and all these
@@ -130,8 +142,30 @@ fn connected<'f, 'a>(
     }
 }
 
-/// Numbers the atoms anew in the order of elimination.
-fn order(weights: Vec<u32>, least: u32, rows: Vec<&mut Row>) -> (Vec<u32>, u32) {
+/// By how many persons each atom can become smaller while somebody stays in each of its pieces: the persons of it that
+/// are in the same withheld cells of few, and those that are in none.
+fn spare(weights: &[u32], few: impl Iterator<Item = Vec<(u32, u32)>>, rng: &mut impl Rng) -> Vec<u32> {
+    let mut in_few: HashMap<(u32, u32), u64> = HashMap::new();
+    for cell in few {
+        let mark = rng.next_u64();
+        for placed in cell {
+            let sum = in_few.entry(placed).or_default();
+            *sum = sum.wrapping_add(mark);
+        }
+    }
+    let (mut pieces, mut others) = (vec![0_u32; weights.len()], weights.to_vec());
+    let mut seen = HashSet::new();
+    for ((_, atom), sum) in in_few {
+        others[atom as usize] -= 1;
+        pieces[atom as usize] += u32::from(seen.insert((atom, sum)));
+    }
+    let all = weights.iter().zip(pieces.iter().zip(&others));
+    all.map(|(weight, (pieces, others))| weight - pieces - u32::from(*others > 0)).collect()
+}
+
+/// Numbers the atoms anew in the order of elimination. Gives what the atoms have and can spare in that order, and the
+/// first light atom.
+fn order(weights: &[u32], spare: &[u32], least: u32, rows: Vec<&mut Row>) -> (Vec<u32>, Vec<u32>, u32) {
     let mut uses = vec![0_u32; weights.len()];
     for row in &rows {
         for &(atom, _) in row.iter() {
@@ -139,7 +173,7 @@ fn order(weights: Vec<u32>, least: u32, rows: Vec<&mut Row>) -> (Vec<u32>, u32) 
         }
     }
     let mut order: Vec<u32> = (0..).take(weights.len()).collect();
-    order.sort_by_key(|&atom| (weights[atom as usize] < least, uses[atom as usize], atom));
+    order.sort_by_key(|&atom| (spare[atom as usize] + 1 < least, uses[atom as usize], atom));
     let mut place = vec![0; weights.len()];
     for (to, &from) in (0..).zip(&order) {
         place[from as usize] = to;
@@ -150,7 +184,8 @@ fn order(weights: Vec<u32>, least: u32, rows: Vec<&mut Row>) -> (Vec<u32>, u32) 
         }
         row.sort_unstable();
     }
-    let weights: Vec<u32> = order.iter().map(|&atom| weights[atom as usize]).collect();
-    let light_from = weights.partition_point(|&weight| weight >= least);
-    (weights, u32::try_from(light_from).unwrap_or(u32::MAX))
+    let in_order = |of: &[u32]| -> Vec<u32> { order.iter().map(|&atom| of[atom as usize]).collect() };
+    let (weights, spare) = (in_order(weights), in_order(spare));
+    let light_from = spare.partition_point(|&spare| spare + 1 >= least);
+    (weights, spare, u32::try_from(light_from).unwrap_or(u32::MAX))
 }

@@ -1,5 +1,7 @@
 //! A release as the ledger remembers it.
 
+use std::collections::BTreeMap;
+
 use super::echelon::{Echelon, Row, Scratch, reduced};
 use super::membership::Membership;
 
@@ -16,7 +18,12 @@ pub struct Release {
     withheld: Vec<bool>,
     /// The published cells as vectors over the release's parts, reduced.
     pub(super) published: Vec<Row>,
+    /// The persons of each withheld cell that has few.
+    few: Vec<Box<[u32]>>,
 }
+
+/// As many persons and more are many: whoever knows that a cell of so many is not empty learns nothing by it.
+const MANY: u32 = 16;
 
 /// The pattern of a release does not have an entry for each of its cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +54,13 @@ impl Release {
             echelon.insert(&parts.into_iter().map(|part| (part, 1)).collect(), scratch);
         }
         let published = reduced(echelon.rows(0, None), scratch);
-        Ok(Self { membership, withheld, published })
+        let few = few(&membership, &withheld);
+        Ok(Self { membership, withheld, published, few })
+    }
+
+    /// The persons of each of its withheld cells that has few: somebody is in it, as everybody knows.
+    pub(super) fn few(&self) -> impl Iterator<Item = &[u32]> {
+        self.few.iter().map(AsRef::as_ref)
     }
 
     /// A release from what the ledger keeps of it: its pattern, as [`pattern_bytes`] wrote it, and its
@@ -77,10 +90,45 @@ impl Release {
     }
 }
 
+fn few(membership: &Membership, withheld: &[bool]) -> Vec<Box<[u32]>> {
+    let counts = membership.counts();
+    let is_small = |cell: u32| {
+        withheld.get(cell as usize) == Some(&true)
+            && counts.get(cell as usize).is_some_and(|count| (1..u64::from(MANY)).contains(count))
+    };
+    let small: Vec<Vec<u32>> = membership
+        .parts
+        .iter()
+        .map(|cells| cells.iter().copied().filter(|&cell| is_small(cell)).collect())
+        .collect();
+    let mut few: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    if small.iter().any(|cells| !cells.is_empty()) {
+        for (person, part) in membership.placed() {
+            for &cell in small.get(part as usize).into_iter().flatten() {
+                few.entry(cell).or_default().push(person);
+            }
+        }
+    }
+    few.into_values().map(Vec::into_boxed_slice).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::disclosure::ledger::MembershipBuilder;
+
+    #[test]
+    fn it_knows_who_is_in_its_small_withheld_cells() {
+        let mut builder = MembershipBuilder::new(4);
+        for person in 0..20 {
+            builder
+                .add(crate::domain::ids::PersonNo(person), &[0, 1 + person % 2 + u32::from(person == 7)])
+                .unwrap();
+        }
+        let release = Release::new(builder.build().unwrap(), vec![true, true, false, true]).unwrap();
+        let evens: Vec<u32> = (0..20).step_by(2).collect();
+        assert_eq!(release.few().collect::<Vec<_>>(), [evens.as_slice(), &[7]]);
+    }
 
     #[test]
     fn a_release_reads_back_from_its_pattern_with_cells_for_each_mark() {
