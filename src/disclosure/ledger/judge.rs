@@ -8,7 +8,7 @@ use rand::Rng;
 
 use super::echelon::{Echelon, Row, Scratch};
 use super::family::Family;
-use super::light::Light;
+use super::light::{Light, idle};
 use super::membership::Membership;
 use super::moves;
 use super::peel::peel;
@@ -106,6 +106,12 @@ impl From<Refused> for Refusal {
 pub const MOST_RELEASES: usize = 10_000;
 /// The most cells that are judged together.
 pub const MOST_CELLS: usize = 2_000_000;
+/// How many persons must be able to leave a group for it to give and take whatever a change to fewer than `least` persons
+/// needs.
+const fn enough(least: u32) -> u32 {
+    2 * least.saturating_sub(1)
+}
+
 /// How many patterns that withhold less are tried at the end; what they leave withheld may not all be needed.
 const MOST_TRIALS: usize = 40;
 
@@ -139,8 +145,8 @@ pub fn judge(
         // Withholding more never tells more, so what one set needs does not undo what another needed.
         let mut families = Family::all(&set.releases);
         let few: Vec<&[u32]> = set.releases.iter().flat_map(|release| release.few()).collect();
-        peel(&mut families, &membership.population.persons, &few, least);
-        let refined = refine(&families, membership, &few, least, rng);
+        peel(&mut families, &membership.population.persons, &few, enough(least));
+        let refined = refine(&families, membership, &few, enough(least), rng);
         drop(families);
         let mut ground = Ground::new(&refined, &counts, least);
         if ground.protect(&mut withheld, rng).is_err() {
@@ -175,7 +181,10 @@ impl<'a> Ground<'a> {
     fn new(refined: &'a Refined, counts: &'a [u64], least: u32) -> Self {
         let mut scratch = Scratch::default();
         let mut earlier = Echelon::new(u32::try_from(refined.weights.len()).unwrap_or(u32::MAX));
-        let mut rows: Vec<&Row> = refined.earlier.iter().collect();
+        let all: Vec<&Row> = refined.earlier.iter().chain(&refined.cells).collect();
+        let idle = idle(&all, refined, enough(least));
+        let rows = refined.earlier.iter().zip(idle);
+        let mut rows: Vec<&Row> = rows.filter(|(_, idle)| !idle).map(|(row, _)| row).collect();
         rows.sort_by_key(|row| row.len());
         for row in rows {
             earlier.insert(row, &mut scratch);
@@ -253,7 +262,7 @@ impl<'a> Ground<'a> {
     /// The small groups whose counts become computable with this pattern and were not before; if there
     /// are none, those whose counts no other population could have changed.
     fn exposed(&mut self, withheld: &[bool]) -> Result<Vec<Word>, GivenUp> {
-        let Refined { light_from, cells, .. } = self.refined;
+        let Refined { light_from, cells, weights, spare, .. } = self.refined;
         let mut all = Echelon::over(&self.earlier);
         for &cell in self.order.iter().filter(|&&cell| !withheld[cell]) {
             let mut row = cells[cell].clone();
@@ -272,13 +281,14 @@ impl<'a> Ground<'a> {
         }
         // An atom without a move counts as known, by the published cells around it, or whatever is published.
         let mut pinned = Echelon::over(&all);
+        let mut in_pieces: Vec<Word> = Vec::new();
         let mut around: HashMap<u32, Vec<usize>> = HashMap::new();
         for cell in (0..cells.len()).filter(|&cell| !withheld[cell]) {
             for &(atom, _) in cells[cell].iter().filter(|(atom, _)| atom >= light_from) {
                 around.entry(atom).or_default().push(cell);
             }
         }
-        for stuck in moves::stuck(&rows, &self.refined.spare, &told) {
+        for stuck in moves::stuck(&rows, spare, &told) {
             let mut row = vec![(stuck.atom, 1)];
             let mut of: Vec<usize> =
                 stuck.with.iter().filter_map(|atom| around.get(atom)).flatten().copied().collect();
@@ -291,13 +301,21 @@ impl<'a> Ground<'a> {
             if row.len() == 1 {
                 row.push((self.mark(cells.len()), 1));
             }
+            let at = stuck.atom as usize;
+            if weights[at] >= self.least && spare[at] == 0 {
+                // It has somebody in each of its pieces and nobody else: these are known.
+                let made_of = row[1..].iter().map(|(column, _)| *column).collect();
+                in_pieces.push(Word { atoms: vec![stuck.atom], made_of });
+            }
             pinned.insert(&row, &mut self.scratch);
         }
         if pinned.is_empty() {
-            return Ok(words);
+            return Ok(in_pieces);
         }
         let rows = self.near(pinned.rows(*light_from, Some(&self.earlier)), &HashSet::new())?;
-        self.new_words(&rows)
+        let mut words = self.new_words(&rows)?;
+        words.append(&mut in_pieces);
+        Ok(words)
     }
 
     /// Rows reduced together with the earlier ones that can matter for them or for some atoms.
@@ -306,7 +324,7 @@ impl<'a> Ground<'a> {
             return Ok(Vec::new());
         }
         let light = self.light.get_or_init(|| Light::new(&self.earlier, self.refined.light_from));
-        light.near(&self.earlier, rows, atoms, (self.refined, self.least))
+        light.near(&self.earlier, rows, atoms, (self.refined, enough(self.least)))
     }
 
     /// The light words among rows that earlier releases do not span.
@@ -362,7 +380,7 @@ mod tests {
 
     /// Whether a release gives a small group away beside these families by sums.
     fn exposes(families: &[Family<'_>], few: &[&[u32]], asked: &Release, least: u32) -> bool {
-        let refined = refine(families, asked.membership(), few, least, &mut draws());
+        let refined = refine(families, asked.membership(), few, enough(least), &mut draws());
         let counts = asked.membership().counts();
         let ground = Ground::new(&refined, &counts, least);
         let mut all = Echelon::over(&ground.earlier);
@@ -397,7 +415,7 @@ mod tests {
             let few: Vec<&[u32]> = earlier.iter().flat_map(|release| release.few()).collect();
             let plain = exposes(&Family::all(&earlier), &few, asked, least);
             let mut families = Family::all(&earlier);
-            peel(&mut families, &asked.membership().population.persons, &few, least);
+            peel(&mut families, &asked.membership().population.persons, &few, enough(least));
             prop_assert_eq!(exposes(&families, &few, asked, least), plain);
         }
     }

@@ -1,8 +1,8 @@
 //! What earlier releases tell of light atoms, and which of it can matter for the proposal.
 //!
-//! Take a row with atoms that no other row has and that can spare k-1 persons or more together. A word that takes the
+//! Take a row with atoms that no other row has and that can spare enough persons together, twice k-1. A word that takes the
 //! row has all of these atoms, which are k persons or more, so no light word takes it; and whatever else changes, these
-//! atoms give and take what keeps the row's sum, as atoms of k or more persons are taken to do. So the row is left
+//! atoms give and take what keeps the row's sum, as an atom that enough can leave is taken to do. So the row is left
 //! out; then atoms may be left that one other row alone has, and so on.
 #![allow(clippy::indexing_slicing, reason = "atoms and rows are numbered by the echelon")]
 
@@ -67,7 +67,7 @@ impl Light {
         earlier: &Echelon<'_>,
         rows: Vec<&Row>,
         atoms: &HashSet<u32>,
-        (refined, least): (&Refined, u32),
+        (refined, enough): (&Refined, u32),
     ) -> Result<Vec<Row>, GivenUp> {
         let marked = rows.len();
         let mut all = rows;
@@ -92,8 +92,11 @@ impl Light {
                 return Err(GivenUp);
             }
         }
-        let left = Left::new(&all, refined, least);
-        let matter = left.connected(marked, atoms);
+        let idle = idle(&all, refined, enough);
+        let marked = idle.iter().take(marked).filter(|idle| !**idle).count();
+        let all: Vec<&Row> =
+            all.into_iter().zip(idle).filter(|(_, idle)| !idle).map(|(row, _)| row).collect();
+        let matter = connected(&all, marked, atoms);
         if matter.len() > MOST_ROWS {
             return Err(GivenUp);
         }
@@ -101,19 +104,36 @@ impl Light {
     }
 }
 
-/// In which rows that are left a light atom is.
+/// Which of some rows cannot matter.
+pub(super) fn idle(rows: &[&Row], refined: &Refined, enough: u32) -> Vec<bool> {
+    let mut left = Left::new(rows, &refined.spare, enough);
+    for (number, row) in (0..).zip(rows) {
+        for &(column, _) in *row {
+            if left.of.get(column as usize).is_some_and(|of| of.left == 1) {
+                left.has_alone(number, column);
+            }
+        }
+    }
+    while let Some(row) = left.open.pop() {
+        left.leave_out(row);
+    }
+    left.gone
+}
+
+/// In how many rows that are left an atom is.
 #[derive(Clone, Default)]
 struct In {
-    rows: Vec<u32>,
     left: u32,
-    /// The exclusive or of the numbers of those left: of one alone, its number.
+    /// The exclusive or of their numbers: of one alone, its number.
     mixed: u32,
 }
 
-/// Connected rows without those that cannot matter.
+/// Rows without those that were found not to matter.
 struct Left<'a> {
     rows: &'a [&'a Row],
-    of: HashMap<u32, In>,
+    spare: &'a [u32],
+    enough: u32,
+    of: Vec<In>,
     gone: Vec<bool>,
     /// What the atoms that a row alone has can spare.
     own: Vec<u32>,
@@ -121,68 +141,66 @@ struct Left<'a> {
 }
 
 impl<'a> Left<'a> {
-    fn new(rows: &'a [&'a Row], refined: &Refined, least: u32) -> Self {
-        let is_atom = |column: u32| (column as usize) < refined.weights.len();
-        let mut of: HashMap<u32, In> = HashMap::new();
+    fn new(rows: &'a [&'a Row], spare: &'a [u32], enough: u32) -> Self {
+        let mut of = vec![In::default(); spare.len()];
         for (number, row) in (0..).zip(rows) {
-            for &(column, _) in row.iter().filter(|(column, _)| is_atom(*column)) {
-                let of = of.entry(column).or_default();
-                of.rows.push(number);
-                of.left += 1;
-                of.mixed ^= number;
-            }
-        }
-        let (own, gone) = (vec![0; rows.len()], vec![false; rows.len()]);
-        let mut left = Self { rows, of, gone, own, open: Vec::new() };
-        let alone: Vec<(u32, u32)> =
-            left.of.iter().filter(|(_, of)| of.left == 1).map(|(atom, of)| (of.mixed, *atom)).collect();
-        for (row, atom) in alone {
-            left.has_alone(row, atom, &refined.spare, least);
-        }
-        while let Some(row) = left.open.pop() {
-            left.gone[row as usize] = true;
-            for &(column, _) in rows[row as usize].iter().filter(|(column, _)| is_atom(*column)) {
-                let Some(of) = left.of.get_mut(&column) else { continue };
-                of.left -= 1;
-                of.mixed ^= row;
-                if let In { left: 1, mixed, .. } = *of {
-                    left.has_alone(mixed, column, &refined.spare, least);
+            for &(column, _) in *row {
+                if let Some(of) = of.get_mut(column as usize) {
+                    of.left += 1;
+                    of.mixed ^= number;
                 }
             }
         }
-        left
+        let (own, gone) = (vec![0; rows.len()], vec![false; rows.len()]);
+        Self { rows, spare, enough, of, gone, own, open: Vec::new() }
+    }
+
+    fn leave_out(&mut self, row: u32) {
+        self.gone[row as usize] = true;
+        for &(column, _) in self.rows[row as usize] {
+            let Some(of) = self.of.get_mut(column as usize) else { continue };
+            of.left -= 1;
+            of.mixed ^= row;
+            if let In { left: 1, mixed } = *of {
+                self.has_alone(mixed, column);
+            }
+        }
     }
 
     /// Takes in that a row alone has an atom, which counts if it stands with 1 or -1: then it can give and take whole
     /// persons.
-    fn has_alone(&mut self, row: u32, atom: u32, spare: &[u32], least: u32) {
+    fn has_alone(&mut self, row: u32, atom: u32) {
         let entries = self.rows[row as usize];
         let value = entries.binary_search_by_key(&atom, |(column, _)| *column).map(|at| entries[at].1);
         let own = &mut self.own[row as usize];
-        if value.is_ok_and(|value| value == 1 || value == neg(1)) && *own + 1 < least {
-            *own += spare[atom as usize];
-            if *own + 1 >= least {
+        if value.is_ok_and(|value| value == 1 || value == neg(1)) && *own < self.enough {
+            *own += self.spare[atom as usize];
+            if *own >= self.enough {
                 self.open.push(row);
             }
         }
     }
+}
 
-    /// The rows left that are connected with the first ones, or with some atoms.
-    fn connected(&self, first: usize, atoms: &HashSet<u32>) -> Vec<&'a Row> {
-        let rows_with = |atom: &u32| self.of.get(atom).into_iter().flat_map(|of| &of.rows).copied();
-        let mut taken = self.gone.clone();
-        let mut found: Vec<u32> = Vec::new();
-        let seeds = (0..).take(first).chain(atoms.iter().flat_map(rows_with));
-        found.extend(seeds.filter(|&row| !std::mem::replace(&mut taken[row as usize], true)));
-        let mut at = 0;
-        while let Some(&row) = found.get(at) {
-            at += 1;
-            for (column, _) in self.rows[row as usize] {
-                found.extend(
-                    rows_with(column).filter(|&row| !std::mem::replace(&mut taken[row as usize], true)),
-                );
-            }
+/// Those of some rows that are connected with the first ones, or with some atoms.
+fn connected<'r>(rows: &[&'r Row], first: usize, atoms: &HashSet<u32>) -> Vec<&'r Row> {
+    let mut with: HashMap<u32, Vec<usize>> = HashMap::new();
+    for (number, row) in rows.iter().enumerate() {
+        for (column, _) in *row {
+            with.entry(*column).or_default().push(number);
         }
-        found.into_iter().map(|row| self.rows[row as usize]).collect()
     }
+    let rows_with = |atom: &u32| with.get(atom).into_iter().flatten().copied();
+    let mut taken = vec![false; rows.len()];
+    let mut is_new = |row: &usize| !std::mem::replace(&mut taken[*row], true);
+    let mut found: Vec<usize> =
+        (0..first).chain(atoms.iter().flat_map(rows_with)).filter(&mut is_new).collect();
+    let mut at = 0;
+    while let Some(&row) = found.get(at) {
+        at += 1;
+        for (column, _) in rows[row] {
+            found.extend(rows_with(column).filter(&mut is_new));
+        }
+    }
+    found.into_iter().map(|row| rows[row]).collect()
 }

@@ -36,10 +36,12 @@ fn whole(value: u64) -> Option<i64> {
 /// have light columns only, but for marks beyond the width.
 pub(super) fn stuck(rows: &[Row], spare: &[u32], told: &HashSet<u32>) -> Vec<Stuck> {
     let is_atom = |column: u32| (column as usize) < spare.len();
-    let marked = rows.iter().filter(|row| {
+    let is_marked = |row: &&Row| {
         row.last().is_some_and(|(column, _)| !is_atom(*column)) || row.iter().any(|(c, _)| told.contains(c))
-    });
+    };
+    let marked: Vec<&Row> = rows.iter().filter(is_marked).collect();
     let mut follow: BTreeMap<u32, Vec<(u32, u64)>> = marked
+        .iter()
         .flat_map(|row| &row[1..])
         .filter(|(c, _)| is_atom(*c))
         .map(|(c, _)| (*c, Vec::new()))
@@ -54,7 +56,10 @@ pub(super) fn stuck(rows: &[Row], spare: &[u32], told: &HashSet<u32>) -> Vec<Stu
     let mut open: Vec<(u32, Change)> = Vec::new();
     let mut moves: Vec<Change> = Vec::new();
     let mut with_atom: HashMap<u32, Vec<usize>> = HashMap::new();
-    let mut stuck = Vec::new();
+    // What is published of an atom alone is all that its pieces have, and they may have no more than they must.
+    let alone = marked.iter().filter(|row| row.get(1).is_none_or(|(column, _)| !is_atom(*column)));
+    let full = alone.map(|row| row[0].0).filter(|atom| spare[*atom as usize] == 0);
+    let mut stuck: Vec<Stuck> = full.map(|atom| Stuck { atom, with: vec![atom] }).collect();
     for (atom, with) in follow {
         let whole = with.iter().map(|&(a, v)| Some((a, whole(v)?))).chain([Some((atom, 1))]);
         match whole.collect::<Option<Change>>() {

@@ -1,7 +1,7 @@
 //! Which earlier cells can have a part in a light word at all.
 //!
 //! A light word is not zero on fewer than k persons. Take a part of a family of releases with k or more
-//! persons who are not asked for now and are in no other part that is still live: on these persons the word
+//! persons (more than twice k-1 are asked for, see [`super::refine`]) who are not asked for now and are in no other part that is still live: on these persons the word
 //! is what the family's vector is at that part, and since they are k or more, that is zero. (Persons in withheld
 //! cells of few do not count as some of the k: these cells are known not to be empty, so that their persons cannot stand
 //! for whatever the sums would have them be.) So the family's
@@ -28,15 +28,15 @@ struct In {
     mixed: u32,
 }
 
-/// Cuts the families down to what can have a part in a word of fewer than `least` persons together with
-/// cells over `asked`. `few` are the persons of withheld cells of few.
-pub(super) fn peel(families: &mut [Family<'_>], asked: &RoaringBitmap, few: &[&[u32]], least: u32) {
+/// Cuts the families down to what can have a part in a word of fewer than k persons together with
+/// cells over `asked`. `few` are the persons of withheld cells of few; more than `enough` persons are enough.
+pub(super) fn peel(families: &mut [Family<'_>], asked: &RoaringBitmap, few: &[&[u32]], enough: u32) {
     let mut all = asked.clone();
     for family in &*families {
         all |= family.persons();
     }
     let apart = asked.iter().chain(few.iter().copied().flatten().copied());
-    let mut work = Work::new(families, &all, apart, least);
+    let mut work = Work::new(families, &all, apart, enough);
     while let Some(family) = work.open.pop() {
         work.cut(&mut families[family], family);
     }
@@ -56,7 +56,7 @@ struct Work {
     is_open: Vec<bool>,
     /// For each family who is in its parts, from when it is first cut until nothing of it is left.
     members: Vec<Option<Members>>,
-    least: u32,
+    enough: u32,
 }
 
 /// Who is in the parts of a family, by their numbers, part by part.
@@ -98,7 +98,7 @@ impl Work {
         families: &[Family<'_>],
         all: &RoaringBitmap,
         apart: impl Iterator<Item = u32>,
-        least: u32,
+        enough: u32,
     ) -> Self {
         let persons = Numbering::new(all);
         let mut first = vec![0_u32];
@@ -125,7 +125,7 @@ impl Work {
             persons,
             of,
             first,
-            least,
+            enough,
         };
         for at in 0..work.of.len() {
             work.look_at(at);
@@ -138,7 +138,7 @@ impl Work {
         let In { live: 1, mixed: part } = self.of[at] else { return };
         let alone = &mut self.alone[part as usize];
         *alone += 1;
-        if *alone >= self.least {
+        if *alone > self.enough {
             let family = self.first.partition_point(|&first| first <= part) - 1;
             if !std::mem::replace(&mut self.is_open[family], true) {
                 self.open.push(family);
@@ -152,7 +152,7 @@ impl Work {
         let first = self.first[number];
         let mut dead: Vec<u32> = Vec::new();
         let alone = &self.alone[first as usize..][..family.parts()];
-        for (part, _) in (0..).zip(alone).filter(|(_, alone)| **alone >= self.least) {
+        for (part, _) in (0..).zip(alone).filter(|(_, alone)| **alone > self.enough) {
             dead.extend(family.space.cut(part));
         }
         if dead.is_empty() {

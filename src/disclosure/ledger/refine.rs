@@ -4,6 +4,8 @@
 //! Persons who are in the same part of every live family and in the same part of the proposal form an
 //! atom. Every cell in question is a union of atoms, and sums need no finer division. Withheld cells of few, also of
 //! families that are no longer live, may divide an atom further: in each piece somebody stays, whatever else changes.
+//! An atom that many can leave (twice k-1, so that it has k persons or more) stands for as many as are needed in other
+//! populations with the same counts ([`super::moves`]); the others are light.
 #![allow(clippy::indexing_slicing, reason = "persons, parts and atoms are numbered by this module")]
 
 use std::collections::{HashMap, HashSet};
@@ -28,8 +30,7 @@ pub(super) struct Refined {
     pub(super) weights: Vec<u32>,
     /// By how many persons each atom can become smaller while somebody stays in each of its pieces.
     pub(super) spare: Vec<u32>,
-    /// The first atom that is not taken to give and take what it must: one with fewer than `least` persons,
-    /// or of so many pieces that fewer than `least - 1` can leave it.
+    /// The first atom that is not taken to give and take what it must: of the others, `enough` persons can leave.
     pub(super) light_from: u32,
     /// What is known from earlier releases.
     pub(super) earlier: Vec<Row>,
@@ -43,7 +44,7 @@ pub(super) fn refine(
     families: &[Family<'_>],
     proposal: &Membership,
     few: &[&[u32]],
-    least: u32,
+    enough: u32,
     rng: &mut impl Rng,
 ) -> Refined {
     let (families, reached) = connected(families, proposal);
@@ -107,7 +108,7 @@ pub(super) fn refine(
         }));
     }
     let rows = earlier.iter_mut().chain(&mut cells).collect();
-    let (weights, spare, light_from) = order(&weights, &spare, least, rows);
+    let (weights, spare, light_from) = order(&weights, &spare, enough, rows);
     Refined { weights, spare, light_from, earlier, cells }
 }
 
@@ -165,7 +166,7 @@ fn spare(weights: &[u32], few: impl Iterator<Item = Vec<(u32, u32)>>, rng: &mut 
 
 /// Numbers the atoms anew in the order of elimination. Gives what the atoms have and can spare in that order, and the
 /// first light atom.
-fn order(weights: &[u32], spare: &[u32], least: u32, rows: Vec<&mut Row>) -> (Vec<u32>, Vec<u32>, u32) {
+fn order(weights: &[u32], spare: &[u32], enough: u32, rows: Vec<&mut Row>) -> (Vec<u32>, Vec<u32>, u32) {
     let mut uses = vec![0_u32; weights.len()];
     for row in &rows {
         for &(atom, _) in row.iter() {
@@ -173,7 +174,7 @@ fn order(weights: &[u32], spare: &[u32], least: u32, rows: Vec<&mut Row>) -> (Ve
         }
     }
     let mut order: Vec<u32> = (0..).take(weights.len()).collect();
-    order.sort_by_key(|&atom| (spare[atom as usize] + 1 < least, uses[atom as usize], atom));
+    order.sort_by_key(|&atom| (spare[atom as usize] < enough, uses[atom as usize], atom));
     let mut place = vec![0; weights.len()];
     for (to, &from) in (0..).zip(&order) {
         place[from as usize] = to;
@@ -186,6 +187,6 @@ fn order(weights: &[u32], spare: &[u32], least: u32, rows: Vec<&mut Row>) -> (Ve
     }
     let in_order = |of: &[u32]| -> Vec<u32> { order.iter().map(|&atom| of[atom as usize]).collect() };
     let (weights, spare) = (in_order(weights), in_order(spare));
-    let light_from = spare.partition_point(|&spare| spare + 1 >= least);
+    let light_from = spare.partition_point(|&spare| spare >= enough);
     (weights, spare, u32::try_from(light_from).unwrap_or(u32::MAX))
 }
