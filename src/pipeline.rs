@@ -7,6 +7,7 @@
 
 mod microdata;
 mod projects;
+mod recall;
 mod release;
 mod results;
 mod runs;
@@ -27,7 +28,7 @@ use crate::audit::{
     RecordKeysAsked,
 };
 use crate::authorise::{Action, ApprovedQuery, Caller, PoliciesInForce, authorise};
-use crate::disclosure::{PatternKey, protect};
+use crate::disclosure::{PatternKey, Recollection, protect};
 use crate::domain::answer::{BudgetState, Checked, Submission};
 use crate::domain::approval::StewardKey;
 use crate::domain::canonical::{Canonical, Digest};
@@ -38,7 +39,7 @@ use crate::domain::query::{Answer, Query};
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::domain::rho::Rho;
 use crate::execute::{Counted, Engine, Protected};
-use crate::linkage::{CodeMapper, Partners, link};
+use crate::linkage::{CodeMapper, Linked, Partners, link};
 use crate::plan::{Catalogue, QueryPlan, plan};
 use crate::registers::Snapshot;
 use crate::store::{self, BudgetLease, Phase, Store, Submitted, Write};
@@ -63,6 +64,8 @@ pub struct Gateway {
     pub register: PathBuf,
     /// The secret that breaks ties of suppression patterns.
     pub pattern_key: PatternKey,
+    /// Earlier releases that were judged beside lately.
+    pub recollection: Recollection,
     /// The stewards whose signatures count.
     pub stewards: Vec<StewardKey>,
     /// The gateway itself, as the audit log names it.
@@ -264,8 +267,28 @@ impl Gateway {
             self.first_microdata(plan).await?;
         }
         self.enter(run, Phase::Linking).await?;
+        let project = approved.query().project.clone();
+        let on_run = |event: Event| entry(approved.caller(), Some(project.clone()), Some(run.clone()), event);
+        let linked = self.gather(plan, snapshot, run, on_run).await?;
+
+        self.enter(run, Phase::Executing).await?;
+        let counted = self.engine.run(plan, linked, snapshot).await?;
+
+        self.enter(run, Phase::Protecting).await?;
+        Ok(counted)
+    }
+
+    /// Plan -> linkage order -> coded rows -> linked rows. `ordered_as` is the run as the partner knows it.
+    async fn gather(
+        &self,
+        plan: &QueryPlan,
+        snapshot: &Snapshot,
+        ordered_as: &RunId,
+        log: impl Fn(Event) -> Entry,
+    ) -> Result<Linked, Refusal> {
+        let approved = plan.approved();
         let order = OrderId::random(&*self.entropy).map_err(no_entropy)?;
-        let order = plan.order(order, run.clone(), self.clock.now(), self.order_lifetime);
+        let order = plan.order(order, ordered_as.clone(), self.clock.now(), self.order_lifetime);
         let id = order.id.clone();
         let given = OrderGiven {
             order: id.clone(),
@@ -273,25 +296,18 @@ impl Gateway {
             register: order.register.clone(),
             dataset: order.dataset.clone(),
         };
-        let project = approved.query().project.clone();
-        let on_run = |event: Event| entry(approved.caller(), Some(project.clone()), Some(run.clone()), event);
-        self.audit.append(on_run(given.into())).await?;
+        self.audit.append(log(given.into())).await?;
         // The partner takes its time; the register's own part can be made ready meanwhile.
         let (coded, ready) = tokio::join!(self.partners.collect(order), self.engine.prepare(plan, snapshot));
         let coded = coded?;
         let record_keys_of = approved.record_keys_of();
         if let Some(domain) = record_keys_of {
             let asked = RecordKeysAsked { order: id, domain: domain.clone() };
-            self.audit.append(on_run(asked.into())).await?;
+            self.audit.append(log(asked.into())).await?;
         }
         let linked = link(coded, &*self.mapper, record_keys_of).await?;
         ready?;
-
-        self.enter(run, Phase::Executing).await?;
-        let counted = self.engine.run(plan, linked, snapshot).await?;
-
-        self.enter(run, Phase::Protecting).await?;
-        Ok(counted)
+        Ok(linked)
     }
 
     /// Makes it durable that this run is about to read data.

@@ -20,8 +20,8 @@ use crate::audit::{
 };
 use crate::authorise::{PoliciesInForce, PolicyError, Role};
 use crate::config::{self, ConfigError, GatewayConfig, StewardEntry};
-use crate::disclosure::PatternKey;
 use crate::disclosure::cellkey::DesignError;
+use crate::disclosure::{PatternKey, Recollection};
 use crate::domain::clock::{Clock, Entropy};
 use crate::execute::{Engine, ExecuteError};
 use crate::linkage::{DeskLimits, OrderDesk};
@@ -34,6 +34,9 @@ use crate::wire::serve::Limits;
 use crate::wire::standard::DescriptorError;
 use crate::wire::tls::TlsError;
 use crate::wire::{access, gateway, https, serve, tls};
+
+/// How much of earlier releases, opened, is kept in memory between judgements.
+const RECOLLECTION_BYTES: usize = 1 << 30;
 
 /// How often microdata whose time is up are looked for.
 const LAPSE: Duration = Duration::from_secs(3600);
@@ -205,6 +208,7 @@ async fn build(
         engine,
         register: config.register.clone(),
         pattern_key,
+        recollection: Recollection::new(RECOLLECTION_BYTES),
         stewards,
         actor,
         order_lifetime: TimeDelta::seconds(i64::from(config.order_seconds)),

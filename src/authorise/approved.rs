@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 
 use crate::domain::approval::VerifiedApproval;
 use crate::domain::canonical::{Canonical, Digest};
-use crate::domain::ids::DomainId;
+use crate::domain::ids::{DomainId, OrganisationId};
 use crate::domain::method::Method;
 use crate::domain::query::Query;
 use crate::domain::refusal::{Refusal, RefusalKind};
@@ -156,6 +156,22 @@ pub fn authorise(
         method,
         policy_digest: policies.digest(),
     })
+}
+
+/// Decides anew whether a query that was answered before may be evaluated again, for the one who asked it then and under
+/// the approval it was asked under, so that a judgement can tell who is in its answer. Nobody is answered.
+///
+/// # Errors
+/// As [`authorise`].
+pub fn authorise_again(
+    (organisation, name): (&OrganisationId, &str),
+    query: Query,
+    approval: &VerifiedApproval,
+    policies: &Policies,
+    today: NaiveDate,
+) -> Result<ApprovedQuery, Refusal> {
+    let asked_by = Caller::of_record(organisation.clone(), name.to_owned());
+    authorise(&asked_by, query, approval, policies, today)
 }
 
 #[cfg(test)]

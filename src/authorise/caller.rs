@@ -118,6 +118,11 @@ impl Caller {
         Self { organisation, role, name }
     }
 
+    /// A researcher as the record of a run names one. For what is done on a query's behalf when nobody calls.
+    pub(super) const fn of_record(organisation: OrganisationId, name: String) -> Self {
+        Self { organisation, role: Role::Researcher, name }
+    }
+
     /// The organisation, from the certificate's organization identifier.
     #[must_use]
     pub const fn organisation(&self) -> &OrganisationId {

@@ -16,7 +16,7 @@ mod method;
 mod policies;
 
 pub use action::{Action, Resource};
-pub use approved::{ApprovedQuery, authorise};
+pub use approved::{ApprovedQuery, authorise, authorise_again};
 pub use caller::{Caller, Role, UnknownRole};
 pub use cases::{Case, CaseError, Explanation, Line, lines};
 pub use in_force::PoliciesInForce;

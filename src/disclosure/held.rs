@@ -152,14 +152,13 @@ fn beside(
     earlier: &[Earlier<'_>],
     key: &PatternKey,
 ) -> Result<(), DisclosureError> {
-    let opened = key.membership_key();
     if let Some(records) = earlier.iter().find(|earlier| earlier.microdata) {
-        let sealed = records.sealed.ok_or(Refused::EarlierGone)?;
-        let same = Membership::decode(&opened.open(records.run.as_str(), sealed)?)? == *told;
+        let recalled = records.recalled.ok_or(Refused::EarlierGone)?;
+        let same = recalled.release().membership() == told;
         // Tables released since were judged beside these very records.
         return if records.same_question && same { Ok(()) } else { Err(Refused::MicrodataOnce.into()) };
     }
-    let known = Known::opened(earlier, key)?;
+    let known = Known::of(earlier);
     if known.is_empty() {
         return Ok(());
     }

@@ -35,9 +35,10 @@ mod warrant;
 
 pub use held::{Held, hold, release_held};
 pub use inspection::{Range, Stopped};
+pub use ledger::{Recalled, Recollection};
 pub use pattern::PatternKey;
 pub use proposed::{Earlier, Judged, Proposed, Remembered, may_publish};
-pub use protect::{DisclosureError, protect};
+pub use protect::{DisclosureError, protect, recall, recall_again};
 pub use released::{Disclosed, ReleaseError, Released};
 pub use report::open_report;
 pub use warrant::Warrant;

@@ -2,7 +2,7 @@
 
 use super::inspection::Range;
 use super::ledger::{
-    Judgement, KnowledgeSet, Membership, Proposal, Refused, Release, WrongPattern, judge, pattern_bytes,
+    Judgement, KnowledgeSet, Membership, Proposal, Recalled, Refused, Release, judge, pattern_bytes,
 };
 use super::pattern::PatternKey;
 use super::protect::DisclosureError;
@@ -38,15 +38,11 @@ pub(super) struct Counts {
     pub(super) tally: Tally,
 }
 
-/// An earlier release, as the ledger keeps it.
-#[derive(Debug, Clone, Copy)]
+/// An earlier release.
+#[derive(Clone, Copy)]
 pub struct Earlier<'a> {
-    /// Its run.
-    pub run: &'a RunId,
-    /// Which of its counts are withheld.
-    pub pattern: &'a [u8],
-    /// Who is in its cells, sealed; none where that is no longer kept.
-    pub sealed: Option<&'a [u8]>,
+    /// It with who is in its cells; none where that is no longer kept and cannot be found out again.
+    pub recalled: Option<&'a Recalled>,
     /// Whether it answered the same question.
     pub same_question: bool,
     /// Whether it was microdata.
@@ -123,33 +119,20 @@ impl Proposed {
 
 impl Counts {
     fn judge(&self, earlier: &[Earlier<'_>], key: &PatternKey) -> Result<Judged, DisclosureError> {
-        let (mut known, mut lacking) = (Vec::with_capacity(earlier.len()), false);
-        let opened = key.membership_key();
-        let mut again = None;
-        for earlier in earlier {
-            let Some(sealed) = earlier.sealed else {
-                lacking = true;
-                continue;
-            };
-            let membership = Membership::decode(&opened.open(earlier.run.as_str(), sealed)?)?;
-            if earlier.same_question && membership == self.membership {
-                again = Some(pattern_of(earlier.pattern, &membership)?);
-                break;
-            }
-            known.push((earlier.pattern, membership));
-        }
+        let same = earlier.iter().filter(|earlier| earlier.same_question).filter_map(|same| same.recalled);
+        let again = same.map(Recalled::release).find(|release| *release.membership() == self.membership);
         let withheld = match again {
-            Some(withheld) => withheld,
-            None => self.beside(&Known::new(known, lacking)?, key)?,
+            Some(release) => release.withheld().to_vec(),
+            None => self.beside(&Known::of(earlier), key)?,
         };
-        let sealed = opened.seal(self.run.as_str(), &self.membership.encode()?)?;
+        let sealed = key.membership_key().seal(self.run.as_str(), &self.membership.encode()?)?;
         let report = Some(self.sealed_report(&withheld, key)?);
         let remembered = Remembered { pattern: pattern_bytes(&withheld), sealed, report };
         Ok(Judged { disclosed: self.disclosed(&withheld)?, remembered: Some(remembered) })
     }
 
     /// The counts to withhold beside what is known.
-    fn beside(&self, known: &Known, key: &PatternKey) -> Result<Vec<bool>, DisclosureError> {
+    fn beside(&self, known: &Known<'_>, key: &PatternKey) -> Result<Vec<bool>, DisclosureError> {
         let mut withheld = self.withheld.clone();
         // Alone, the table is protected by its pattern already.
         if known.is_empty() {
@@ -211,10 +194,11 @@ pub fn may_publish(
     if sets.iter().all(Vec::is_empty) {
         return Ok(());
     }
-    let table = Known::opened(&[table], key)?;
-    let Some(release) = table.releases.first() else { return Err(Refused::EarlierGone.into()) };
+    let Some(release) = table.recalled.map(Recalled::release) else {
+        return Err(Refused::EarlierGone.into());
+    };
     for set in sets {
-        let set = Known::opened(set, key)?;
+        let set = Known::of(set);
         let (membership, withheld) = (release.membership(), release.withheld());
         let proposal = Proposal { membership, withheld, least };
         match judge(proposal, &[set.set()], &mut draws(key, membership, withheld)?)? {
@@ -226,34 +210,19 @@ pub fn may_publish(
     Ok(())
 }
 
-/// Earlier releases, opened.
-pub(super) struct Known {
-    releases: Vec<Release>,
-    /// Whether there are some of which the membership is no longer kept.
+/// Earlier releases to be judged beside.
+pub(super) struct Known<'a> {
+    releases: Vec<&'a Release>,
+    /// Whether there are some of which nobody knows any more who is in them.
     lacking: bool,
 }
 
-impl Known {
-    /// Those with these patterns and memberships; sets of the same persons are kept once.
-    fn new(earlier: Vec<(&[u8], Membership)>, lacking: bool) -> Result<Self, DisclosureError> {
-        let mut releases: Vec<Release> = Vec::with_capacity(earlier.len());
-        for (pattern, mut membership) in earlier {
-            if let Some(same) = releases.iter().find(|r| r.membership().same_persons(&membership)) {
-                membership.share(same.membership());
-            }
-            releases.push(Release::restore(membership, pattern)?);
-        }
-        Ok(Self { releases, lacking })
-    }
-
-    /// Those of which the ledger still knows who is in them.
-    pub(super) fn opened(earlier: &[Earlier<'_>], key: &PatternKey) -> Result<Self, DisclosureError> {
-        let key = key.membership_key();
-        let kept = earlier.iter().filter_map(|e| Some((e, e.sealed?)));
-        let kept = kept
-            .map(|(e, sealed)| Ok((e.pattern, Membership::decode(&key.open(e.run.as_str(), sealed)?)?)))
-            .collect::<Result<Vec<_>, DisclosureError>>()?;
-        Self::new(kept, earlier.iter().any(|e| e.sealed.is_none()))
+impl<'a> Known<'a> {
+    pub(super) fn of(earlier: &[Earlier<'a>]) -> Self {
+        let releases: Vec<&Release> =
+            earlier.iter().filter_map(|earlier| earlier.recalled).map(Recalled::release).collect();
+        let lacking = releases.len() < earlier.len();
+        Self { releases, lacking }
     }
 
     /// Whether nothing was released earlier.
@@ -262,17 +231,9 @@ impl Known {
     }
 
     pub(super) fn set(&self) -> KnowledgeSet<'_> {
-        let set: KnowledgeSet<'_> = self.releases.iter().collect();
+        let set: KnowledgeSet<'_> = self.releases.iter().copied().collect();
         if self.lacking { set.lacking_one() } else { set }
     }
-}
-
-/// A pattern as the ledger keeps it, of a table with this membership.
-fn pattern_of(bytes: &[u8], membership: &Membership) -> Result<Vec<bool>, DisclosureError> {
-    if bytes.len() != membership.cells() || bytes.iter().any(|&byte| byte > 1) {
-        return Err(WrongPattern.into());
-    }
-    Ok(bytes.iter().map(|&byte| byte == 1).collect())
 }
 
 /// The draws that belong to a pattern of a table.
@@ -308,7 +269,8 @@ fn linkage_quality(tally: &Tally, base: Option<CellValue>, rule: &Rule) -> Linka
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disclosure::ledger;
+    use crate::disclosure::ledger::{self, Recollection};
+    use crate::disclosure::protect::recall;
     use crate::disclosure::protect::tests::shape;
     use crate::domain::ids::{PersonNo, RuleId};
     use crate::execute::Placed;
@@ -351,10 +313,14 @@ mod tests {
         judged.remembered().unwrap()
     }
 
-    /// What the ledger keeps of a released table.
-    fn kept<'a>(run: &'a RunId, judged: &'a Judged, same_question: bool) -> Earlier<'a> {
+    /// What the ledger keeps of a released table, opened.
+    fn opened(run: &RunId, judged: &Judged, key: &PatternKey) -> Result<Recalled, DisclosureError> {
         let Remembered { pattern, sealed, .. } = kept_of(judged);
-        Earlier { run, pattern, sealed: Some(sealed), same_question, microdata: false }
+        recall(&Recollection::new(0), run, (pattern, sealed), key)
+    }
+
+    fn kept<'a>(recalled: &'a Recalled, same_question: bool) -> Earlier<'a> {
+        Earlier { recalled: Some(recalled), same_question, microdata: false }
     }
 
     fn people(many: u32) -> Vec<(u32, u32, bool)> {
@@ -368,7 +334,8 @@ mod tests {
         let fewer: Vec<_> = all.iter().copied().filter(|(p, place, _)| *place != 1 || *p > 30).collect();
         let first = proposed(1, &all).judge(&[], &key()).unwrap();
         assert!(kept_of(&first).pattern.iter().all(|&w| w == 0));
-        let second = proposed(2, &fewer).judge(&[kept(&run_id(1), &first, false)], &key()).unwrap();
+        let first = opened(&run_id(1), &first, &key()).unwrap();
+        let second = proposed(2, &fewer).judge(&[kept(&first, false)], &key()).unwrap();
         // The total and the second place would each tell how many are missing.
         let published: Vec<bool> = kept_of(&second).pattern.iter().map(|&w| w == 0).collect();
         assert!(!published[0] && !published[4], "{published:?}");
@@ -379,22 +346,22 @@ mod tests {
     fn the_same_question_gets_the_same_table_and_a_forgotten_one_stops_all() {
         let (all, fewer) = (people(80), people(78));
         let first = proposed(1, &all).judge(&[], &key()).unwrap();
-        let second = proposed(2, &fewer).judge(&[kept(&run_id(1), &first, false)], &key()).unwrap();
+        let one = opened(&run_id(1), &first, &key()).unwrap();
+        let second = proposed(2, &fewer).judge(&[kept(&one, false)], &key()).unwrap();
         assert!(kept_of(&second).pattern.contains(&1));
-        let (one, two) = (run_id(1), run_id(2));
-        let known = [kept(&one, &first, false), kept(&two, &second, true)];
+        let two = opened(&run_id(2), &second, &key()).unwrap();
+        let known = [kept(&one, false), kept(&two, true)];
         let again = proposed(3, &fewer).judge(&known, &key()).unwrap();
         assert_eq!(kept_of(&again).pattern, kept_of(&second).pattern);
 
-        let forgotten = Earlier { sealed: None, ..kept(&one, &first, false) };
+        let forgotten = Earlier { recalled: None, ..kept(&one, false) };
         let refused = proposed(4, &fewer).judge(&[forgotten], &key());
         assert!(matches!(refused, Err(DisclosureError::Refused(Refused::EarlierGone))));
         // Nor does a membership open under another run or secret.
-        let swapped = Earlier { run: &two, ..kept(&one, &first, false) };
-        assert!(matches!(proposed(4, &fewer).judge(&[swapped], &key()), Err(DisclosureError::Sealed(_))));
-        let other = PatternKey::new([8; 32].into());
-        let known = kept(&one, &first, false);
-        assert!(matches!(proposed(4, &fewer).judge(&[known], &other), Err(DisclosureError::Sealed(_))));
+        let swapped = opened(&run_id(2), &first, &key());
+        assert!(matches!(swapped, Err(DisclosureError::Sealed(_))));
+        let other = opened(&run_id(1), &first, &PatternKey::new([8; 32].into()));
+        assert!(matches!(other, Err(DisclosureError::Sealed(_))));
     }
 
     #[test]
@@ -402,8 +369,9 @@ mod tests {
         let (all, fewer) = (people(80), people(78));
         let ours = proposed(1, &all).judge(&[], &key()).unwrap();
         let theirs = proposed(2, &fewer).judge(&[], &key()).unwrap();
-        let (one, two) = (run_id(1), run_id(2));
-        let (ours, theirs) = (kept(&one, &ours, false), kept(&two, &theirs, false));
+        let ours = opened(&run_id(1), &ours, &key()).unwrap();
+        let theirs = opened(&run_id(2), &theirs, &key()).unwrap();
+        let (ours, theirs) = (kept(&ours, false), kept(&theirs, false));
         may_publish(ours, 5, &[vec![]], &key()).unwrap();
         let refused = may_publish(ours, 5, &[vec![], vec![theirs]], &key());
         assert!(matches!(refused, Err(DisclosureError::Refused(_))));
@@ -418,14 +386,14 @@ mod tests {
             cuts in prop::collection::vec((0_u32..4, 0_u32..12), 1..4),
         ) {
             let all = people(many);
-            let mut released: Vec<(RunId, Vec<u64>, Judged)> = Vec::new();
+            let mut released: Vec<(Recalled, Vec<u64>, Judged)> = Vec::new();
             for (number, (place, first)) in [(9, 0)].into_iter().chain(cuts).enumerate() {
                 let chosen: Vec<_> =
                     all.iter().copied().filter(|(p, of, _)| *of != place || *p >= 3 * first).collect();
                 let table = proposed(number as u8 + 1, &chosen);
-                let known: Vec<_> = released.iter().map(|(run, _, judged)| kept(run, judged, false)).collect();
+                let known: Vec<_> = released.iter().map(|(recalled, _, _)| kept(recalled, false)).collect();
                 if let Ok(judged) = table.judge(&known, &key()) {
-                    released.push((table.run.clone(), table.counts.clone(), judged));
+                    released.push((opened(&table.run, &judged, &key()).unwrap(), table.counts.clone(), judged));
                 }
             }
             let (_, whole, first) = &released[0];

@@ -4,7 +4,9 @@
 use super::cellkey::DesignError;
 use super::fold::{FoldError, FoldRule, fold};
 use super::inspection::{Range, Release, Stopped, inspect};
-use super::ledger::{self, MembershipError, NotSealed, Refused, WrongPattern};
+use super::ledger::{
+    self, Membership, MembershipError, NotSealed, Recalled, Recollection, Refused, WrongPattern,
+};
 use super::microdata::RecordsError;
 use super::nested::Nested;
 use super::pattern::PatternKey;
@@ -21,8 +23,9 @@ use crate::domain::ids::RunId;
 use crate::domain::method::Method;
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::domain::rule::Rule;
-use crate::domain::table::TableShape;
+use crate::domain::table::{CellValue, ResultTable, TableShape};
 use crate::execute::{Counted, Protected};
+use crate::linkage::Tally;
 use crate::plan::QueryPlan;
 use crate::store::BudgetLease;
 
@@ -124,9 +127,8 @@ pub fn protect(
     if !matches!(method, Method::Noise(_)) && !plan.measured().is_empty() {
         return Err(DisclosureError::Exact);
     }
-    let (shape, Counted { counts, persons, tally, .. }) = match (method, lease) {
-        (Method::Suppress, None) => (plan.shape().clone(), counted),
-        (Method::Fold, None) => folded(plan.shape().clone(), counted, rule, key)?,
+    match (method, lease) {
+        (Method::Suppress | Method::Fold, None) => {}
         (Method::Cellkey(noise), None) => {
             return Ok(Proposed::noisy(Disclosed::new(perturbed::table(plan, noise, run, &counted)?)?));
         }
@@ -138,15 +140,70 @@ pub fn protect(
         (Method::Suppress | Method::Fold | Method::Cellkey(_), Some(_)) | (Method::Noise(_), None) => {
             return Err(DisclosureError::OtherLease);
         }
-    };
-    let membership = ledger::of_table(&shape, &persons)?;
-    if membership.counts() != counts {
-        return Err(DisclosureError::NotATable);
     }
+    let TrueCounts { shape, counts, membership, tally } = TrueCounts::of(plan, counted, key)?;
     let is_folded = method == Method::Fold;
     let (withheld, ranges) = protect_counts(&shape, &counts, is_folded, rule, key)?;
     let rule = rule.clone();
     Ok(Proposed::exact(Counts { run, shape, rule, method, counts, withheld, ranges, membership, tally }))
+}
+
+/// True counts, in the divisions in which they are shown, and who is in them.
+struct TrueCounts {
+    shape: TableShape,
+    counts: Vec<u64>,
+    membership: Membership,
+    tally: Tally,
+}
+
+impl TrueCounts {
+    /// The counts of a plan whose method shows true ones.
+    fn of(plan: &QueryPlan, counted: Counted, key: &PatternKey) -> Result<Self, DisclosureError> {
+        let (shape, counted) = match plan.approved().method() {
+            Method::Fold => folded(plan.shape().clone(), counted, plan.approved().rule(), key)?,
+            _ => (plan.shape().clone(), counted),
+        };
+        let Counted { counts, persons, tally, .. } = counted;
+        let membership = ledger::of_table(&shape, &persons)?;
+        if membership.counts() != counts {
+            return Err(DisclosureError::NotATable);
+        }
+        Ok(Self { shape, counts, membership, tally })
+    }
+}
+
+/// Opens what the ledger keeps of an earlier release: its pattern and who is in it, sealed.
+///
+/// # Errors
+/// [`DisclosureError`] if it is another run's, or sealed under another secret.
+pub fn recall(
+    lately: &Recollection,
+    run: &RunId,
+    (pattern, sealed): (&[u8], &[u8]),
+    key: &PatternKey,
+) -> Result<Recalled, DisclosureError> {
+    lately.open_with(run, pattern, sealed, &key.membership_key())
+}
+
+/// An earlier release whose query was evaluated again, where who is in it may not be kept. Nothing if it is not the
+/// table that was released then, because data have changed since: then nobody knows any more who is in it.
+///
+/// # Errors
+/// [`DisclosureError`].
+pub fn recall_again(
+    plan: &QueryPlan,
+    counted: Protected<Counted>,
+    pattern: &[u8],
+    released: &ResultTable,
+    key: &PatternKey,
+) -> Result<Option<Recalled>, DisclosureError> {
+    let TrueCounts { shape, counts, membership, .. } =
+        TrueCounts::of(plan, counted.open(Warrant::new()), key)?;
+    let as_released = |(value, count): (&CellValue, &u64)| value.count().is_none_or(|shown| shown == *count);
+    let same = shape == released.shape
+        && counts.len() == released.values.len()
+        && released.values.iter().zip(&counts).all(as_released);
+    Ok(if same { Some(Recalled::new(ledger::Release::restore(membership, pattern)?)) } else { None })
 }
 
 /// A table folded by the margin of each of its dimensions.

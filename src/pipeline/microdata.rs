@@ -2,12 +2,13 @@
 
 use chrono::Days;
 
-use super::release::{busy, not_encodable, not_released, question, told};
+use super::recall::Recalls;
+use super::release::{busy, not_encodable, not_released, question};
 use super::{Gateway, MOST_JUDGEMENTS, actor};
 use crate::audit::{AuditError, AuditIntent, HeldRecord, HeldRun, LedgerRecord};
 use crate::authorise::{Action, Caller, Resource};
 use crate::disclosure::ledger::Refused;
-use crate::disclosure::{DisclosureError, Earlier, Held, hold, release_held};
+use crate::disclosure::{DisclosureError, Held, hold, release_held};
 use crate::domain::approval::{ApprovalError, StewardSignature};
 use crate::domain::canonical::{Canonical, Digest};
 use crate::domain::held::{HeldRefusal, HeldResult, ReleaseStatement, VerifiedRelease};
@@ -59,7 +60,9 @@ impl Gateway {
         let question = question(plan)?;
         self.forget().await?;
         let known = self.store.known_to(organisation).await?;
-        let earlier: Vec<Earlier<'_>> = known.iter().map(|entry| told(entry, Some(question))).collect();
+        let mut recalls = Recalls::default();
+        self.recall(&mut recalls, &known, (run, &actor(plan.approved().caller()))).await?;
+        let earlier = recalls.all(&known, Some(question));
         let held =
             tokio::task::block_in_place(|| hold(plan, run.clone(), counted, &earlier, &self.pattern_key));
         match held {
@@ -77,8 +80,12 @@ impl Gateway {
     pub(super) async fn first_microdata(&self, plan: &QueryPlan) -> Result<(), Refusal> {
         let question = question(plan)?;
         let known = self.store.known_to(plan.approved().caller().organisation()).await?;
-        let mut earlier = known.iter().map(|entry| told(entry, Some(question)));
-        if earlier.any(|earlier| earlier.microdata && !earlier.same_question) {
+        let recalls = Recalls::default();
+        if recalls
+            .all(&known, Some(question))
+            .iter()
+            .any(|earlier| earlier.microdata && !earlier.same_question)
+        {
             return Err(Refused::MicrodataOnce.into());
         }
         Ok(())
@@ -179,7 +186,9 @@ impl Gateway {
         // Before what the judgement is made on.
         let head = self.store.ledger_head().await?;
         let known = self.store.known_to(&run.organisation).await?;
-        let earlier: Vec<Earlier<'_>> = known.iter().map(|entry| told(entry, Some(row.question))).collect();
+        let mut recalls = Recalls::default();
+        self.recall(&mut recalls, &known, (&run.run, by.actor)).await?;
+        let earlier = recalls.all(&known, Some(row.question));
         let sealed = self.store.sealed(&run.run).await?;
         let judged =
             tokio::task::block_in_place(|| release_held(&sealed, release, &earlier, &self.pattern_key));

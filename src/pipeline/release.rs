@@ -1,12 +1,12 @@
 //! The last step of a run: the table is judged beside what its recipient has received, recorded and let out.
 
-use super::{Gateway, MOST_JUDGEMENTS};
-use crate::audit::{AuditIntent, LedgerRecord, Unreceived};
+use super::recall::Recalls;
+use super::{Gateway, MOST_JUDGEMENTS, actor};
+use crate::audit::{Actor, AuditIntent, LedgerRecord, Unreceived};
 use crate::disclosure::ledger::Refused;
 use crate::disclosure::{DisclosureError, Earlier, Judged, Proposed, Released, Remembered, may_publish};
 use crate::domain::canonical::{Canonical, CanonicalError, Digest};
 use crate::domain::ids::{OrganisationId, RunId};
-use crate::domain::query::{Answer, Query};
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::domain::table::ResultTable;
 use crate::plan::QueryPlan;
@@ -23,8 +23,10 @@ impl Gateway {
         mut intent: AuditIntent,
         mut proposed: Proposed,
     ) -> Result<Released<ResultTable>, Refusal> {
+        let mut recalls = Recalls::default();
         for _ in 0..MOST_JUDGEMENTS {
-            let (judged, record) = match self.judge(plan, snapshot, intent.run(), &mut proposed).await {
+            let judged = self.judge(plan, snapshot, intent.run(), &mut proposed, &mut recalls).await;
+            let (judged, record) = match judged {
                 Ok(judged) => judged,
                 Err(refusal) => return self.close(intent, refusal).await,
             };
@@ -46,6 +48,7 @@ impl Gateway {
         snapshot: &Snapshot,
         run: &RunId,
         proposed: &mut Proposed,
+        recalls: &mut Recalls,
     ) -> Result<(Judged, Option<LedgerRecord>), Refusal> {
         let approved = plan.approved();
         let organisation = approved.caller().organisation();
@@ -54,7 +57,8 @@ impl Gateway {
         // Before what the judgement is made on.
         let head = self.store.ledger_head().await?;
         let known = self.store.known_to(organisation).await?;
-        let earlier: Vec<Earlier<'_>> = known.iter().map(|entry| told(entry, Some(question))).collect();
+        self.recall(recalls, &known, (run, &actor(approved.caller()))).await?;
+        let earlier = recalls.all(&known, Some(question));
         let judged = tokio::task::block_in_place(|| proposed.judge(&earlier, &self.pattern_key));
         let judged = match judged {
             Ok(judged) => judged,
@@ -87,8 +91,12 @@ impl Gateway {
     /// Deletes who was in releases whose time is up.
     pub(crate) async fn forget(&self) -> Result<(), StoreError> {
         let mut write = self.store.write().await?;
-        write.forget_memberships(self.clock.today()).await?;
-        write.commit().await
+        let forgotten = write.forget_memberships(self.clock.today()).await?;
+        write.commit().await?;
+        if forgotten > 0 {
+            self.recollection.forget();
+        }
+        Ok(())
     }
 
     /// A question that was refused beside earlier releases is refused again on the same data, before any
@@ -125,7 +133,7 @@ impl Gateway {
 
     /// Judges a released table beside everything that anybody has received. Gives the ledger's head that this was
     /// judged on.
-    pub(super) async fn publishable(&self, run: &RunId, least: u32) -> Result<u64, Refusal> {
+    pub(super) async fn publishable(&self, run: &RunId, least: u32, by: &Actor) -> Result<u64, Refusal> {
         self.forget().await?;
         let head = self.store.ledger_head().await?;
         let entries = self.store.ledger().await?;
@@ -138,17 +146,23 @@ impl Gateway {
         readers.sort_unstable();
         readers.dedup();
         readers.retain(|reader| *reader != Some(&table.release.organisation));
-        let sets: Vec<Vec<Earlier<'_>>> = readers
-            .into_iter()
-            .map(|reader| {
-                let known = |entry: &&LedgerEntry| {
-                    entry.release.run != *run
-                        && (entry.published || Some(&entry.release.organisation) == reader)
-                };
-                entries.iter().filter(known).map(|entry| told(entry, None)).collect()
-            })
-            .collect();
-        tokio::task::block_in_place(|| may_publish(told(table, None), least, &sets, &self.pattern_key))?;
+        let knows = |reader: &Option<&OrganisationId>| -> Vec<&LedgerEntry> {
+            let known = |entry: &&LedgerEntry| {
+                entry.release.run != *run && (entry.published || Some(&entry.release.organisation) == *reader)
+            };
+            entries.iter().filter(known).collect()
+        };
+        let known: Vec<Vec<&LedgerEntry>> = readers.iter().map(knows).collect();
+        let mut recalls = Recalls::default();
+        if known.iter().any(|known| !known.is_empty()) {
+            self.recall(&mut recalls, &entries, (run, by)).await?;
+        }
+        let earlier = |known: Vec<&LedgerEntry>| -> Vec<Earlier<'_>> {
+            known.into_iter().map(|entry| recalls.earlier(entry, None)).collect()
+        };
+        let sets: Vec<Vec<Earlier<'_>>> = known.into_iter().map(earlier).collect();
+        let table = recalls.earlier(table, None);
+        tokio::task::block_in_place(|| may_publish(table, least, &sets, &self.pattern_key))?;
         Ok(head)
     }
 }
@@ -157,19 +171,6 @@ impl Gateway {
 pub(super) fn question(plan: &QueryPlan) -> Result<Digest, Refusal> {
     let approved = plan.approved();
     approved.query().question(approved.rule()).map_err(not_encodable)
-}
-
-/// An entry as disclosure control reads it. One whose definition does not read back is taken for microdata, beside which
-/// least may be released.
-pub(super) fn told(entry: &LedgerEntry, question: Option<Digest>) -> Earlier<'_> {
-    Earlier {
-        run: &entry.release.run,
-        pattern: &entry.release.pattern,
-        sealed: entry.sealed.as_deref(),
-        same_question: question == Some(entry.release.question),
-        microdata: Query::from_canonical(&entry.release.definition)
-            .map_or(true, |query| query.result == Answer::Microdata),
-    }
 }
 
 pub(super) fn not_encodable(_: CanonicalError) -> Refusal {

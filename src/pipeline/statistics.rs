@@ -1,6 +1,6 @@
 //! Published tables: a steward publishes, anyone reads.
 
-use super::{Gateway, entry};
+use super::{Gateway, actor, entry};
 use crate::audit::TablePublished;
 use crate::authorise::{Action, Caller, Resource};
 use crate::disclosure::Released;
@@ -40,7 +40,7 @@ impl Gateway {
             Some(_) => return Err(id_taken()),
             // Beside others of its domain it tells no more than to its recipient, and the ledger has no entry of it.
             None if report.noise.is_some() => None,
-            None => Some(self.publishable(&run, report.min_persons).await?),
+            None => Some(self.publishable(&run, report.min_persons, &actor(caller)).await?),
         };
         let mut recording = self.audit.begin().await?;
         if let Some(head) = head {

@@ -41,8 +41,8 @@ pub struct LedgerEntry {
     pub published: bool,
     /// The release.
     pub release: LedgerRelease,
-    /// Who is in its cells, sealed by disclosure control; `None` where that is no longer kept.
-    pub sealed: Option<Vec<u8>>,
+    /// Whether who is in its cells is kept ([`Store::membership`]).
+    pub kept: bool,
 }
 
 /// A question that was refused.
@@ -59,14 +59,14 @@ pub struct LedgerRefusal {
 }
 
 const COLUMNS: &str = "SELECT r.entry, r.run, r.organisation, r.project, r.published, r.snapshot, r.question, \
-                       r.definition, r.pattern, r.lives_until, m.sealed FROM ledger_releases r \
+                       r.definition, r.pattern, r.lives_until, m.entry AS kept FROM ledger_releases r \
                        LEFT JOIN ledger_memberships m ON m.entry = r.entry";
 
 fn entry(row: &AnyRow) -> Result<LedgerEntry, StoreError> {
     Ok(LedgerEntry {
         entry: number(row, "entry")?,
         published: number::<i64>(row, "published")? != 0,
-        sealed: sqlx::Row::try_get(row, "sealed")?,
+        kept: sqlx::Row::try_get::<Option<i64>, _>(row, "kept")?.is_some(),
         release: LedgerRelease {
             run: name(row, "run")?,
             organisation: name(row, "organisation")?,
@@ -108,6 +108,18 @@ impl Store {
         let sql = format!("{COLUMNS} WHERE r.published = 1 OR r.organisation = $1 ORDER BY r.entry");
         let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(organisation.as_str());
         query.fetch_all(&self.pool).await?.iter().map(entry).collect()
+    }
+
+    /// Who is in the cells of a release, sealed by disclosure control; none where that is no longer kept.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn membership(&self, entry: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        let row = sqlx::query("SELECT sealed FROM ledger_memberships WHERE entry = $1")
+            .bind(int(entry)?)
+            .fetch_optional(&self.pool)
+            .await?;
+        row.as_ref().map(|row| bytes(row, "sealed")).transpose()
     }
 
     /// The code by which an organisation's question of this data was refused before.

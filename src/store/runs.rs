@@ -87,6 +87,18 @@ fn same(row: &AnyRow, request_id: &RequestId, caller: &str, query: &str) -> Resu
 }
 
 impl Store {
+    /// The name of the caller who started a run.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchRun`], [`StoreError::Database`].
+    pub async fn asked_by(&self, run: &RunId) -> Result<String, StoreError> {
+        let row = sqlx::query("SELECT caller FROM submissions WHERE run = $1")
+            .bind(run.as_str())
+            .fetch_optional(&self.pool)
+            .await?;
+        name(&row.ok_or_else(|| StoreError::NoSuchRun(run.clone()))?, "caller")
+    }
+
     /// The run that a caller's earlier submission of this query under this request id started, if there
     /// is one.
     ///

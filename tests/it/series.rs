@@ -1,13 +1,20 @@
 //! Several questions of one recipient: each is judged beside what was released before.
 
 use kpr::app::stage::{example_approval, example_query};
+use kpr::audit::Leaf;
+use kpr::domain::canonical::Canonical;
 use kpr::domain::ids::{ProjectId, TableId};
 use kpr::domain::query::Query;
 use kpr::statistics::Format;
 use kpr::store::Phase;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection, SqliteConnection};
 
 use crate::attack;
 use crate::world::{Making, World};
+
+/// The type of the leaf for an order given.
+const ORDER_GIVEN: u16 = 6;
 
 /// The example question of fewer fields of care.
 fn narrower(fields: &[&str]) -> Query {
@@ -71,25 +78,57 @@ async fn later_questions_are_judged_beside_earlier_ones() {
     world.end().await;
 }
 
+/// Deletes what the partner knows of one discharge in fifty.
+async fn partner_changes(world: &World) {
+    let options = SqliteConnectOptions::new().filename(world.stage.path("npr/register.sqlite"));
+    let mut database = SqliteConnection::connect_with(&options).await.unwrap();
+    let gone = sqlx::query("DELETE FROM episode WHERE rowid % 50 = 0").execute(&mut database).await.unwrap();
+    assert!(gone.rows_affected() > 0);
+}
+
+/// Where linked sets may not be kept, what was released before is evaluated again for each judgement.
 #[tokio::test(flavor = "multi_thread")]
-async fn where_nothing_is_kept_a_recipient_gets_one_answer() {
+async fn where_nothing_is_kept_earlier_questions_are_evaluated_again() {
     let world = World::running(&Making { persons: 1500, discharge_rate: 0.3, ..Making::default() }).await;
     let mut approval = example_approval().unwrap();
     approval.project = ProjectId::new("P-2026-0009").unwrap();
     approval.linked_sets_until = None;
     world.approve_this(&approval).await;
-    let mut query = example_query().unwrap();
-    query.project = approval.project.clone();
-    assert!(answered(&world, "first", &query).await.is_ok());
-    let mut second = narrower(&["310"]);
-    second.project = approval.project.clone();
-    let refused = Err("disclosure.not_beside_earlier".to_owned());
-    assert_eq!(answered(&world, "second", &second).await, refused);
-    assert_eq!(answered(&world, "first-again", &query).await, refused);
+    let of_project = |mut query: Query| {
+        query.project = approval.project.clone();
+        query
+    };
+    let whole = of_project(example_query().unwrap());
+    let first = answered(&world, "first", &whole).await.unwrap();
+    // The same answer again, and for fewer persons one that shows no difference of few.
+    assert_eq!(answered(&world, "first-again", &whole).await.as_ref(), Ok(&first));
+    let fewer = answered(&world, "second", &of_project(narrower(&["310", "320"]))).await;
+    match &fewer {
+        Ok(csv) => {
+            for (whole, part) in totals(&first).into_iter().zip(totals(csv)) {
+                if let (Some(whole), Some(part)) = (whole, part) {
+                    assert!(!(1..5).contains(&(whole - part)), "{whole} less {part}");
+                }
+            }
+        }
+        Err(code) => assert_eq!(code, "disclosure.not_beside_earlier"),
+    }
+    // The log says that the partner was asked for it again, in the runs of the judgements.
+    let leaves = world.client("auditor").await.entries(0, 1000).await.unwrap();
+    let leaves = leaves.iter().map(|entry| Leaf::from_canonical(&entry.leaf).unwrap());
+    let orders = leaves.filter(|leaf| leaf.kind == ORDER_GIVEN).count();
+    // One for the first answer, two for the second, three for the third if the second is a release of its own.
+    assert_eq!(orders, 1 + 2 + 3);
 
-    // Nobody has received anything else, so this can be published; nothing can beside it.
+    // Nobody else has received anything, so this can be published.
     let anna = world.client("anna").await;
-    let run = world.submit("first", &query).await.unwrap();
+    let run = world.submit("first", &whole).await.unwrap();
     anna.publish(&run, &TableId::new("table-1").unwrap()).await.unwrap();
+
+    // When the partner's data are others, nobody can tell who was in the earlier table.
+    partner_changes(&world).await;
+    let refused = Err("disclosure.not_beside_earlier".to_owned());
+    assert_eq!(answered(&world, "third", &of_project(narrower(&["320"]))).await, refused);
+    assert_eq!(answered(&world, "first-later", &whole).await, refused);
     world.end().await;
 }

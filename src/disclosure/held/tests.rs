@@ -3,8 +3,9 @@
 use ed25519_dalek::SigningKey;
 
 use super::*;
-use crate::disclosure::ledger;
+use crate::disclosure::ledger::{self, Recalled, Recollection};
 use crate::disclosure::proposed::{Counts, Proposed};
+use crate::disclosure::protect::recall;
 use crate::domain::approval::{StewardKey, StewardSignature};
 use crate::domain::codelist::{Code, CodeList};
 use crate::domain::ids::{CodeListId, PersonNo, RuleId, StewardId, VariableId};
@@ -164,29 +165,35 @@ fn an_outcome_that_too_many_have_is_not_released_under_diversity() {
 }
 
 /// An earlier table of so many persons in each place, all of it published.
-fn table(of_places: [u32; 6]) -> (Vec<u8>, Vec<u8>) {
+fn table(of_places: [u32; 6]) -> Recalled {
     let membership = ledger::of_table(&shape(), &persons(of_places)).unwrap();
-    let sealed = key().membership_key().seal(run_id(9).as_str(), &membership.encode().unwrap()).unwrap();
-    (pattern_bytes(&vec![false; membership.cells()]), sealed)
+    let withheld = vec![false; membership.cells()];
+    Recalled::new(ledger::Release::new(membership, withheld).unwrap())
 }
 
-fn earlier<'a>(run: &'a RunId, (pattern, sealed): &'a (Vec<u8>, Vec<u8>)) -> Earlier<'a> {
-    Earlier { run, pattern, sealed: Some(sealed), same_question: false, microdata: false }
+fn earlier(recalled: &Recalled) -> Earlier<'_> {
+    Earlier { recalled: Some(recalled), same_question: false, microdata: false }
+}
+
+/// What the ledger keeps of released records, opened.
+fn recalled(released: &Judged<MicrodataTable>) -> Recalled {
+    let Remembered { pattern, sealed, .. } = released.remembered().unwrap();
+    recall(&Recollection::new(0), &run_id(1), (pattern, sealed), &key()).unwrap()
 }
 
 /// The attacker holds a table of all but two persons, and would hold the records of all: their difference is two.
 #[test]
 fn records_that_differ_from_an_earlier_table_by_few_are_refused() {
-    let (run, all) = (run_id(9), [9, 8, 7, 7, 6, 5]);
+    let all = [9, 8, 7, 7, 6, 5];
     let (same, fewer) = (table(all), table([9, 8, 5, 7, 6, 5]));
-    assert!(made(1, &persons(all), &[earlier(&run, &same)]).is_ok());
-    assert_eq!(code(made(1, &persons(all), &[earlier(&run, &fewer)])), "disclosure.not_beside_earlier");
+    assert!(made(1, &persons(all), &[earlier(&same)]).is_ok());
+    assert_eq!(code(made(1, &persons(all), &[earlier(&fewer)])), "disclosure.not_beside_earlier");
     // Also where the table is released while the records wait.
     let held = made(1, &persons(all), &[]).unwrap();
-    assert_eq!(code(release(&held, &[earlier(&run, &fewer)])), "disclosure.not_beside_earlier");
-    assert!(release(&held, &[earlier(&run, &same)]).is_ok());
+    assert_eq!(code(release(&held, &[earlier(&fewer)])), "disclosure.not_beside_earlier");
+    assert!(release(&held, &[earlier(&same)]).is_ok());
     // What is no longer known to be in a table cannot be compared with.
-    let forgotten = Earlier { sealed: None, ..earlier(&run, &same) };
+    let forgotten = Earlier { recalled: None, ..earlier(&same) };
     assert_eq!(code(made(1, &persons(all), &[forgotten])), "disclosure.not_beside_earlier");
 }
 
@@ -195,9 +202,8 @@ fn records_that_differ_from_an_earlier_table_by_few_are_refused() {
 fn a_table_that_differs_from_earlier_records_by_few_withholds_the_difference() {
     let all = [9, 8, 7, 7, 6, 5];
     let released = release(&made(1, &persons(all), &[]).unwrap(), &[]).unwrap();
-    let Remembered { pattern, sealed, .. } = released.remembered().unwrap();
-    let run = run_id(1);
-    let records = Earlier { run: &run, pattern, sealed: Some(sealed), same_question: false, microdata: true };
+    let released = recalled(&released);
+    let records = Earlier { microdata: true, ..earlier(&released) };
     let judged = |of_places: [u32; 6], earlier: &[Earlier<'_>]| {
         let membership = ledger::of_table(&shape(), &persons(of_places)).unwrap();
         let counts = membership.counts();
@@ -229,14 +235,12 @@ fn a_table_that_differs_from_earlier_records_by_few_withholds_the_difference() {
 fn an_organisation_receives_one_set_of_records() {
     let all = [9, 8, 7, 7, 6, 5];
     let released = release(&made(1, &persons(all), &[]).unwrap(), &[]).unwrap();
-    let Remembered { pattern, sealed, .. } = released.remembered().unwrap();
-    let run = run_id(1);
-    let of =
-        |same_question| Earlier { run: &run, pattern, sealed: Some(sealed), same_question, microdata: true };
+    let released = recalled(&released);
+    let of = |same_question| Earlier { recalled: Some(&released), same_question, microdata: true };
     assert!(made(2, &persons(all), &[of(true)]).is_ok());
     assert_eq!(code(made(2, &persons(all), &[of(false)])), "disclosure.microdata_once");
     // The same question of other persons: a partner's data have changed.
     assert_eq!(code(made(2, &persons([9, 8, 7, 7, 6, 6]), &[of(true)])), "disclosure.microdata_once");
-    let forgotten = Earlier { sealed: None, ..of(true) };
+    let forgotten = Earlier { recalled: None, ..of(true) };
     assert_eq!(code(made(2, &persons(all), &[forgotten])), "disclosure.not_beside_earlier");
 }

@@ -197,6 +197,24 @@ impl Membership {
         self.population.digest == other.population.digest
     }
 
+    /// The digest of the set of persons.
+    pub(in crate::disclosure) fn population(&self) -> Digest {
+        self.population.digest
+    }
+
+    /// Whether it has the set of persons in common with another membership.
+    #[cfg(test)]
+    pub(super) fn shares(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.population, &other.population)
+    }
+
+    /// How many bytes it takes in memory, about, its share of the set of persons aside.
+    pub(super) fn bytes(&self) -> usize {
+        let parts: usize = self.parts.iter().map(|cells| 16 + 4 * cells.len()).sum();
+        let a_person = if matches!(self.part_of, Parts::Narrow(_)) { 2 } else { 4 };
+        parts + a_person * self.part_of.len() + self.population.persons.serialized_size()
+    }
+
     /// Shares the set of persons with another membership of exactly the same persons, to keep it once.
     pub fn share(&mut self, with: &Self) {
         if self.same_persons(with) {

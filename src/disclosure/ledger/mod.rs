@@ -8,8 +8,10 @@
 //! - [`family`], [`peel`]: what of the earlier releases can matter
 //! - [`numbering`], [`refine`]: the common refinement by membership, its atoms
 //! - [`echelon`], [`queue`], [`words`]: the small groups among the combinations of published cells
+//! - [`light`]: what of them can matter for the proposal
 //! - [`moves`]: other populations that would have given the same counts
 //! - [`table`]: the membership of a counted table; [`seal`]: what is kept outside disclosure control
+//! - [`recalled`]: earlier releases, opened
 //! - [`judge()`]: release, withhold more, or refuse
 
 mod echelon;
@@ -21,6 +23,7 @@ mod moves;
 mod numbering;
 mod peel;
 mod queue;
+mod recalled;
 mod refine;
 mod release;
 mod seal;
@@ -29,6 +32,7 @@ mod words;
 
 pub use judge::{Judgement, KnowledgeSet, MOST_CELLS, MOST_RELEASES, Proposal, Refused, judge};
 pub use membership::{Membership, MembershipBuilder, MembershipError};
+pub use recalled::{Recalled, Recollection};
 pub use release::{Release, WrongPattern, pattern_bytes};
 pub use seal::NotSealed;
 pub(in crate::disclosure) use seal::SealingKey;

@@ -58,6 +58,13 @@ impl Release {
         Ok(Self { membership, withheld, published, few })
     }
 
+    /// How many bytes it takes in memory, about.
+    pub(super) fn bytes(&self) -> usize {
+        let rows: usize = self.published.iter().map(|row| 24 + 16 * row.len()).sum();
+        let few: usize = self.few.iter().map(|few| 16 + 4 * few.len()).sum();
+        self.membership.bytes() + rows + few + self.withheld.len()
+    }
+
     /// The persons of each of its withheld cells that has few: somebody is in it, as everybody knows.
     pub(super) fn few(&self) -> impl Iterator<Item = &[u32]> {
         self.few.iter().map(AsRef::as_ref)

@@ -60,13 +60,9 @@ async fn an_organisation_knows_what_is_its_own_and_what_is_published() {
         assert_eq!(known(OURS).await, [run_id(1), run_id(2)]);
         assert_eq!(store.ledger_head().await.unwrap(), 4);
         let all = store.ledger().await.unwrap();
-        let expected = LedgerEntry {
-            entry: 1,
-            published: true,
-            release: release(2, THEIRS),
-            sealed: Some(b"members".to_vec()),
-        };
+        let expected = LedgerEntry { entry: 1, published: true, release: release(2, THEIRS), kept: true };
         assert_eq!((all.len(), &all[1]), (3, &expected));
+        assert_eq!(store.membership(1).await.unwrap().as_deref(), Some(b"members".as_slice()));
         let mut write = store.write().await.unwrap();
         let none = write.record_publication(4, &run_id(9)).await;
         assert!(matches!(none, Err(StoreError::NotInLedger(_))));
@@ -125,7 +121,8 @@ async fn a_membership_is_forgotten_when_its_time_is_up_and_the_release_stays() {
         assert_eq!(forget("2027-01-31").await, 0);
         assert_eq!(forget("2027-02-01").await, 1);
         let all = test.store.ledger().await.unwrap();
-        assert_eq!((all[0].sealed.as_deref(), all[1].sealed.is_some()), (None, true));
+        assert_eq!((all[0].kept, all[1].kept), (false, true));
+        assert_eq!(test.store.membership(all[0].entry).await.unwrap(), None);
         assert_eq!(all[0].release, release(1, OURS));
     }
 }
