@@ -23,14 +23,11 @@ pub(super) async fn follow(
     turned_away: &TurnedAway,
     stop: CancellationToken,
 ) {
-    let mut certificates = tls.digest();
     while tokio::time::timeout(EVERY, stop.cancelled()).await.is_err() {
         tell(gateway, actor, turned_away.due(Instant::now())).await;
-        let now = tls.digest();
-        if now != certificates {
-            match record(gateway, actor, CertificatesReplaced { certificates: now }).await {
-                Ok(()) => certificates = now,
-                Err(error) => tracing::error!(%error, "that certificates were replaced is not recorded"),
+        for certificates in tls.replaced() {
+            if let Err(error) = record(gateway, actor, CertificatesReplaced { certificates }).await {
+                tracing::error!(%error, "that certificates were replaced is not recorded");
             }
         }
     }

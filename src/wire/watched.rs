@@ -13,6 +13,9 @@ use crate::authorise::Caller;
 use crate::config::TlsFiles;
 use crate::domain::canonical::Digest;
 
+/// The most replacements that are remembered until they are told.
+pub const MOST_REPLACED: usize = 64;
+
 /// What `T` was made of files that may be replaced. Clones share what they hold.
 #[derive(Debug)]
 pub struct Watched<T>(Arc<Inner<T>>);
@@ -37,6 +40,8 @@ struct Held<T> {
     stamps: Vec<Option<Stamp>>,
     now: T,
     digest: Digest,
+    /// Digests of what was replaced and is not told yet.
+    replaced: Vec<Digest>,
 }
 
 /// What tells a file from the one that was there before.
@@ -56,7 +61,7 @@ impl<T: Clone> Watched<T> {
     /// [`TlsError`].
     pub fn open(files: &TlsFiles, make: fn(&TlsFiles) -> Result<T, TlsError>) -> Result<Self, TlsError> {
         let stamps = stamps(files);
-        let held = Held { stamps, now: make(files)?, digest: digest(files)? };
+        let held = Held { stamps, now: make(files)?, digest: digest(files)?, replaced: Vec::new() };
         let whose = tls::own_caller(files).ok();
         Ok(Self(Arc::new(Inner { files: files.clone(), make, whose, held: Mutex::new(held) })))
     }
@@ -67,13 +72,14 @@ impl<T: Clone> Watched<T> {
         self.look(|held| held.now.clone())
     }
 
-    /// A digest of the certificates and revocation lists in force, under the label `kpr/tls/v1`.
+    /// What has come into force since this was last asked: digests of all certificates and revocation lists, under the
+    /// label `kpr/tls/v1`. [`MOST_REPLACED`] are remembered, the latest among them.
     #[must_use]
-    pub fn digest(&self) -> Digest {
-        self.look(|held| held.digest)
+    pub fn replaced(&self) -> Vec<Digest> {
+        self.look(|held| std::mem::take(&mut held.replaced))
     }
 
-    fn look<R>(&self, give: impl FnOnce(&Held<T>) -> R) -> R {
+    fn look<R>(&self, give: impl FnOnce(&mut Held<T>) -> R) -> R {
         let Inner { files, held, .. } = &*self.0;
         let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
         let stamps = stamps(files);
@@ -81,13 +87,17 @@ impl<T: Clone> Watched<T> {
             held.stamps = stamps;
             match self.read() {
                 Ok((now, digest)) => {
+                    if digest != held.digest {
+                        held.replaced.truncate(MOST_REPLACED - 1);
+                        held.replaced.push(digest);
+                    }
                     (held.now, held.digest) = (now, digest);
                     tracing::info!(certificate = %files.certificate.display(), "other TLS files count now");
                 }
                 Err(error) => tracing::error!(%error, "the TLS files stay as they were"),
             }
         }
-        give(&held)
+        give(&mut held)
     }
 
     fn read(&self) -> Result<(T, Digest), TlsError> {
@@ -188,7 +198,7 @@ mod tests {
         files.replace("gateway");
         let second = watched.now();
         assert!(!Arc::ptr_eq(&first.config, &second.config));
-        let digest = watched.digest();
+        assert_eq!(watched.replaced().len(), 1);
 
         // A key that is not the certificate's, a certificate of another caller, no certificate at all.
         let good = std::fs::read(&files.files.certificate).unwrap();
@@ -200,11 +210,11 @@ mod tests {
         assert!(Arc::ptr_eq(&second.config, &watched.now().config));
         std::fs::remove_file(&files.files.certificate).unwrap();
         assert!(Arc::ptr_eq(&second.config, &watched.now().config));
-        assert_eq!(watched.digest(), digest);
+        assert_eq!(watched.replaced(), []);
 
         std::fs::write(&files.files.certificate, good).unwrap();
         std::fs::write(&files.files.key, key).unwrap();
         assert!(!Arc::ptr_eq(&second.config, &watched.now().config));
-        assert_eq!(watched.digest(), digest, "the same certificates again");
+        assert_eq!(watched.replaced(), [], "the same certificates again");
     }
 }

@@ -136,7 +136,6 @@ async fn an_organisation_that_is_not_listed_or_not_one_is_refused() {
         (&["NTRNO-310000086"][..], "must be listed"),
         (&["NTRNO-310000044"][..], "organizationIdentifier"),
         (&["310000043"][..], "organizationIdentifier"),
-        (&[HOSPITAL, REGISTER][..], "exactly once"),
         (&[][..], "exactly once"),
     ] {
         let files = seid.issue(&pki, organisations, Some("steward"));

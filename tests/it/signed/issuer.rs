@@ -2,7 +2,6 @@
 //! sign, issues tokens for them, and publishes keys that rotate.
 
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use axum::extract::{RawForm, State};
@@ -99,7 +98,6 @@ pub enum Keys {
 }
 
 pub struct Issuer {
-    pub address: SocketAddr,
     inner: Arc<Inner>,
 }
 
@@ -130,7 +128,7 @@ impl Issuer {
             .route("/token", post(grant))
             .with_state(Arc::clone(&inner));
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { address, inner }
+        Self { inner }
     }
 
     pub fn name(&self) -> &str {
@@ -254,6 +252,7 @@ impl Inner {
             token["scope"] = scope.into();
             let id = format!("0192:{}", registered.organisation);
             token["consumer"] = json!({ "authority": "iso6523-actorid-upis", "ID": id });
+            token[HELSEID_CLAIM] = registered.organisation.clone().into();
         });
         token.map_or_else(
             || refused("invalid_scope"),
