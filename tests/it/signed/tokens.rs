@@ -32,6 +32,10 @@ use super::issuer::{AUDIENCE, Issuer, Keys, Pair, now};
 use crate::access::setup::{Pki, Server, behind, channel, channel_with, roots};
 
 const CHECK: &str = "/kpr.v1.Queries/Check";
+/// What an attacker changes in good claims, and in a good proof.
+type Change = fn(&mut Value);
+type ChangeProof = fn(&mut Header, &mut Value);
+
 const ADDRESS: &str = "https://server.kpr.test:7005";
 
 /// A server with a door for tokens, which says whom it sees.
@@ -189,7 +193,7 @@ async fn a_token_that_is_not_as_it_must_be_is_refused() {
     let issuer = Issuer::start(Pair::rsa("k1", Algorithm::RS256)).await;
     let gate = Gate::new(vec![accepted(&issuer, IssuerKind::Maskinporten)]).await;
     let key = issuer.key();
-    let changes: &[(&str, fn(&mut Value), &str)] = &[
+    let changes: &[(&str, Change, &str)] = &[
         ("another audience", |c| c["aud"] = "https://other.test".into(), "for somebody else"),
         ("no audience", |c| drop(c.as_object_mut().unwrap().remove("aud")), "must say"),
         ("another issuer", |c| c["iss"] = "https://other.test".into(), "not one that is accepted"),
@@ -309,7 +313,7 @@ async fn a_bound_token_takes_its_proof_and_each_proof_once() {
         claims
     });
     is_refused(&gate.bound(&token, &proof(&mine, &other, |_, _| {})).await, "access.proof", "another token");
-    let changes: &[(fn(&mut Header, &mut Value), &str)] = &[
+    let changes: &[(ChangeProof, &str)] = &[
         (|_, c| c["htu"] = format!("{ADDRESS}/kpr.v1.Queries/Submit").into(), "another call"),
         (|_, c| c["htu"] = format!("https://elsewhere.test:7005{CHECK}").into(), "another call"),
         (|_, c| c["htm"] = "GET".into(), "another call"),
