@@ -97,6 +97,13 @@ impl FromStr for Role {
 /// let caller = Caller::from_certificate(organisation, Role::Steward, "me".to_owned());
 /// ```
 ///
+/// ```compile_fail,E0624
+/// use kpr::authorise::{Caller, Role};
+/// use kpr::domain::ids::OrganisationId;
+/// let organisation = OrganisationId::new("NTRNO-983744516").unwrap();
+/// let caller = Caller::from_token(organisation, Role::Researcher, "me".to_owned());
+/// ```
+///
 /// What is public is reading one:
 ///
 /// ```
