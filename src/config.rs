@@ -1,11 +1,19 @@
 //! Strict configuration of the processes: TOML, unknown fields refused, secrets by file, relative
 //! paths taken from the folder of the configuration file.
 
+mod callers;
+
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+
+pub use callers::{
+    CallLimit, Enterprise, EnterpriseCaller, IssuerConfig, IssuerKind, TlsFiles, TokenClientConfig,
+    TokenConfig,
+};
 
 use crate::domain::approval::StewardKey;
 use crate::domain::canonical::Digest;
@@ -36,18 +44,6 @@ pub enum ConfigError {
     /// A steward's key is not an Ed25519 public key.
     #[error("the key of steward {0} is not an Ed25519 public key in 64 hexadecimal digits")]
     StewardKey(StewardId),
-}
-
-/// Where TLS certificates and keys lie, all PEM.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TlsFiles {
-    /// This party's certificate chain.
-    pub certificate: PathBuf,
-    /// Its private key; refused unless its mode is 0600.
-    pub key: PathBuf,
-    /// The authority whose certificates are accepted of others.
-    pub authority: PathBuf,
 }
 
 /// Another party to dial.
@@ -115,6 +111,12 @@ pub struct GatewayConfig {
     /// The witnesses that are asked to cosign the audit log's checkpoints.
     #[serde(default)]
     pub witnesses: Vec<WitnessEntry>,
+    /// Callers with bearer tokens; none if not given.
+    #[serde(default)]
+    pub tokens: Option<TokenConfig>,
+    /// What one caller may take, by role.
+    #[serde(default)]
+    pub limits: BTreeMap<String, CallLimit>,
     /// The digest of the file that this was read from.
     #[serde(skip, default = "unread")]
     pub digest: Digest,
@@ -137,6 +139,9 @@ impl GatewayConfig {
         let folder = path.parent().unwrap_or(Path::new(""));
         config.tls = config.tls.under(folder);
         config.store = database_under(&config.store, folder);
+        for issuer in config.tokens.iter_mut().flat_map(|tokens| &mut tokens.issuers) {
+            issuer.authority = issuer.authority.take().map(|file| folder.join(file));
+        }
         for file in [
             &mut config.register,
             &mut config.policies,
@@ -323,18 +328,6 @@ pub struct RegisterConfig {
 
 fn default_journal() -> PathBuf {
     PathBuf::from("orders.jsonl")
-}
-
-impl TlsFiles {
-    /// The same files, relative paths taken from `folder`.
-    #[must_use]
-    pub fn under(&self, folder: &Path) -> Self {
-        Self {
-            certificate: folder.join(&self.certificate),
-            key: folder.join(&self.key),
-            authority: folder.join(&self.authority),
-        }
-    }
 }
 
 impl RegisterConfig {

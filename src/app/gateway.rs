@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use ed25519_dalek::SigningKey;
+use futures::future::OptionFuture;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{policies, witnesses};
+use super::{doors, policies, witnesses};
 use crate::audit::note::{NoteError, NoteSigner};
 use crate::audit::{
     Actor, AuditError, AuditLog, ConfigurationInForce, Disagreement, Entry, Event, GatewayStarted,
@@ -30,9 +31,12 @@ use crate::plan::{Catalogue, CatalogueError};
 use crate::store::{Store, StoreError};
 use crate::wire::client::ConnectError;
 use crate::wire::identity_client::IdentityLink;
-use crate::wire::serve::Limits;
+use crate::wire::serve::{Door, Limits};
+use crate::wire::shares::{BadLimit, Shares};
 use crate::wire::standard::DescriptorError;
 use crate::wire::tls::TlsError;
+use crate::wire::token::{BadIssuers, Times, Tokens};
+use crate::wire::watched::Watched;
 use crate::wire::{access, gateway, https, serve, tls};
 
 /// How much of earlier releases, opened, is kept in memory between judgements.
@@ -87,6 +91,12 @@ pub enum GatewayAppError {
     /// The TLS files.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The issuers of tokens.
+    #[error(transparent)]
+    Issuers(#[from] BadIssuers),
+    /// What one caller may take.
+    #[error(transparent)]
+    Limits(#[from] BadLimit),
     /// The certificate is for something else.
     #[error("the gateway's certificate must have the role gateway; it has the role {0}")]
     Role(Role),
@@ -125,7 +135,17 @@ pub async fn run(
     ready: impl FnOnce(Addresses),
 ) -> Result<(), GatewayAppError> {
     let actor = actor(config)?;
-    let (grpc_tls, https_tls) = (tls::server_config(&config.tls)?, tls::https_config(&config.tls)?);
+    let grpc_tls = Watched::open(&config.tls, tls::server_config)?;
+    let https_tls = Watched::open(&config.tls, tls::https_config)?;
+    let shares = Arc::new(Shares::new(&config.limits)?);
+    let tokens = match &config.tokens {
+        None => None,
+        Some(issuers) => {
+            let tls = Watched::open(&config.tls, tls::token_config)?;
+            let tokens = Tokens::new(issuers, Times::default(), Arc::clone(&clock))?;
+            Some((issuers.listen, tls, Arc::new(tokens)))
+        }
+    };
     let desk = OrderDesk::new(Arc::clone(&clock), DeskLimits::default());
     let gateway = Arc::new(build(config, &desk, actor.clone(), clock, entropy).await?);
 
@@ -150,6 +170,17 @@ pub async fn run(
     ready(Addresses { grpc, https });
 
     let limits = Limits::default();
+    let mut door = Door::new(grpc_tls.clone(), access::GATEWAY, limits);
+    door.shares = shares;
+    let turned_away = Arc::clone(&door.turned_away);
+    let with_tokens = match tokens {
+        None => None,
+        Some((address, tls, tokens)) => {
+            let (listener, tokens_at) = listen(address).await?;
+            tracing::info!(%tokens_at, "callers with tokens are let in");
+            Some(serve::grpc(listener, door.with_tokens(tls, tokens), routes.clone(), stop.clone()))
+        }
+    };
     let end = async {
         stop.cancelled().await;
         for service in gateway::SERVICES {
@@ -163,16 +194,19 @@ pub async fn run(
             lapse(&gateway).await;
         }
     };
-    let ((), (), (), (), (), witnesses) = tokio::join!(
-        serve::grpc(grpc_listener, grpc_tls, routes, access::GATEWAY, limits, stop.clone()),
+    let ((), _, (), (), (), (), (), witnesses) = tokio::join!(
+        serve::grpc(grpc_listener, door, routes, stop.clone()),
+        OptionFuture::from(with_tokens),
         serve::https(https_listener, https_tls, https::router(Arc::clone(&gateway)), limits, stop.clone()),
         end,
         lapsing,
+        doors::follow(&gateway, &actor, &grpc_tls, &turned_away, stop.clone()),
         policies::follow(Arc::clone(&gateway), &config.policies, &actor, stop.clone()),
         witnesses::keep(Arc::clone(&gateway), witnesses, stop.clone()),
     );
     // A query that came in while the calls were drained.
     gateway.stop().await;
+    doors::tell(&gateway, &actor, turned_away.rest()).await;
     record(&gateway, &actor, GatewayStopped {}).await?;
     witnesses::last(&gateway.audit, witnesses).await;
     gateway.store.close().await;

@@ -15,6 +15,7 @@ use crate::domain::clock::{Clock, Entropy, EntropyError};
 use crate::identity::{BadKeyRing, IdentityError, IdentityService, KeyRing, ROOT_LENGTH, RootKey};
 use crate::wire::standard::DescriptorError;
 use crate::wire::tls::TlsError;
+use crate::wire::watched::Watched;
 use crate::wire::{access, identity, serve, tls};
 
 /// Why the identity service does not run.
@@ -68,14 +69,15 @@ pub async fn run(
 ) -> Result<(), IdentityAppError> {
     let stewards = config.stewards.iter().map(config::StewardEntry::key).collect::<Result<_, _>>()?;
     let service = IdentityService::open(&config.vault, key_ring(config)?, stewards, clock).await?;
-    let tls = tls::server_config(&config.tls)?;
+    let tls = Watched::open(&config.tls, tls::server_config)?;
     let (routes, health) = identity::routes(Arc::new(service)).await?;
     let listen = |source| IdentityAppError::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
     tracing::info!(%address, "the identity service is ready");
     ready(address);
-    serve::grpc(listener, tls, routes, access::IDENTITY, serve::Limits::default(), stop).await;
+    let door = serve::Door::new(tls, access::IDENTITY, serve::Limits::default());
+    serve::grpc(listener, door, routes, stop).await;
     drop(health);
     tracing::info!("the identity service has stopped");
     Ok(())

@@ -16,6 +16,7 @@ use crate::config::{self, ConfigError, WitnessConfig};
 use crate::domain::clock::{Clock, Entropy};
 use crate::wire::standard::DescriptorError;
 use crate::wire::tls::TlsError;
+use crate::wire::watched::Watched;
 use crate::wire::{access, serve, tls, witness};
 
 /// Why the witness does not run.
@@ -80,14 +81,15 @@ pub async fn run(
     let key = SigningKey::from_bytes(&*config::read_secret(&config.key)?);
     let cosigner = Cosigner::new(&config.name, key)?;
     let held = Witness::open(&config.state, config.log.parse()?, cosigner, clock)?;
-    let tls = tls::server_config(&config.tls)?;
+    let tls = Watched::open(&config.tls, tls::server_config)?;
     let (routes, health) = witness::routes(Arc::new(held)).await?;
     let listen = |source| WitnessAppError::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
     tracing::info!(%address, "the witness is ready");
     ready(address);
-    serve::grpc(listener, tls, routes, access::WITNESS, serve::Limits::default(), stop).await;
+    let door = serve::Door::new(tls, access::WITNESS, serve::Limits::default());
+    serve::grpc(listener, door, routes, stop).await;
     drop(health);
     tracing::info!("the witness has stopped");
     Ok(())

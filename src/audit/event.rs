@@ -220,6 +220,29 @@ events! {
         /// The digest of the policies.
         policies: Digest,
     }
+    /// Calls of a known caller were turned away before they reached a service.
+    45 "call turned away" CallTurnedAway {
+        /// The path of the method, `*` for one that there is not.
+        method: String,
+        /// The code of the refusal.
+        code: String,
+        /// How many, since this caller's last leaf of this kind.
+        calls: u64,
+    }
+    /// Calls were turned away of which it is not known who made them. The gateway itself is the actor.
+    46 "unknown caller turned away" UnknownTurnedAway {
+        /// The path of the method, `*` for one that there is not.
+        method: String,
+        /// The code of the refusal.
+        code: String,
+        /// How many, since the last leaf of this kind.
+        calls: u64,
+    }
+    /// Certificates or revocation lists were replaced and count for new connections.
+    47 "certificates replaced" CertificatesReplaced {
+        /// The digest of all of them, under the label `kpr/tls/v1`.
+        certificates: Digest,
+    }
 }
 
 #[cfg(test)]
@@ -227,7 +250,7 @@ mod tests {
     use super::*;
 
     /// The types as they have been written to logs. A line is added, never changed.
-    const TYPES: [(u16, &str, &str); 19] = [
+    const TYPES: [(u16, &str, &str); 22] = [
         (1, "gateway started", "version policies catalogue"),
         (2, "gateway stopped", ""),
         (3, "approval entered", "approval version"),
@@ -247,6 +270,9 @@ mod tests {
         (17, "disclosure report read", ""),
         (18, "configuration in force", "configuration"),
         (19, "policies replaced", "policies"),
+        (45, "call turned away", "method code calls"),
+        (46, "unknown caller turned away", "method code calls"),
+        (47, "certificates replaced", "certificates"),
     ];
 
     fn one_of_each() -> Vec<Event> {
@@ -291,6 +317,9 @@ mod tests {
             DisclosureReportRead {}.into(),
             ConfigurationInForce { configuration: digest }.into(),
             PoliciesReplaced { policies: digest }.into(),
+            CallTurnedAway { method: text("/a/B"), code: text("a.code"), calls: 2 }.into(),
+            UnknownTurnedAway { method: text("*"), code: text("a.code"), calls: 2 }.into(),
+            CertificatesReplaced { certificates: digest }.into(),
         ]
     }
 

@@ -27,10 +27,10 @@ mod witnessed;
 pub use entry_proof::{EntryProof, EntryProofError};
 pub use error::AuditError;
 pub use event::{
-    ActionRefused, Actor, ApprovalEntered, ApprovalSigned, BudgetReserved, ConfigurationInForce,
-    DisclosureReportRead, Entry, Event, GatewayStarted, GatewayStopped, OrderGiven, PoliciesReplaced,
-    QueryFailed, QueryOpened, QueryRefused, RecordKeysAsked, ReleaseSigned, ResultFetched, ResultHeld,
-    ResultReceived, TablePublished,
+    ActionRefused, Actor, ApprovalEntered, ApprovalSigned, BudgetReserved, CallTurnedAway,
+    CertificatesReplaced, ConfigurationInForce, DisclosureReportRead, Entry, Event, GatewayStarted,
+    GatewayStopped, OrderGiven, PoliciesReplaced, QueryFailed, QueryOpened, QueryRefused, RecordKeysAsked,
+    ReleaseSigned, ResultFetched, ResultHeld, ResultReceived, TablePublished, UnknownTurnedAway,
 };
 pub use export::{Export, ExportError};
 pub use held::{HeldRecord, HeldRun};

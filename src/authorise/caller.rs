@@ -1,4 +1,4 @@
-//! Who asks: an organisation in a role, as the certificate of its TLS connection states.
+//! Who asks: an organisation in a role, as the certificate of its TLS connection or its token states.
 
 use std::fmt;
 use std::str::FromStr;
@@ -79,7 +79,7 @@ impl FromStr for Role {
     }
 }
 
-/// Who asks. Made only from a verified peer certificate.
+/// Who asks. Made only from a verified peer certificate or a verified token.
 ///
 /// Nobody outside the crate can make one up:
 ///
@@ -95,6 +95,13 @@ impl FromStr for Role {
 /// use kpr::domain::ids::OrganisationId;
 /// let organisation = OrganisationId::new("NTRNO-983744516").unwrap();
 /// let caller = Caller::from_certificate(organisation, Role::Steward, "me".to_owned());
+/// ```
+///
+/// ```compile_fail,E0624
+/// use kpr::authorise::{Caller, Role};
+/// use kpr::domain::ids::OrganisationId;
+/// let organisation = OrganisationId::new("NTRNO-983744516").unwrap();
+/// let caller = Caller::from_token(organisation, Role::Researcher, "me".to_owned());
 /// ```
 ///
 /// What is public is reading one:
@@ -123,19 +130,24 @@ impl Caller {
         Self { organisation, role: Role::Researcher, name }
     }
 
-    /// The organisation, from the certificate's organization identifier.
+    /// The caller that a token names. For `wire` alone, which has verified the token.
+    pub(crate) const fn from_token(organisation: OrganisationId, role: Role, name: String) -> Self {
+        Self { organisation, role, name }
+    }
+
+    /// The organisation, from the certificate's organization identifier or the token's claim.
     #[must_use]
     pub const fn organisation(&self) -> &OrganisationId {
         &self.organisation
     }
 
-    /// The role, from the certificate's organisational unit.
+    /// The role, from the certificate's organisational unit, the table of organisations or the token's scope.
     #[must_use]
     pub const fn role(&self) -> Role {
         self.role
     }
 
-    /// The certificate's common name. For a partner it is the id of its register, for a steward the
+    /// The certificate's common name, the table's name or the token's client. For a partner it is the id of its register, for a steward the
     /// steward's id.
     #[must_use]
     pub fn name(&self) -> &str {

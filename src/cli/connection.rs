@@ -3,10 +3,13 @@
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
-use kpr::config::{Peer, TlsFiles};
+use kpr::app::system::{SystemClock, SystemEntropy};
+use kpr::config::{Peer, TlsFiles, TokenClientConfig};
 use kpr::wire::gateway_client::GatewayClient;
+use kpr::wire::token_client::TokenSource;
 use serde::de::DeserializeOwned;
 
 /// Where the gateway is, and the certificate to show it.
@@ -27,14 +30,20 @@ pub struct Shown {
     #[arg(long)]
     name: String,
     /// Your certificate, PEM; it says who you are and in which role
-    #[arg(long)]
-    certificate: PathBuf,
+    #[arg(long, required_unless_present = "token", requires = "key")]
+    certificate: Option<PathBuf>,
     /// Your private key, PEM, file mode 0600
     #[arg(long)]
-    key: PathBuf,
+    key: Option<PathBuf>,
+    /// Sign in with tokens instead of a certificate: a file that says where they are from
+    #[arg(long, conflicts_with_all = ["certificate", "key"])]
+    token: Option<PathBuf>,
     /// The authority that the server's certificate must be from, PEM
     #[arg(long)]
     authority: PathBuf,
+    /// A revocation list that the server's certificate is looked up in, PEM or DER; can be given several times
+    #[arg(long)]
+    revocation: Vec<PathBuf>,
 }
 
 impl Connection {
@@ -43,7 +52,14 @@ impl Connection {
     /// # Errors
     /// Says why the gateway cannot be reached.
     pub async fn connect(&self) -> anyhow::Result<GatewayClient> {
-        Ok(GatewayClient::connect(&self.shown.peer(self.gateway), &self.shown.files()).await?)
+        let (gateway, shown) = (self.shown.peer(self.gateway), &self.shown);
+        let Some(token) = &shown.token else {
+            return Ok(GatewayClient::connect(&gateway, &shown.files()?).await?);
+        };
+        let config = TokenClientConfig::load(token)?;
+        let tokens = Arc::new(TokenSource::new(config, Arc::new(SystemClock), Arc::new(SystemEntropy))?);
+        let (authority, revoked) = (&shown.authority, &shown.revocation);
+        Ok(GatewayClient::connect_with_tokens(&gateway, authority, revoked, tokens).await?)
     }
 }
 
@@ -54,12 +70,15 @@ impl Shown {
     }
 
     /// The TLS files.
-    pub fn files(&self) -> TlsFiles {
-        TlsFiles {
-            certificate: self.certificate.clone(),
-            key: self.key.clone(),
-            authority: self.authority.clone(),
-        }
+    ///
+    /// # Errors
+    /// Where a token is to be shown instead.
+    pub fn files(&self) -> anyhow::Result<TlsFiles> {
+        let (Some(certificate), Some(key)) = (&self.certificate, &self.key) else {
+            anyhow::bail!("this server takes a certificate and no token");
+        };
+        let files = TlsFiles::new(certificate.clone(), key.clone(), self.authority.clone());
+        Ok(TlsFiles { revocation: self.revocation.clone(), ..files })
     }
 }
 

@@ -8,7 +8,7 @@ use kpr::app::system::{SystemClock, SystemEntropy};
 use kpr::authorise::Role;
 use kpr::domain::clock::Clock;
 use kpr::domain::ids::OrganisationId;
-use kpr::wire::pki::{self, Authority, CertificateRequest, Validity};
+use kpr::wire::pki::{self, Authority, CertificateRequest, RevocationList, Validity};
 
 /// Arguments of `kpr pki`.
 #[derive(Debug, clap::Args)]
@@ -19,7 +19,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make a development authority: ca.pem and ca.key
+    /// Make a development authority: ca.pem, ca.key and an empty revocation list, ca.crl
     Init {
         /// The folder to write them to
         #[arg(long)]
@@ -51,6 +51,27 @@ enum Command {
         /// The files to write, without their endings
         #[arg(long, value_name = "PREFIX")]
         out: PathBuf,
+    },
+    /// Revoke a certificate: ca.crl
+    Revoke {
+        /// The folder of the authority
+        #[arg(long)]
+        ca: PathBuf,
+        /// The certificate, PEM
+        #[arg(long)]
+        certificate: PathBuf,
+        /// How many days the new list holds; without a newer one nobody is let in after that
+        #[arg(long, default_value_t = 30)]
+        days: u16,
+    },
+    /// Make the revocation list anew, with what is revoked already: ca.crl
+    Crl {
+        /// The folder of the authority
+        #[arg(long)]
+        ca: PathBuf,
+        /// How many days it holds; without a newer one nobody is let in after that
+        #[arg(long, default_value_t = 30)]
+        days: u16,
     },
     /// Make the key that a steward signs approvals with, and print its public half for configurations
     StewardKey {
@@ -88,7 +109,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let now = SystemClock.now();
     match args.command {
         Command::Init { out, days } => {
-            Authority::new(Validity::days(now, days))?.write(&out)?;
+            let authority = Authority::new(Validity::days(now, days))?;
+            authority.write(&out)?;
+            RevocationList::default().write(&authority, &out, Validity::days(now, days))?;
             println!("{}", out.join(Authority::CERTIFICATE).display());
         }
         Command::Issue { ca, organisation, role, name, dns, days, out } => {
@@ -97,6 +120,18 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             let files =
                 Authority::read(&ca)?.issue(&request)?.write(&out, &ca.join(Authority::CERTIFICATE))?;
             println!("{}", files.certificate.display());
+        }
+        Command::Revoke { ca, certificate, days } => {
+            let (authority, mut list) = (Authority::read(&ca)?, RevocationList::read(&ca)?);
+            if !list.revoke(&authority, &certificate, now)? {
+                println!("it was revoked already");
+            }
+            list.write(&authority, &ca, Validity::days(now, days))?;
+            println!("{}", ca.join(Authority::REVOKED).display());
+        }
+        Command::Crl { ca, days } => {
+            RevocationList::read(&ca)?.write(&Authority::read(&ca)?, &ca, Validity::days(now, days))?;
+            println!("{}", ca.join(Authority::REVOKED).display());
         }
         Command::StewardKey { name, out } => steward_key(&name, &out)?,
         Command::All { out, days } => {

@@ -64,7 +64,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             witness::run(&config, Arc::new(SystemClock), shutdown::on_signal()?, ready).await?;
         }
         Command::Held { witness, out, shown } => {
-            let held = WitnessChannel::new(&shown.peer(witness), &shown.files())?.held().await?;
+            let held = WitnessChannel::new(&shown.peer(witness), &shown.files()?)?.held().await?;
             write(out.as_deref(), held.context("the witness has seen no checkpoint yet")?.as_bytes())?;
         }
     }

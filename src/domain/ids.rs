@@ -117,9 +117,10 @@ name!(
     DomainId, "a data domain", "1-64 letters, digits, '-' or '_', with a letter and no run of eleven digits", plain
 );
 name!(
-    /// An organisation, as SEID 2.0 writes it: `NTRNO-` and nine digits.
-    OrganisationId, "an organisation id", "NTRNO- followed by nine digits",
-    |text| text.strip_prefix("NTRNO-").is_some_and(|n| n.len() == 9 && n.bytes().all(|b| b.is_ascii_digit()))
+    /// An organisation, as SEID 2.0 writes it: `NTRNO-` and the nine digits of its number in
+    /// Enhetsregisteret, the last of which checks the others.
+    OrganisationId, "an organisation id", "NTRNO- followed by an organisation number of nine digits, whose last digit checks the others",
+    |text| text.strip_prefix("NTRNO-").is_some_and(organisation_number)
 );
 name!(
     /// A person who signs approvals for the register keeper, by a name that is not an identity number.
@@ -141,6 +142,18 @@ name!(
     /// One run of one query: `r-` and 32 hexadecimal digits. It is also the linkage epoch.
     RunId, "a run id", "r- followed by 32 lower-case hexadecimal digits", |text| prefixed_hex(text, "r-")
 );
+
+/// Whether these are nine digits whose sum under the weights of Enhetsregisteret (3 2 7 6 5 4 3 2 1) is a
+/// multiple of 11.
+fn organisation_number(digits: &str) -> bool {
+    const WEIGHTS: [u32; 9] = [3, 2, 7, 6, 5, 4, 3, 2, 1];
+    digits.len() == WEIGHTS.len()
+        && digits
+            .chars()
+            .zip(WEIGHTS)
+            .try_fold(0, |sum, (digit, weight)| Some(sum + digit.to_digit(10)? * weight))
+            .is_some_and(|sum| sum % 11 == 0)
+}
 
 fn prefixed_hex(text: &str, prefix: &str) -> bool {
     text.strip_prefix(prefix).is_some_and(|hex| {
@@ -212,6 +225,28 @@ mod tests {
         assert!(ProjectId::new("P-2026-0001").is_ok());
         assert!(OrganisationId::new("NTRNO-983744516").is_ok());
         assert!(OrganisationId::new("983744516").is_err());
+    }
+
+    #[test]
+    fn an_organisation_number_with_a_slip_of_the_pen_is_none() {
+        // FHI, Norsk helsenett, Brønnøysundregistrene.
+        for number in ["983744516", "994598759", "974760673"] {
+            assert!(OrganisationId::new(format!("NTRNO-{number}")).is_ok(), "{number}");
+            for at in 0..9 {
+                for digit in b'0'..=b'9' {
+                    let mut wrong = number.as_bytes().to_vec();
+                    if std::mem::replace(&mut wrong[at], digit) != digit {
+                        let wrong = String::from_utf8(wrong).unwrap();
+                        assert!(OrganisationId::new(format!("NTRNO-{wrong}")).is_err(), "{wrong}");
+                    }
+                }
+            }
+        }
+        for text in
+            ["NTRNO-98374451", "NTRNO-9837445160", "NTRNO-98374451x", "NTRSE-983744516", "NTRNO-٩83744516"]
+        {
+            assert!(OrganisationId::new(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //! expect.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,11 +14,14 @@ use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::ClientConfig;
 use tonic::transport::{Channel, Endpoint};
 
 use super::recorder::Recorded;
 use super::status::innermost;
 use super::tls::{self, TlsError};
+use super::token_client::{Line, TokenSource};
+use super::watched::Watched;
 use crate::config::{Peer, TlsFiles};
 use crate::domain::refusal::{Refusal, RefusalKind};
 
@@ -64,11 +69,7 @@ const CONNECTION_WINDOW: u32 = 8 << 20;
 /// [`ConnectError`].
 pub async fn connect(peer: &Peer, files: &TlsFiles) -> Result<Channel, ConnectError> {
     let (endpoint, connector) = parts(peer, files)?;
-    endpoint.connect_with_connector(connector).await.map_err(|error| ConnectError::Unreachable {
-        name: peer.name.clone(),
-        address: peer.address,
-        reason: innermost(&error),
-    })
+    up(peer, endpoint, connector).await
 }
 
 /// A channel to a party that connects on the first call.
@@ -80,7 +81,40 @@ pub fn connect_lazy(peer: &Peer, files: &TlsFiles) -> Result<Channel, ConnectErr
     Ok(endpoint.connect_with_connector_lazy(connector))
 }
 
+/// Connects to a party with tokens instead of a certificate. The party's own certificate must be from `authority` and
+/// on none of the lists `revoked`.
+///
+/// # Errors
+/// [`ConnectError`].
+pub async fn connect_with_tokens(
+    peer: &Peer,
+    authority: &Path,
+    revoked: &[PathBuf],
+    tokens: Arc<TokenSource>,
+) -> Result<Line, ConnectError> {
+    let config = tls::token_client_config(authority, revoked)?;
+    let (endpoint, connector) = dial(peer, Arc::new(move || Arc::clone(&config)))?;
+    let channel = up(peer, endpoint, connector).await?;
+    Ok(Line::with_tokens(channel, tokens, format!("https://{}:{}", peer.name, peer.address.port())))
+}
+
+async fn up(peer: &Peer, endpoint: Endpoint, connector: Dial) -> Result<Channel, ConnectError> {
+    endpoint.connect_with_connector(connector).await.map_err(|error| ConnectError::Unreachable {
+        name: peer.name.clone(),
+        address: peer.address,
+        reason: innermost(&error),
+    })
+}
+
 fn parts(peer: &Peer, files: &TlsFiles) -> Result<(Endpoint, Dial), ConnectError> {
+    let tls = Watched::open(files, tls::client_config)?;
+    dial(peer, Arc::new(move || tls.now()))
+}
+
+fn dial(
+    peer: &Peer,
+    tls: Arc<dyn Fn() -> Arc<ClientConfig> + Send + Sync>,
+) -> Result<(Endpoint, Dial), ConnectError> {
     let bad_name = || ConnectError::Name(peer.name.clone());
     let name = ServerName::try_from(peer.name.clone()).map_err(|_| bad_name())?;
     // The endpoint's scheme is http because TLS is made here and not by tonic; the origin, which the
@@ -96,14 +130,13 @@ fn parts(peer: &Peer, files: &TlsFiles) -> Result<(Endpoint, Dial), ConnectError
         .keep_alive_while_idle(true)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
-    let tls = TlsConnector::from(tls::client_config(files)?);
     Ok((endpoint, Dial { tls, name, address: peer.address }))
 }
 
-/// Makes connections to one party.
+/// Makes connections to one party, each with the TLS files as they are then.
 #[derive(Clone)]
 struct Dial {
-    tls: TlsConnector,
+    tls: Arc<dyn Fn() -> Arc<ClientConfig> + Send + Sync>,
     name: ServerName<'static>,
     address: SocketAddr,
 }
@@ -123,7 +156,8 @@ impl tower::Service<Uri> for Dial {
             let label = format!("client-of-{}", dial.name.to_str());
             let tcp = TcpStream::connect(dial.address).await?;
             tcp.set_nodelay(true)?;
-            let stream = dial.tls.connect(dial.name, tcp).await?;
+            let tls = TlsConnector::from((dial.tls)());
+            let stream = tls.connect(dial.name, tcp).await?;
             Ok(TokioIo::new(Recorded::new(stream, &label)))
         })
     }

@@ -9,8 +9,8 @@ use http::HeaderMap;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tonic::Status;
 
-/// What a call in progress holds, given back when it ends.
-pub(super) type Held = tokio::sync::OwnedSemaphorePermit;
+/// What a call in progress holds, given back when it ends: a place among all calls, and one in its caller's share.
+pub(super) type Held = (tokio::sync::OwnedSemaphorePermit, super::shares::Place);
 
 /// A response body that ends with `status` when `end` comes before it has ended by itself.
 pub(super) struct Bounded<B> {

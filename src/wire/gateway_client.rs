@@ -1,7 +1,9 @@
 //! A client of the gateway for researchers, stewards, consumers and auditors, in domain types.
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
 use futures::{Stream, StreamExt, TryStreamExt};
-use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
 use super::client::{self, ConnectError};
@@ -15,6 +17,7 @@ use super::proto::projects_client::ProjectsClient;
 use super::proto::queries_client::QueriesClient;
 use super::proto::statistics_client::StatisticsClient;
 use super::status::PeerRefusal;
+use super::token_client::{Line, TokenSource};
 use crate::config::{Peer, TlsFiles};
 use crate::domain::answer::{Checked, LogEntry, ProjectState, PublishedTable, Submission};
 use crate::domain::approval::{Approval, StewardSignature};
@@ -73,7 +76,7 @@ pub struct Progress {
 /// A client of the gateway. Clones share the connection.
 #[derive(Debug, Clone)]
 pub struct GatewayClient {
-    channel: Channel,
+    line: Line,
 }
 
 /// The most bytes of a result that are taken: the largest table that the limits of a query allow is far
@@ -86,27 +89,40 @@ impl GatewayClient {
     /// # Errors
     /// [`ConnectError`].
     pub async fn connect(gateway: &Peer, files: &TlsFiles) -> Result<Self, ConnectError> {
-        Ok(Self { channel: client::connect(gateway, files).await? })
+        Ok(Self { line: client::connect(gateway, files).await?.into() })
     }
 
-    fn projects(&self) -> ProjectsClient<Channel> {
-        ProjectsClient::new(self.channel.clone())
+    /// Connects to the gateway's side for callers with tokens.
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    pub async fn connect_with_tokens(
+        gateway: &Peer,
+        authority: &Path,
+        revoked: &[PathBuf],
+        tokens: Arc<TokenSource>,
+    ) -> Result<Self, ConnectError> {
+        Ok(Self { line: client::connect_with_tokens(gateway, authority, revoked, tokens).await? })
     }
 
-    fn queries(&self) -> QueriesClient<Channel> {
-        QueriesClient::new(self.channel.clone())
+    fn projects(&self) -> ProjectsClient<Line> {
+        ProjectsClient::new(self.line.clone())
     }
 
-    fn microdata(&self) -> MicrodataClient<Channel> {
-        MicrodataClient::new(self.channel.clone())
+    fn queries(&self) -> QueriesClient<Line> {
+        QueriesClient::new(self.line.clone())
     }
 
-    fn statistics(&self) -> StatisticsClient<Channel> {
-        StatisticsClient::new(self.channel.clone())
+    fn microdata(&self) -> MicrodataClient<Line> {
+        MicrodataClient::new(self.line.clone())
     }
 
-    fn audit(&self) -> AuditClient<Channel> {
-        AuditClient::new(self.channel.clone())
+    fn statistics(&self) -> StatisticsClient<Line> {
+        StatisticsClient::new(self.line.clone())
+    }
+
+    fn audit(&self) -> AuditClient<Line> {
+        AuditClient::new(self.line.clone())
     }
 
     /// Enters an approval; for stewards. It is without force until two stewards have signed.

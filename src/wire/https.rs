@@ -121,6 +121,12 @@ fn internal() -> Problem {
     Refusal::new(RefusalKind::Internal, "statistics.internal", "the table cannot be answered").into()
 }
 
+/// The answer to a request that has taken too long.
+pub(super) fn too_slow() -> Response {
+    let hint = "the answer takes too long, try again later";
+    Problem(Refusal::new(RefusalKind::Unavailable, "statistics.time", hint)).into_response()
+}
+
 /// A refusal as RFC 9457 writes it.
 struct Problem(Refusal);
 

@@ -173,6 +173,7 @@ mod tests {
 
     use super::super::pki::{Authority, CertificateRequest, Validity};
     use super::super::serve::{self, Limits};
+    use super::super::watched::Watched;
     use super::super::{access, linkage, tls};
     use super::*;
     use crate::app::system::SystemClock;
@@ -206,14 +207,15 @@ mod tests {
             let _stop = stop.clone().drop_guard();
             let gateway = Self { desk, peer, authority, folder, _stop };
             let files = gateway.issue(Role::Gateway, "gateway", &["gateway.kpr.test"]);
-            let config = tls::server_config(&files).unwrap();
-            tokio::spawn(serve::grpc(listener, config, routes, access::GATEWAY, Limits::default(), stop));
+            let tls = Watched::open(&files, tls::server_config).unwrap();
+            let door = serve::Door::new(tls, access::GATEWAY, Limits::default());
+            tokio::spawn(serve::grpc(listener, door, routes, stop));
             gateway
         }
 
         fn issue(&self, role: Role, name: &str, dns: &[&str]) -> TlsFiles {
             let request = CertificateRequest {
-                organisation: OrganisationId::new("NTRNO-310000001").unwrap(),
+                organisation: OrganisationId::new("NTRNO-310000019").unwrap(),
                 role,
                 name: name.to_owned(),
                 dns: dns.iter().map(|name| (*name).to_owned()).collect(),

@@ -15,25 +15,28 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::service::TowerToHyperService;
-use rustls_pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
-use tonic::{Code, Status};
 use tower::ServiceExt;
 
-use super::access::{self, Table};
-use super::deadline::{self, Bounded};
-use super::peer::{self, PeerError};
+use super::access::{self, Row, Table};
+use super::deadline::{self, Bounded, Held};
+use super::https::too_slow;
+use super::peer::PeerError;
 use super::recorder::Recorded;
+use super::shares::{Shares, Wait};
+use super::tls::{self, ServerTls};
+use super::token::Tokens;
+use super::turned_away::TurnedAway;
+use super::watched::Watched;
 use crate::authorise::Caller;
 use crate::domain::refusal::Refusal;
 
@@ -55,6 +58,10 @@ pub struct Limits {
     pub keepalive: Duration,
     /// The time that calls in progress have to end on shutdown.
     pub drain: Duration,
+    /// The most time until an HTTPS request is answered.
+    pub response: Duration,
+    /// The most time an HTTPS connection lasts; what it is in the midst of then has the time to drain.
+    pub life: Duration,
 }
 
 impl Default for Limits {
@@ -66,6 +73,8 @@ impl Default for Limits {
             handshake: Duration::from_secs(10),
             keepalive: Duration::from_secs(20),
             drain: Duration::from_secs(10),
+            response: Duration::from_secs(30),
+            life: Duration::from_secs(600),
         }
     }
 }
@@ -78,26 +87,47 @@ const CONNECTION_WINDOW: u32 = 8 << 20;
 
 type Stream = Recorded<TlsStream<TcpStream>>;
 
+/// What stands between connections and services. Clones share the places for calls.
+#[derive(Debug, Clone)]
+pub struct Door {
+    /// The server's certificate, and how callers show theirs.
+    pub tls: Watched<ServerTls>,
+    /// Who may call what.
+    pub table: Table,
+    /// How much the server takes on.
+    pub limits: Limits,
+    /// How much one caller may take of that.
+    pub shares: Arc<Shares>,
+    /// Where calls that are turned away are counted.
+    pub turned_away: Arc<TurnedAway>,
+    tokens: Option<Arc<Tokens>>,
+    calls: Arc<Semaphore>,
+}
+
+impl Door {
+    /// A door with the default shares.
+    #[must_use]
+    pub fn new(tls: Watched<ServerTls>, table: Table, limits: Limits) -> Self {
+        let calls = Arc::new(Semaphore::new(limits.calls));
+        Self { tls, table, limits, shares: Arc::default(), turned_away: Arc::default(), tokens: None, calls }
+    }
+
+    /// A second door beside this one, for callers with tokens. `tls` asks nobody for a certificate; a call without a
+    /// token is refused, and no certificate takes its place.
+    #[must_use]
+    pub fn with_tokens(&self, tls: Watched<ServerTls>, tokens: Arc<Tokens>) -> Self {
+        Self { tls, tokens: Some(tokens), ..self.clone() }
+    }
+}
+
 /// Serves gRPC until `stop` is cancelled and the calls in progress have ended or been cut. Each call
-/// must pass `table`; the caller's identity is then in the request's extensions.
-pub async fn grpc(
-    listener: TcpListener,
-    tls: Arc<ServerConfig>,
-    routes: Routes,
-    table: Table,
-    limits: Limits,
-    stop: CancellationToken,
-) {
-    let guard = Guard {
-        table,
-        router: routes.prepare().into_axum_router(),
-        calls: Arc::new(Semaphore::new(limits.calls)),
-        stop: stop.clone(),
-    };
-    accept(listener, tls, limits, stop.clone(), move |stream, certificate| {
+/// must pass `door`; the caller's identity is then in the request's extensions.
+pub async fn grpc(listener: TcpListener, door: Door, routes: Routes, stop: CancellationToken) {
+    let (tls, limits) = (door.tls.clone(), door.limits);
+    let guard = Guard { door, router: routes.prepare().into_axum_router(), stop: stop.clone() };
+    accept(listener, tls, limits, stop.clone(), move |stream, caller| {
         let guard = guard.clone();
-        let caller: Arc<Result<Caller, PeerError>> =
-            Arc::new(certificate.ok_or(PeerError::None).and_then(|der| peer::caller(&der)));
+        let caller = Arc::new(caller);
         let stop = stop.clone();
         async move {
             let service = service_fn(move |request| {
@@ -133,7 +163,7 @@ pub async fn grpc(
 /// Serves HTTPS to anyone until `stop` is cancelled.
 pub async fn https(
     listener: TcpListener,
-    tls: Arc<ServerConfig>,
+    tls: Watched<ServerTls>,
     router: axum::Router,
     limits: Limits,
     stop: CancellationToken,
@@ -141,7 +171,13 @@ pub async fn https(
     accept(listener, tls, limits, stop.clone(), move |stream, _| {
         let (router, stop) = (router.clone(), stop.clone());
         async move {
-            let service = TowerToHyperService::new(router);
+            let service = service_fn(move |request: Request<Incoming>| {
+                let answer = router.clone().oneshot(request.map(axum::body::Body::new));
+                async move {
+                    let answer = tokio::time::timeout(limits.response, answer).await;
+                    answer.unwrap_or_else(|_| Ok(too_slow()))
+                }
+            });
             let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
             builder
                 .http1()
@@ -155,6 +191,11 @@ pub async fn https(
                     connection.as_mut().graceful_shutdown();
                     connection.await
                 }
+                // A client that does not read its answer is cut in the end.
+                () = tokio::time::sleep(limits.life) => {
+                    connection.as_mut().graceful_shutdown();
+                    tokio::time::timeout(limits.drain, connection).await.unwrap_or(Ok(()))
+                }
             };
             if ended.is_err() {
                 tracing::debug!("an HTTPS connection ended with an error");
@@ -167,15 +208,14 @@ pub async fn https(
 /// Accepts connections, makes the handshake and runs `serve` on each, until `stop`.
 async fn accept<F, R>(
     listener: TcpListener,
-    tls: Arc<ServerConfig>,
+    tls: Watched<ServerTls>,
     limits: Limits,
     stop: CancellationToken,
     serve: F,
 ) where
-    F: Fn(Stream, Option<CertificateDer<'static>>) -> R + Clone + Send + 'static,
+    F: Fn(Stream, Result<Caller, PeerError>) -> R + Clone + Send + 'static,
     R: Future<Output = ()> + Send + 'static,
 {
-    let acceptor = TlsAcceptor::from(tls);
     let slots = Arc::new(Semaphore::new(limits.connections));
     let mut connections = JoinSet::new();
     loop {
@@ -193,21 +233,23 @@ async fn accept<F, R>(
             tracing::warn!("a connection was closed: too many are open");
             continue;
         };
-        let (acceptor, serve) = (acceptor.clone(), serve.clone());
+        let (tls, serve) = (tls.clone(), serve.clone());
         connections.spawn(async move {
             let _slot = slot;
             if tcp.set_nodelay(true).is_err() {
                 return;
             }
+            let tls = tls.now();
+            let acceptor = TlsAcceptor::from(Arc::clone(&tls.config));
             match tokio::time::timeout(limits.handshake, acceptor.accept(tcp)).await {
                 Ok(Ok(stream)) => {
-                    let certificate = stream
-                        .get_ref()
-                        .1
-                        .peer_certificates()
-                        .and_then(|chain| chain.first())
-                        .map(|leaf| leaf.clone().into_owned());
-                    serve(Recorded::new(stream, "server"), certificate).await;
+                    let caller = tls.caller(stream.get_ref().1.peer_certificates());
+                    serve(Recorded::new(stream, "server"), caller).await;
+                }
+                Ok(Err(error)) if tls::list_has_expired(&error) => {
+                    tracing::error!(
+                        "a revocation list has expired: everybody is refused until a newer one is there"
+                    );
                 }
                 Ok(Err(error)) => {
                     tracing::info!(reason = %super::status::innermost(&error), "a TLS handshake failed");
@@ -228,36 +270,56 @@ async fn accept<F, R>(
 /// What every call passes before it reaches its service.
 #[derive(Clone)]
 struct Guard {
-    table: Table,
+    door: Door,
     router: axum::Router,
-    calls: Arc<Semaphore>,
     stop: CancellationToken,
 }
 
 impl Guard {
-    async fn call(
-        &self,
-        mut request: Request<Incoming>,
-        caller: &Result<Caller, PeerError>,
-    ) -> Response<Body> {
+    async fn call(&self, request: Request<Incoming>, shown: &Result<Caller, PeerError>) -> Response<Body> {
+        let path = request.uri().path();
+        let caller = match &self.door.tokens {
+            None => shown.clone().map_err(|e| Status::unauthenticated(Refusal::from(e).to_string())),
+            Some(tokens) => tokens.caller(request.headers(), path).await.map_err(Status::from),
+        };
         let caller = match caller {
             Ok(caller) => caller,
-            Err(error) => {
-                let refusal = Refusal::from(*error);
-                return Status::new(Code::Unauthenticated, refusal.to_string()).into_http();
-            }
+            Err(status) => return self.turn_away(None, path, status),
         };
-        let row = match access::admit(self.table, request.uri().path(), caller.role()) {
-            Ok(row) => row,
-            Err(status) => return status.into_http(),
-        };
-        let Ok(held) = Arc::clone(&self.calls).try_acquire_owned() else {
-            return Status::resource_exhausted("access.calls: too many calls at once, try again later")
-                .into_http();
-        };
+        match self.admit(&caller, path) {
+            Ok((row, held)) => self.answer(request, caller, row, held).await,
+            Err(status) => self.turn_away(Some(&caller), path, status),
+        }
+    }
+
+    /// The row of the method and a place for the call, if the caller may have both.
+    #[allow(clippy::result_large_err, reason = "tonic's statuses are large")]
+    fn admit(&self, caller: &Caller, path: &str) -> Result<(Row, Held), Status> {
+        let place = self.door.shares.enter(caller, Instant::now()).map_err(wait)?;
+        let row = access::admit(self.door.table, path, caller.role())?;
+        let slot = Arc::clone(&self.door.calls).try_acquire_owned().map_err(|_| {
+            Status::resource_exhausted("access.calls: too many calls at once, try again later")
+        })?;
+        Ok((*row, (slot, place)))
+    }
+
+    fn turn_away(&self, caller: Option<&Caller>, path: &str, status: Status) -> Response<Body> {
+        let row = self.door.table.iter().find(|row| row.path == path);
+        let code = status.message().split_once(": ").map_or("access", |(code, _)| code);
+        self.door.turned_away.add(caller, row.map_or("*", |row| row.path), code);
+        status.into_http()
+    }
+
+    async fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        caller: Caller,
+        row: Row,
+        held: Held,
+    ) -> Response<Body> {
         let allowed = deadline::asked(request.headers()).unwrap_or(row.deadline).min(row.deadline);
         let until = Instant::now() + allowed;
-        request.extensions_mut().insert(caller.clone());
+        request.extensions_mut().insert(caller);
         let answer = self.router.clone().oneshot(request.map(Body::new));
         match tokio::time::timeout_at(until, answer).await {
             Ok(Ok(response)) => {
@@ -280,4 +342,16 @@ impl Guard {
         }
         .boxed()
     }
+}
+
+/// A caller has to wait: for how long is in the hint, and in the header `retry-after`.
+fn wait(wait: Wait) -> Status {
+    let (code, hint, seconds) = match wait {
+        Wait::For(time) => ("access.rate", "calls come too fast", time.as_secs() + 1),
+        Wait::UntilOneEnds => ("access.at_once", "too many calls of this caller are in progress", 1),
+        Wait::Crowd => ("access.callers", "too many callers at once", 10),
+    };
+    let mut status = Status::resource_exhausted(format!("{code}: {hint}, try again in {seconds} s"));
+    status.metadata_mut().insert("retry-after", seconds.into());
+    status
 }

@@ -5,14 +5,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::client::Resumption;
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
+use tokio_rustls::rustls::client::{Resumption, WebPkiServerVerifier};
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
-use tokio_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
+use tokio_rustls::rustls::server::{
+    NoServerSessionStorage, VerifierBuilderError, WantsServerCert, WebPkiClientVerifier,
+};
 use tokio_rustls::rustls::version::TLS13;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::rustls::{
+    CertificateError, ClientConfig, ConfigBuilder, RootCertStore, ServerConfig, WantsVerifier,
+};
 
-use super::peer::{self, PeerError};
+use x509_parser::prelude::FromDer;
+use x509_parser::revocation_list::CertificateRevocationList;
+
+use super::peer::{self, Listed, PeerError};
 use crate::authorise::Caller;
 use crate::config::TlsFiles;
 
@@ -39,6 +47,18 @@ pub enum TlsError {
     /// The authority's certificate cannot be used.
     #[error("{0} holds no certificate that can stand for an authority")]
     Authority(PathBuf),
+    /// A revocation list cannot be read.
+    #[error("{0} holds no revocation list")]
+    NoList(PathBuf),
+    /// Authority and revocation lists cannot be used.
+    #[error("the certificates of {0} cannot be checked: {1}")]
+    Verifier(PathBuf, VerifierBuilderError),
+    /// The table of organisations with enterprise certificates.
+    #[error("tls.enterprise.organisations: {0}")]
+    Enterprise(&'static str),
+    /// A certificate that has been replaced names another caller.
+    #[error("{0} now names another caller: that takes a restart")]
+    OtherCaller(PathBuf),
     /// The certificate names no caller.
     #[error("{certificate} names no caller: {reason}")]
     NoCaller {
@@ -64,43 +84,85 @@ const H2: &[u8] = b"h2";
 /// The protocol of the anonymous HTTPS side, for ALPN.
 const HTTP1: &[u8] = b"http/1.1";
 
-/// What a gRPC server needs: its own certificate, and a client certificate from `authority` required.
+/// What a server needs of TLS, and how it knows who calls.
+#[derive(Debug, Clone)]
+pub struct ServerTls {
+    pub(super) config: Arc<ServerConfig>,
+    callers: Callers,
+}
+
+/// How a server knows who calls from the certificate that the handshake has accepted.
+#[derive(Debug, Clone)]
+enum Callers {
+    /// No certificate is asked for.
+    Anonymous,
+    /// Only our own authority's certificates are accepted.
+    Own,
+    /// Others are accepted too: which authority a certificate is from decides how it is read.
+    OwnAndEnterprise { own: Arc<dyn ClientCertVerifier>, listed: Arc<Listed> },
+}
+
+impl ServerTls {
+    /// The caller that the certificate chain of a finished handshake names.
+    ///
+    /// # Errors
+    /// [`PeerError`].
+    pub(super) fn caller(&self, chain: Option<&[CertificateDer<'_>]>) -> Result<Caller, PeerError> {
+        let (leaf, rest) = chain.and_then(<[_]>::split_first).ok_or(PeerError::None)?;
+        match &self.callers {
+            Callers::Anonymous => Err(PeerError::None),
+            Callers::Own => peer::caller(leaf),
+            // What an enterprise authority writes into a subject must never be read as a role of ours, so
+            // the chain is verified once more against our own authority alone.
+            Callers::OwnAndEnterprise { own, listed } => {
+                match own.verify_client_cert(leaf, rest, UnixTime::now()) {
+                    Ok(_) => peer::caller(leaf),
+                    Err(_) => listed.caller(leaf),
+                }
+            }
+        }
+    }
+}
+
+/// What a gRPC server needs: its own certificate, and a client certificate from one of the authorities required.
 /// Sessions are never resumed, so that every connection shows a certificate that is valid at that time.
 ///
 /// # Errors
 /// [`TlsError`].
-pub fn server_config(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
-    let unusable = |e: String| unusable(files, e);
-    let verifier =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(authority(&files.authority)?), provider())
-            .build()
-            .map_err(|_| TlsError::Authority(files.authority.clone()))?;
-    let mut config = ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&TLS13])
-        .map_err(|e| unusable(e.to_string()))?
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(chain(&files.certificate)?, private_key(&files.key)?)
-        .map_err(|e| unusable(e.to_string()))?;
-    config.alpn_protocols = vec![H2.to_vec()];
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.send_tls13_tickets = 0;
-    Ok(Arc::new(config))
+pub fn server_config(files: &TlsFiles) -> Result<ServerTls, TlsError> {
+    let revoked = revocation_lists(&files.revocation)?;
+    let own = authority(&files.authority)?;
+    let (roots, callers) = match &files.enterprise {
+        None => (own, Callers::Own),
+        Some(enterprise) => {
+            let listed = Listed::new(&enterprise.organisations).map_err(TlsError::Enterprise)?;
+            let mut roots = own.clone();
+            roots.extend(authority(&enterprise.authority)?.roots);
+            let own = client_verifier(own, &revoked, &files.authority)?;
+            (roots, Callers::OwnAndEnterprise { own, listed: Arc::new(listed) })
+        }
+    };
+    let verifier = client_verifier(roots, &revoked, &files.authority)?;
+    let builder = server_builder(files)?.with_client_cert_verifier(verifier);
+    Ok(ServerTls { config: shown(builder, files, H2)?, callers })
 }
 
 /// What the anonymous HTTPS side needs: the server's certificate, and nothing of the client.
 ///
 /// # Errors
 /// [`TlsError`].
-pub fn https_config(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
-    let unusable = |e: String| unusable(files, e);
-    let mut config = ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&TLS13])
-        .map_err(|e| unusable(e.to_string()))?
-        .with_no_client_auth()
-        .with_single_cert(chain(&files.certificate)?, private_key(&files.key)?)
-        .map_err(|e| unusable(e.to_string()))?;
-    config.alpn_protocols = vec![HTTP1.to_vec()];
-    Ok(Arc::new(config))
+pub fn https_config(files: &TlsFiles) -> Result<ServerTls, TlsError> {
+    let config = shown(server_builder(files)?.with_no_client_auth(), files, HTTP1)?;
+    Ok(ServerTls { config, callers: Callers::Anonymous })
+}
+
+/// What a gRPC server needs whose callers show tokens: its own certificate, and nothing of the client.
+///
+/// # Errors
+/// [`TlsError`].
+pub fn token_config(files: &TlsFiles) -> Result<ServerTls, TlsError> {
+    let config = shown(server_builder(files)?.with_no_client_auth(), files, H2)?;
+    Ok(ServerTls { config, callers: Callers::Anonymous })
 }
 
 /// What a gRPC client needs: the authority that the server must be certified by, and its own
@@ -110,12 +172,25 @@ pub fn https_config(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
 /// [`TlsError`].
 pub fn client_config(files: &TlsFiles) -> Result<Arc<ClientConfig>, TlsError> {
     let unusable = |e: String| unusable(files, e);
-    let mut config = ClientConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&TLS13])
+    let mut config = client_builder()
         .map_err(|e| unusable(e.to_string()))?
-        .with_root_certificates(authority(&files.authority)?)
+        .with_webpki_verifier(server_verifier(&files.authority, &files.revocation)?)
         .with_client_auth_cert(chain(&files.certificate)?, private_key(&files.key)?)
         .map_err(|e| unusable(e.to_string()))?;
+    config.alpn_protocols = vec![H2.to_vec()];
+    config.resumption = Resumption::disabled();
+    Ok(Arc::new(config))
+}
+
+/// What a gRPC client needs that shows tokens and no certificate.
+///
+/// # Errors
+/// [`TlsError`].
+pub fn token_client_config(authority: &Path, revoked: &[PathBuf]) -> Result<Arc<ClientConfig>, TlsError> {
+    let mut config = client_builder()
+        .map_err(|_| TlsError::Authority(authority.to_owned()))?
+        .with_webpki_verifier(server_verifier(authority, revoked)?)
+        .with_no_client_auth();
     config.alpn_protocols = vec![H2.to_vec()];
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
@@ -126,13 +201,72 @@ pub fn client_config(files: &TlsFiles) -> Result<Arc<ClientConfig>, TlsError> {
 /// # Errors
 /// [`TlsError`].
 pub fn web_client_config(authority_file: &Path) -> Result<Arc<ClientConfig>, TlsError> {
-    let mut config = ClientConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&TLS13])
+    let mut config = client_builder()
         .map_err(|_| TlsError::Authority(authority_file.to_owned()))?
         .with_root_certificates(authority(authority_file)?)
         .with_no_client_auth();
     config.alpn_protocols = vec![HTTP1.to_vec()];
     Ok(Arc::new(config))
+}
+
+/// Whether a handshake has failed because a revocation list is too old to be trusted.
+pub(super) fn list_has_expired(error: &std::io::Error) -> bool {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<tokio_rustls::rustls::Error>());
+    matches!(
+        cause,
+        Some(tokio_rustls::rustls::Error::InvalidCertificate(
+            CertificateError::ExpiredRevocationList | CertificateError::ExpiredRevocationListContext { .. }
+        ))
+    )
+}
+
+type Certified = ConfigBuilder<ServerConfig, WantsServerCert>;
+
+fn server_builder(files: &TlsFiles) -> Result<ConfigBuilder<ServerConfig, WantsVerifier>, TlsError> {
+    ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])
+        .map_err(|e| unusable(files, e.to_string()))
+}
+
+fn shown(builder: Certified, files: &TlsFiles, protocol: &[u8]) -> Result<Arc<ServerConfig>, TlsError> {
+    let mut config = builder
+        .with_single_cert(chain(&files.certificate)?, private_key(&files.key)?)
+        .map_err(|e| unusable(files, e.to_string()))?;
+    config.alpn_protocols = vec![protocol.to_vec()];
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(Arc::new(config))
+}
+
+type ClientBuilder = ConfigBuilder<ClientConfig, WantsVerifier>;
+
+fn client_builder() -> Result<ClientBuilder, tokio_rustls::rustls::Error> {
+    ClientConfig::builder_with_provider(provider()).with_protocol_versions(&[&TLS13])
+}
+
+fn server_verifier(
+    authority_file: &Path,
+    revoked: &[PathBuf],
+) -> Result<Arc<WebPkiServerVerifier>, TlsError> {
+    let roots = Arc::new(authority(authority_file)?);
+    let mut verifier = WebPkiServerVerifier::builder_with_provider(roots, provider());
+    let revoked = revocation_lists(revoked)?;
+    if !revoked.is_empty() {
+        verifier = verifier.with_crls(revoked).enforce_revocation_expiration();
+    }
+    verifier.build().map_err(|e| TlsError::Verifier(authority_file.to_owned(), e))
+}
+
+fn client_verifier(
+    roots: RootCertStore,
+    revoked: &[CertificateRevocationListDer<'static>],
+    authority: &Path,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+    if !revoked.is_empty() {
+        verifier = verifier.with_crls(revoked.iter().cloned()).enforce_revocation_expiration();
+    }
+    verifier.build().map_err(|e| TlsError::Verifier(authority.to_owned(), e))
 }
 
 /// Whom this party's own certificate names: what others will take its calls to come from.
@@ -153,7 +287,7 @@ fn unusable(files: &TlsFiles, reason: String) -> TlsError {
     TlsError::Unusable { certificate: files.certificate.clone(), key: files.key.clone(), reason }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     std::fs::read(path).map_err(|source| TlsError::Read { path: path.to_owned(), source })
 }
 
@@ -162,6 +296,27 @@ fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let chain: Vec<_> =
         CertificateDer::pem_slice_iter(&read(path)?).collect::<Result<_, _>>().map_err(|_| none())?;
     if chain.is_empty() { Err(none()) } else { Ok(chain) }
+}
+
+/// The revocation lists of files, each PEM with one or more, or DER with one.
+fn revocation_lists(paths: &[PathBuf]) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+    let mut lists = Vec::new();
+    for path in paths {
+        let none = || TlsError::NoList(path.clone());
+        let bytes = read(path)?;
+        if CertificateRevocationList::from_der(&bytes).is_ok_and(|(rest, _)| rest.is_empty()) {
+            lists.push(bytes.into());
+            continue;
+        }
+        let before = lists.len();
+        for list in CertificateRevocationListDer::pem_slice_iter(&bytes) {
+            lists.push(list.map_err(|_| none())?);
+        }
+        if lists.len() == before {
+            return Err(none());
+        }
+    }
+    Ok(lists)
 }
 
 fn authority(path: &Path) -> Result<RootCertStore, TlsError> {
@@ -173,6 +328,11 @@ fn authority(path: &Path) -> Result<RootCertStore, TlsError> {
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_slice(&read_private(path)?).map_err(|_| TlsError::NoKey(path.to_owned()))
+}
+
+/// The text of a file with a private key, which only its owner may read.
+pub(super) fn read_private(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>, TlsError> {
     let mode = std::fs::metadata(path)
         .map_err(|source| TlsError::Read { path: path.to_owned(), source })?
         .permissions()
@@ -180,6 +340,5 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     if mode & 0o077 != 0 {
         return Err(TlsError::OpenKey(path.to_owned()));
     }
-    let pem = zeroize::Zeroizing::new(read(path)?);
-    PrivateKeyDer::from_pem_slice(&pem).map_err(|_| TlsError::NoKey(path.to_owned()))
+    read(path).map(zeroize::Zeroizing::new)
 }

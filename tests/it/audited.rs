@@ -1,6 +1,8 @@
 //! Every endpoint has an audit test: a row here that calls it and finds its leaf in the log, or says why it
 //! leaves none. A method of the descriptors without a row fails.
 
+use std::time::Duration;
+
 use futures::future::{BoxFuture, FutureExt};
 use kpr::app::stage::{example_approval, example_query};
 use kpr::app::system::SystemClock;
@@ -15,7 +17,7 @@ use kpr::partner::GatewayLink;
 use kpr::statistics::Format;
 use kpr::store::Phase;
 use kpr::wire::gateway_client::GatewayClient;
-use kpr::wire::pki::{Authority, CertificateRequest, Validity};
+use kpr::wire::pki::{Authority, CertificateRequest, Validity, demo};
 
 use crate::access::described;
 use crate::faults::liar::Liar;
@@ -144,7 +146,7 @@ impl Played {
     async fn stranger(&self) -> GatewayClient {
         let folder = self.world.stage.path("pki");
         let request = CertificateRequest {
-            organisation: OrganisationId::new("NTRNO-310000009").unwrap(),
+            organisation: OrganisationId::new("NTRNO-310000094").unwrap(),
             role: Role::Researcher,
             name: "stranger".to_owned(),
             dns: vec![],
@@ -202,5 +204,35 @@ async fn a_start_leaves_what_it_starts_with_and_a_stop_is_recorded() {
     world.gateway = Some(world.stage.start(kpr::app::stage::Process::Gateway).await.unwrap());
     let state = Played { world, run: None };
     assert_eq!(played(state.leaves(0).await), [1, 18, 2, 1, 18]);
+    state.world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_turned_away_leaves_a_leaf_and_a_flood_of_them_few() {
+    let world = World::running(&Making { persons: 1500, ..Making::default() }).await;
+    let state = Played { world, run: None };
+    let researcher = state.world.client("researcher").await;
+    for _ in 0..40 {
+        researcher.list_projects().await.unwrap_err();
+    }
+    let found = async {
+        loop {
+            let leaves = state.leaves(0).await;
+            let of = |l: &&Leaf| {
+                l.kind == 45 && l.role == "researcher" && l.organisation.as_str() == demo::UNIVERSITY
+            };
+            if leaves.iter().any(|leaf| of(&leaf)) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), found).await.unwrap();
+    for _ in 0..40 {
+        researcher.list_projects().await.unwrap_err();
+    }
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    let leaves = state.leaves(0).await.into_iter().filter(|leaf| leaf.kind == 45).count();
+    assert!(leaves <= 2, "{leaves} leaves for one minute of one caller");
     state.world.end().await;
 }

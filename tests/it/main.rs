@@ -25,6 +25,7 @@ mod postgres;
 mod protect;
 mod question;
 mod series;
+mod signed;
 mod values;
 mod witness;
 mod world;

@@ -135,7 +135,7 @@ async fn rewrite(log: &Log) {
     let mut tree = Frontier::default();
     for (index, mut leaf) in leaves.into_iter().enumerate() {
         if index == 0 {
-            leaf = String::from_utf8(leaf).unwrap().replace("NTRNO-310000001", "NTRNO-310000009").into();
+            leaf = String::from_utf8(leaf).unwrap().replace("NTRNO-310000019", "NTRNO-310000094").into();
         }
         tree.add(leaf_hash(&leaf));
         let update = sqlx::query("UPDATE audit_leaves SET leaf = $1 WHERE leaf_index = $2");

@@ -98,7 +98,8 @@ impl World {
         self.gateway = Some(self.stage.start(Process::Gateway).await.unwrap());
     }
 
-    async fn take_in(self) -> Self {
+    /// Takes the deliveries in and starts all processes.
+    pub async fn take_in(self) -> Self {
         let mut world = self;
         world.identity = Some(world.stage.start(Process::Identity).await.unwrap());
         for delivery in DELIVERIES {

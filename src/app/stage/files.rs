@@ -124,8 +124,8 @@ pub(super) fn witness(stage: &Stage, entropy: &dyn Entropy) -> Result<Cosignatur
 fn tls(stage: &Stage, party: &str) -> String {
     let files = stage.tls(party);
     format!(
-        "[tls]\ncertificate = {:?}\nkey = {:?}\nauthority = {:?}\n",
-        files.certificate, files.key, files.authority
+        "[tls]\ncertificate = {:?}\nkey = {:?}\nauthority = {:?}\nrevocation = {:?}\n",
+        files.certificate, files.key, files.authority, files.revocation
     )
 }
 

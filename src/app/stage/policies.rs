@@ -91,7 +91,7 @@ mod tests {
             digests,
             [
                 "4de1a228e8c12c7e48c1bf779824cc763ee0e25d5580bea986d531965cf59999",
-                "0826a28809406c04db6a99c28a7e5706a2aa56f1d7354331f053205c8484ac82",
+                "ae70a224d9ab09f0ae92f40177b1bbf67b6a0aac7f1a14a2284cf50d3263c437",
             ]
         );
     }

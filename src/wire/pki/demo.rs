@@ -3,20 +3,20 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Authority, CertificateRequest, PkiError, Validity, new_signing_key};
+use super::{Authority, CertificateRequest, PkiError, RevocationList, Validity, new_signing_key};
 use crate::authorise::Role;
 use crate::config::{StewardEntry, TlsFiles};
 use crate::domain::clock::Entropy;
 use crate::domain::ids::{BadName, OrganisationId, StewardId};
 
 /// The register keeper: gateway, identity service, stewards, ingest, auditor.
-pub const KEEPER: &str = "NTRNO-310000001";
+pub const KEEPER: &str = "NTRNO-310000019";
 /// The keeper of NPR.
-pub const PARTNER: &str = "NTRNO-310000002";
+pub const PARTNER: &str = "NTRNO-310000027";
 /// A university.
-pub const UNIVERSITY: &str = "NTRNO-310000003";
+pub const UNIVERSITY: &str = "NTRNO-310000035";
 /// A reader of published tables.
-pub const CONSUMER: &str = "NTRNO-310000004";
+pub const CONSUMER: &str = "NTRNO-310000043";
 
 /// One certificate of the installation.
 #[derive(Debug, Clone, Copy)]
@@ -70,11 +70,9 @@ pub const STEWARDS: [&str; 2] = ["anna", "bjorn"];
 /// `researcher`, `anna`, `bjorn`, `consumer`, `ingest`, `auditor` or `witness`.
 #[must_use]
 pub fn files(folder: &Path, party: &str) -> TlsFiles {
-    TlsFiles {
-        certificate: folder.join(format!("{party}.pem")),
-        key: folder.join(format!("{party}.key")),
-        authority: folder.join(Authority::CERTIFICATE),
-    }
+    let file = |ending: &str| folder.join(format!("{party}.{ending}"));
+    let files = TlsFiles::new(file("pem"), file("key"), folder.join(Authority::CERTIFICATE));
+    TlsFiles { revocation: vec![folder.join(Authority::REVOKED)], ..files }
 }
 
 /// The file with a steward's signing key.
@@ -83,7 +81,7 @@ pub fn signing_key(folder: &Path, steward: &str) -> PathBuf {
     folder.join(format!("{steward}.signing"))
 }
 
-/// Writes an authority, a certificate for each party and two stewards' signing keys into a folder.
+/// Writes an authority, its empty revocation list, a certificate for each party and two stewards' signing keys into a folder.
 /// Returns the stewards as configurations list them.
 ///
 /// # Errors
@@ -95,6 +93,7 @@ pub fn write(
 ) -> Result<Vec<StewardEntry>, PkiError> {
     let authority = Authority::new(validity)?;
     authority.write(folder)?;
+    RevocationList::default().write(&authority, folder, validity)?;
     for party in PARTIES {
         let request = CertificateRequest {
             organisation: OrganisationId::new(party.organisation).map_err(fixed)?,

@@ -2,6 +2,7 @@
 //! certificates plug in by path: nothing but the files' contents differs.
 
 pub mod demo;
+mod revocation;
 mod steward;
 
 use std::fs::OpenOptions;
@@ -21,7 +22,19 @@ use crate::config::TlsFiles;
 use crate::domain::clock::EntropyError;
 use crate::domain::ids::OrganisationId;
 
+pub use revocation::RevocationList;
 pub use steward::{new_signing_key, read_signing_key};
+
+/// A time as rcgen takes it: the crate that its type is from is not ours to name.
+macro_rules! time {
+    ($at:expr) => {
+        rcgen::date_time_ymd(1970, 1, 1)
+            + std::time::Duration::from_secs(
+                u64::try_from($at.timestamp()).map_err(|_| crate::wire::pki::PkiError::Validity)?,
+            )
+    };
+}
+use time;
 
 /// Why a key or certificate is not made or not read.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +61,12 @@ pub enum PkiError {
     /// An authority's folder does not hold what `kpr pki init` writes.
     #[error("{0} does not hold a private key that `kpr pki init` has written")]
     Authority(PathBuf),
+    /// A folder whose revocation list cannot be read.
+    #[error("{0} does not hold a revocation list that `kpr pki` has written")]
+    RevocationList(PathBuf),
+    /// What is to be revoked is no certificate.
+    #[error("{0} does not hold a certificate of this authority")]
+    NotIssued(PathBuf),
     /// A steward's key file.
     #[error("{0} does not hold a signing key: 64 hexadecimal digits, file mode 0600")]
     SigningKey(PathBuf),
@@ -70,6 +89,10 @@ impl Validity {
     #[must_use]
     pub fn days(now: DateTime<Utc>, days: u16) -> Self {
         Self { from: now - chrono::TimeDelta::hours(1), to: now + chrono::TimeDelta::days(i64::from(days)) }
+    }
+
+    fn check(self) -> Result<(), PkiError> {
+        if self.to > self.from { Ok(()) } else { Err(PkiError::Validity) }
     }
 }
 
@@ -111,6 +134,8 @@ impl Authority {
     pub const CERTIFICATE: &'static str = "ca.pem";
     /// The file with an authority's private key, in its folder.
     pub const KEY: &'static str = "ca.key";
+    /// The file with an authority's revocation list, in its folder.
+    pub const REVOKED: &'static str = "ca.crl";
 
     /// A new authority.
     ///
@@ -192,8 +217,7 @@ impl Issued {
             path.push(ending);
             PathBuf::from(path)
         };
-        let files =
-            TlsFiles { certificate: file(".pem"), key: file(".key"), authority: authority.to_owned() };
+        let files = TlsFiles::new(file(".pem"), file(".key"), authority.to_owned());
         write_new(&files.key, self.key.as_bytes(), 0o600)?;
         write_new(&files.certificate, self.certificate.as_bytes(), 0o644)?;
         Ok(files)
@@ -211,15 +235,9 @@ fn authority_params() -> CertificateParams {
 }
 
 fn set_validity(params: &mut CertificateParams, validity: Validity) -> Result<(), PkiError> {
-    let epoch = rcgen::date_time_ymd(1970, 1, 1);
-    let seconds = |time: DateTime<Utc>| {
-        u64::try_from(time.timestamp()).map(std::time::Duration::from_secs).map_err(|_| PkiError::Validity)
-    };
-    if validity.to <= validity.from {
-        return Err(PkiError::Validity);
-    }
-    params.not_before = epoch + seconds(validity.from)?;
-    params.not_after = epoch + seconds(validity.to)?;
+    validity.check()?;
+    params.not_before = time!(validity.from);
+    params.not_after = time!(validity.to);
     Ok(())
 }
 
@@ -257,7 +275,7 @@ mod tests {
 
     fn request(name: &str) -> CertificateRequest {
         CertificateRequest {
-            organisation: OrganisationId::new("NTRNO-310000003").unwrap(),
+            organisation: OrganisationId::new("NTRNO-310000035").unwrap(),
             role: Role::Researcher,
             name: name.to_owned(),
             dns: vec![],
@@ -272,7 +290,7 @@ mod tests {
         let issued = Authority::read(folder.path()).unwrap().issue(&request("Kari")).unwrap();
         let der = CertificateDer::from_pem_slice(issued.certificate.as_bytes()).unwrap();
         let caller = peer::caller(&der).unwrap();
-        assert_eq!(caller.organisation().as_str(), "NTRNO-310000003");
+        assert_eq!(caller.organisation().as_str(), "NTRNO-310000035");
         assert_eq!((caller.role(), caller.name()), (Role::Researcher, "Kari"));
     }
 

@@ -1,15 +1,19 @@
 //! What one call may take: time, bytes, and a place among the calls at once; and how calls end on
 //! shutdown.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::routing::post;
 use http::Request;
 use kpr::authorise::{Caller, Role};
+use kpr::config::CallLimit;
 use kpr::wire::access::GATEWAY;
-use kpr::wire::serve::{Limits, MESSAGE_BYTES};
-use kpr::wire::standard;
+use kpr::wire::serve::{Door, Limits, MESSAGE_BYTES};
+use kpr::wire::shares::Shares;
 use kpr::wire::status::PeerRefusal;
+use kpr::wire::watched::Watched;
+use kpr::wire::{standard, tls};
 use tokio::time::{Instant, timeout};
 use tonic::Code;
 use tonic::body::Body;
@@ -17,7 +21,7 @@ use tonic::service::Routes;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::setup::{Pki, call, channel, grpc};
+use super::setup::{Pki, behind, call, channel, grpc};
 
 const CHECK: &str = "/kpr.v1.Queries/Check";
 
@@ -90,6 +94,58 @@ async fn a_call_too_many_is_refused_and_a_place_becomes_free_again() {
 }
 
 #[tokio::test]
+async fn calls_that_come_too_fast_are_refused_with_the_time_to_wait() {
+    let pki = Pki::new();
+    let tls = Watched::open(&pki.server(), tls::server_config).unwrap();
+    let mut door = Door::new(tls, GATEWAY, Limits::default());
+    let limit = CallLimit { per_minute: 6, burst: 3, at_once: 2 };
+    door.shares = Arc::new(Shares::new(&[("consumer".to_owned(), limit)].into()).unwrap());
+    let turned_away = Arc::clone(&door.turned_away);
+    let server = behind(door, standard_routes().await).await;
+    let request = || HealthCheckRequest { service: "kpr.v1.Queries".to_owned() };
+
+    // Two connections of one caller share what the caller may take.
+    let files = pki.client(Role::Consumer);
+    let mut clients = [0, 1].map(|_| HealthClient::new(channel(&server, &files)));
+    for number in 0..3 {
+        clients[number % 2].check(request()).await.unwrap();
+    }
+    let status = clients[1].check(request()).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    let seconds: u64 = status.metadata().get("retry-after").unwrap().to_str().unwrap().parse().unwrap();
+    assert!((1..=10).contains(&seconds), "{seconds}");
+    assert_eq!(PeerRefusal::from(status).code, "access.rate");
+    // Another caller is not held up, and what was turned away is told.
+    let mut other = HealthClient::new(channel(&server, &pki.client(Role::Researcher)));
+    other.check(request()).await.unwrap();
+    let told = turned_away.due(Instant::now());
+    assert_eq!((told.len(), told[0].calls, told[0].code.as_str()), (1, 1, "access.rate"));
+    assert_eq!(told[0].method, "/grpc.health.v1.Health/Check");
+    assert_eq!(told[0].caller.as_ref().unwrap().role(), Role::Consumer);
+}
+
+#[tokio::test]
+async fn one_caller_cannot_take_every_place() {
+    let pki = Pki::new();
+    let server = grpc(&pki.server(), standard_routes().await, GATEWAY, Limits::default()).await;
+    let request = || HealthCheckRequest { service: "kpr.v1.Queries".to_owned() };
+    let files = pki.client(Role::Consumer);
+    let mut held = Vec::new();
+    let refused = loop {
+        assert!(held.len() < Limits::default().calls, "one caller has every place");
+        let mut client = HealthClient::new(channel(&server, &files));
+        match client.watch(request()).await {
+            Ok(stream) => held.push((client, stream)),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(PeerRefusal::from(refused).code, "access.at_once");
+    assert!(held.len() <= Limits::default().calls / 4);
+    let mut other = HealthClient::new(channel(&server, &pki.client(Role::Researcher)));
+    other.check(request()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_service_sees_the_caller_that_the_certificate_names() {
     let pki = Pki::new();
     let seen = |request: Request<axum::body::Body>| async move {
@@ -101,7 +157,7 @@ async fn a_service_sees_the_caller_that_the_certificate_names() {
     let server = grpc(&pki.server(), routes, GATEWAY, Limits::default()).await;
     let channel = channel(&server, &pki.client(Role::Researcher));
     let status = call(&channel, CHECK, None).await.unwrap_err();
-    assert_eq!(status.message(), "test.seen: NTRNO-310000001 researcher NPR");
+    assert_eq!(status.message(), "test.seen: NTRNO-310000019 researcher NPR");
 }
 
 #[tokio::test]

@@ -16,9 +16,10 @@ use kpr::domain::clock::Clock;
 use kpr::domain::ids::OrganisationId;
 use kpr::wire::access::Table;
 use kpr::wire::client;
-use kpr::wire::pki::{Authority, CertificateRequest, Validity};
-use kpr::wire::serve::{self, Limits};
+use kpr::wire::pki::{Authority, CertificateRequest, RevocationList, Validity};
+use kpr::wire::serve::{self, Door, Limits};
 use kpr::wire::tls;
+use kpr::wire::watched::Watched;
 use prost::Message;
 use prost_types::FileDescriptorSet;
 use tokio::net::{TcpListener, TcpStream};
@@ -37,8 +38,8 @@ pub const SERVER: &str = "server.kpr.test";
 /// An authority in a folder, with certificates issued on demand.
 pub struct Pki {
     pub folder: tempfile::TempDir,
-    authority: Authority,
-    now: DateTime<Utc>,
+    pub authority: Authority,
+    pub now: DateTime<Utc>,
 }
 
 impl Pki {
@@ -54,9 +55,20 @@ impl Pki {
         self.folder.path().join(Authority::CERTIFICATE)
     }
 
-    fn issue(&self, file: &str, role: Role, dns: &[&str], validity: Validity) -> TlsFiles {
+    /// Signs the revocation list, with these certificates beside what was revoked before.
+    pub fn revoke(&self, certificates: &[&Path], validity: Validity) -> PathBuf {
+        let path = self.folder.path().join(Authority::REVOKED);
+        let mut list = RevocationList::read(self.folder.path()).unwrap_or_default();
+        for certificate in certificates {
+            list.revoke(&self.authority, certificate, self.now).unwrap();
+        }
+        list.write(&self.authority, self.folder.path(), validity).unwrap();
+        path
+    }
+
+    pub fn issue(&self, file: &str, role: Role, dns: &[&str], validity: Validity) -> TlsFiles {
         let request = CertificateRequest {
-            organisation: OrganisationId::new("NTRNO-310000001").unwrap(),
+            organisation: OrganisationId::new("NTRNO-310000019").unwrap(),
             role,
             name: "NPR".to_owned(),
             dns: dns.iter().map(|&name| name.to_owned()).collect(),
@@ -91,20 +103,25 @@ pub struct Server {
     pub done: JoinHandle<()>,
 }
 
-pub async fn grpc(files: &TlsFiles, routes: Routes, table: Table, limits: Limits) -> Server {
+/// A server behind a door that the test has made.
+pub async fn behind(door: Door, routes: Routes) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
-    let config = tls::server_config(files).unwrap();
-    let done = tokio::spawn(serve::grpc(listener, config, routes, table, limits, stop.clone()));
+    let done = tokio::spawn(serve::grpc(listener, door, routes, stop.clone()));
     Server { address, stop, done }
+}
+
+pub async fn grpc(files: &TlsFiles, routes: Routes, table: Table, limits: Limits) -> Server {
+    let tls = Watched::open(files, tls::server_config).unwrap();
+    behind(Door::new(tls, table, limits), routes).await
 }
 
 pub async fn https(files: &TlsFiles, router: axum::Router, limits: Limits) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
-    let config = tls::https_config(files).unwrap();
+    let config = Watched::open(files, tls::https_config).unwrap();
     let done = tokio::spawn(serve::https(listener, config, router, limits, stop.clone()));
     Server { address, stop, done }
 }

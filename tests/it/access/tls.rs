@@ -62,6 +62,54 @@ async fn the_anonymous_side_answers_without_a_client_certificate() {
     assert!(answer.ends_with("here"), "{answer}");
 }
 
+async fn get(server: &Server, pki: &Pki, path: &str) -> String {
+    let mut stream = handshake(server, &anonymous(pki, &TLS13)).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {SERVER}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn the_anonymous_side_gives_up_an_answer_that_takes_too_long() {
+    let pki = Pki::new();
+    let never = || async { std::future::pending::<&'static str>().await };
+    let router = axum::Router::new().route("/tables", axum::routing::get(never));
+    let limits = Limits { response: Duration::from_millis(300), ..Limits::default() };
+    let server = https(&pki.server(), router, limits).await;
+    let answer = timeout(Duration::from_secs(5), get(&server, &pki, "/tables")).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(answer.contains("statistics.time"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_client_of_the_anonymous_side_that_does_not_read_is_cut() {
+    let pki = Pki::new();
+    let router = axum::Router::new().route("/tables", axum::routing::get(|| async { vec![0_u8; 64 << 20] }));
+    let limits = Limits {
+        life: Duration::from_millis(300),
+        drain: Duration::from_millis(300),
+        connections: 1,
+        ..Limits::default()
+    };
+    let server = https(&pki.server(), router, limits).await;
+    let mut lazy = handshake(&server, &anonymous(&pki, &TLS13)).await.unwrap();
+    lazy.write_all(format!("GET /tables HTTP/1.1\r\nHost: {SERVER}\r\n\r\n").as_bytes()).await.unwrap();
+    // The only place for a connection becomes free again.
+    let again = async {
+        loop {
+            let tcp = TcpStream::connect(server.address).await.unwrap();
+            let name = SERVER.to_owned().try_into().unwrap();
+            match anonymous(&pki, &TLS13).connect(name, tcp).await {
+                Ok(_) => return,
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+    };
+    timeout(Duration::from_secs(10), again).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_silent_client_is_cut_and_holds_up_nobody() {
     let pki = Pki::new();

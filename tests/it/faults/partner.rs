@@ -41,7 +41,7 @@ async fn tells(world: &World, liar: &mut Liar, number: usize, lie: &Lie) {
 async fn another_register(world: &World, liar: &mut Liar) {
     let folder = world.stage.path("pki");
     let request = CertificateRequest {
-        organisation: OrganisationId::new("NTRNO-310000005").unwrap(),
+        organisation: OrganisationId::new("NTRNO-310000051").unwrap(),
         role: Role::Partner,
         name: "DAR".to_owned(),
         dns: Vec::new(),
