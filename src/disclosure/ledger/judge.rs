@@ -1,7 +1,7 @@
 //! The judgement of a release together with what its recipients know already.
 #![allow(clippy::indexing_slicing, reason = "cells are indices of the proposal")]
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::{HashMap, HashSet};
 
 use rand::Rng;
@@ -112,6 +112,8 @@ const fn enough(least: u32) -> u32 {
     2 * least.saturating_sub(1)
 }
 
+/// How much work a judgement may take, in steps of the search for small groups; beyond it a release is refused.
+const MOST_WORK: usize = 300_000_000;
 /// How many patterns that withhold less are tried at the end; what they leave withheld may not all be needed.
 const MOST_TRIALS: usize = 40;
 
@@ -174,6 +176,8 @@ struct Ground<'a> {
     order: Vec<usize>,
     /// How often a pattern that withholds less may still be tried.
     trials: usize,
+    /// How much work is still done before the release is refused.
+    work: Cell<usize>,
     scratch: Scratch,
 }
 
@@ -192,7 +196,17 @@ impl<'a> Ground<'a> {
         let mut order: Vec<usize> = (0..counts.len()).collect();
         order.sort_by_key(|&cell| refined.cells[cell].len());
         let light = OnceCell::new();
-        Self { refined, counts, least, earlier, light, order, trials: MOST_TRIALS, scratch }
+        Self {
+            refined,
+            counts,
+            least,
+            earlier,
+            light,
+            order,
+            trials: MOST_TRIALS,
+            work: Cell::new(MOST_WORK),
+            scratch,
+        }
     }
 
     /// Withholds more until no small group can be counted anew, and then no more than is needed.
@@ -235,28 +249,29 @@ impl<'a> Ground<'a> {
             added.into_iter().map(|cell| (self.cost(cell, rng), cell)).collect();
         costs.sort_by(|a, b| b.0.total_cmp(&a.0));
         let added: Vec<usize> = costs.into_iter().map(|(_, cell)| cell).collect();
-        self.publish_again(&added, withheld)
+        self.publish_again(&added, withheld);
+        Ok(())
     }
 
     /// Publishes again those of the cells that need not be withheld, in halves.
-    fn publish_again(&mut self, cells: &[usize], withheld: &mut [bool]) -> Result<(), GivenUp> {
-        let Some(trials) = self.trials.checked_sub(1) else { return Ok(()) };
+    fn publish_again(&mut self, cells: &[usize], withheld: &mut [bool]) {
+        let Some(trials) = self.trials.checked_sub(1) else { return };
         self.trials = trials;
         for &cell in cells {
             withheld[cell] = false;
         }
-        if cells.is_empty() || self.exposed(withheld)?.is_empty() {
-            return Ok(());
+        // Where the work is used up, what was withheld stays so.
+        if cells.is_empty() || self.exposed(withheld).is_ok_and(|words| words.is_empty()) {
+            return;
         }
         for &cell in cells {
             withheld[cell] = true;
         }
         if cells.len() > 1 {
             let (first, second) = cells.split_at(cells.len() / 2);
-            self.publish_again(first, withheld)?;
-            self.publish_again(second, withheld)?;
+            self.publish_again(first, withheld);
+            self.publish_again(second, withheld);
         }
-        Ok(())
     }
 
     /// The small groups whose counts become computable with this pattern and were not before; if there
@@ -324,7 +339,7 @@ impl<'a> Ground<'a> {
             return Ok(Vec::new());
         }
         let light = self.light.get_or_init(|| Light::new(&self.earlier, self.refined.light_from));
-        light.near(&self.earlier, rows, atoms, (self.refined, enough(self.least)))
+        light.near(&self.earlier, rows, atoms, (self.refined, enough(self.least)), &self.work)
     }
 
     /// The light words among rows that earlier releases do not span.
@@ -336,7 +351,7 @@ impl<'a> Ground<'a> {
             let row = word.atoms.iter().map(|&atom| (atom, 1)).collect();
             !self.earlier.spans(&row, &mut scratch)
         };
-        light_words(rows, width, weights, self.least, &mut is_new)
+        light_words(rows, width, weights, self.least, &self.work, &mut is_new)
     }
 
     /// The column that stands for a cell; one beyond the cells, for what no cell alone is the cause of.

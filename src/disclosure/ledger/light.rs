@@ -6,17 +6,20 @@
 //! out; then atoms may be left that one other row alone has, and so on.
 #![allow(clippy::indexing_slicing, reason = "atoms and rows are numbered by the echelon")]
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 
 use super::echelon::{Echelon, Row, Scratch, reduced};
 use super::refine::Refined;
-use super::words::GivenUp;
+use super::words::{GivenUp, spend};
 use crate::disclosure::field::neg;
 
 /// The most rows that are looked at together; beyond them a release is refused.
 const MOST_ROWS: usize = 20_000;
 /// The most rows among which those are sought.
 const MOST_CONNECTED: usize = 2_000_000;
+/// What an entry of a row counts for, in steps of the search for small groups.
+const WORK_AN_ENTRY: usize = 16;
 
 /// The light rows of an echelon: those that each light atom is in.
 pub(super) struct Light {
@@ -68,6 +71,7 @@ impl Light {
         rows: Vec<&Row>,
         atoms: &HashSet<u32>,
         (refined, enough): (&Refined, u32),
+        work: &Cell<usize>,
     ) -> Result<Vec<Row>, GivenUp> {
         let marked = rows.len();
         let mut all = rows;
@@ -92,6 +96,7 @@ impl Light {
                 return Err(GivenUp);
             }
         }
+        spend(work, all.iter().map(|row| WORK_AN_ENTRY * row.len()).sum())?;
         let idle = idle(&all, refined, enough);
         let marked = idle.iter().take(marked).filter(|idle| !**idle).count();
         let all: Vec<&Row> =
@@ -100,7 +105,9 @@ impl Light {
         if matter.len() > MOST_ROWS {
             return Err(GivenUp);
         }
-        Ok(reduced(matter, &mut Scratch::default()))
+        let rows = reduced(matter, &mut Scratch::default());
+        spend(work, rows.iter().map(|row| WORK_AN_ENTRY * row.len()).sum())?;
+        Ok(rows)
     }
 }
 

@@ -15,6 +15,7 @@
 //! none that fits is missed; what is found is summed up and checked.
 #![allow(clippy::indexing_slicing, reason = "rows and columns are indices this module was given")]
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use super::echelon::Row;
@@ -33,9 +34,6 @@ pub(super) struct Word {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct GivenUp;
 
-/// How many steps the search for one table may take: entries of rows added up, and rows looked up.
-const MOST_STEPS: usize = 200_000_000;
-
 /// The rows to search, and what has been tried.
 struct Search<'a> {
     rows: &'a [Row],
@@ -53,8 +51,15 @@ struct Search<'a> {
     atom_with: HashMap<u64, u32>,
     taken: Vec<usize>,
     barred: Vec<bool>,
-    steps: usize,
+    /// How many steps the search may still take: entries of rows added up, and rows looked up.
+    steps: &'a Cell<usize>,
     is_new: &'a mut dyn FnMut(&Word) -> bool,
+}
+
+/// Takes work from what may still be done.
+pub(super) fn spend(left: &Cell<usize>, work: usize) -> Result<(), GivenUp> {
+    left.set(left.get().saturating_sub(work));
+    if left.get() == 0 { Err(GivenUp) } else { Ok(()) }
 }
 
 /// A well mixed number below the modulus for a column.
@@ -67,15 +72,16 @@ fn mark(column: u32) -> u64 {
 
 /// Light words that are new and contain a row with a mark beyond the width: at least one for each such row
 /// that is in any. `rows` are reduced; `weights` are the persons of each atom; a word has fewer than
-/// `least` persons.
+/// `least` persons. The search is given up when its steps are used up.
 pub(super) fn light_words(
     rows: &[Row],
     width: u32,
     weights: &[u32],
     least: u32,
+    steps: &Cell<usize>,
     is_new: &mut dyn FnMut(&Word) -> bool,
 ) -> Result<Vec<Word>, GivenUp> {
-    let mut search = Search::new(rows, width, weights, least, is_new);
+    let mut search = Search::new(rows, width, weights, least, steps, is_new);
     let mut found = Vec::new();
     for (root, row) in rows.iter().enumerate() {
         if row.last().is_some_and(|(column, _)| *column >= width) {
@@ -92,6 +98,7 @@ impl<'a> Search<'a> {
         width: u32,
         weights: &'a [u32],
         least: u32,
+        steps: &'a Cell<usize>,
         is_new: &'a mut dyn FnMut(&Word) -> bool,
     ) -> Self {
         let mut with: Vec<Vec<usize>> = vec![Vec::new(); weights.len()];
@@ -126,14 +133,13 @@ impl<'a> Search<'a> {
             atom_with,
             taken,
             barred,
-            steps: 0,
+            steps,
             is_new,
         }
     }
 
     fn step(&mut self, entries: usize) -> Result<(), GivenUp> {
-        self.steps += 1 + entries;
-        if self.steps > MOST_STEPS { Err(GivenUp) } else { Ok(()) }
+        spend(self.steps, 1 + entries)
     }
 
     /// Words with this row have all been looked at.
@@ -317,6 +323,10 @@ mod tests {
     use crate::disclosure::ledger::echelon::{Echelon, Scratch, reduced};
     use proptest::prelude::*;
 
+    fn steps() -> Cell<usize> {
+        Cell::new(usize::MAX)
+    }
+
     /// Every light word, by trying every group.
     fn all_words(rows: &[Vec<u64>], weights: &[u32], least: u32) -> Vec<Vec<u32>> {
         let mut span = crate::disclosure::subspace::Span::default();
@@ -353,14 +363,14 @@ mod tests {
             }
             let rows_reduced = reduced(echelon.rows(0, None), scratch);
             let expected = all_words(&rows, &weights, least);
-            let found = light_words(&rows_reduced, 9, &weights, least, &mut |_| true).unwrap();
+            let found = light_words(&rows_reduced, 9, &weights, least, &steps(), &mut |_| true).unwrap();
             prop_assert_eq!(found.is_empty(), expected.is_empty(), "{:?} {:?}", found, expected);
             for word in &found {
                 prop_assert!(expected.contains(&word.atoms) && !word.made_of.is_empty());
             }
             // Telling it of all words shows that it comes to each of them.
             let mut seen = Vec::new();
-            light_words(&rows_reduced, 9, &weights, least, &mut |word| { seen.push(word.atoms.clone()); false }).unwrap();
+            light_words(&rows_reduced, 9, &weights, least, &steps(), &mut |word| { seen.push(word.atoms.clone()); false }).unwrap();
             // What is left of a word beside a smaller one in it is a word too.
             let within = |inner: &Vec<u32>, outer: &Vec<u32>| inner != outer && inner.iter().all(|a| outer.contains(a));
             for word in expected.iter().filter(|word| !expected.iter().any(|other| within(other, word))) {
