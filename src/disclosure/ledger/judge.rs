@@ -113,7 +113,7 @@ const fn enough(least: u32) -> u32 {
 }
 
 /// How much work a judgement may take, in steps of the search for small groups; beyond it a release is refused.
-const MOST_WORK: usize = 300_000_000;
+const MOST_WORK: usize = 150_000_000;
 /// How many patterns that withhold less are tried at the end; what they leave withheld may not all be needed.
 const MOST_TRIALS: usize = 40;
 
