@@ -209,6 +209,8 @@ impl Node {
                 OrderError::Text(_) => "approval.text",
                 OrderError::PurposeProhibited => "approval.purpose",
                 OrderError::OtherTier => "approval.tier",
+                OrderError::QueryNotListed => "order.query_not_listed",
+                OrderError::BlindOnly => "order.blind_only",
                 OrderError::Stale => "order.stale",
                 OrderError::TooLong => "order.too_long",
                 OrderError::TooManyRows => "order.too_many_rows",

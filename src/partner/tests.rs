@@ -19,6 +19,7 @@ use crate::domain::clock::FixedClock;
 use crate::domain::ids::{OrderId, RegisterId, StewardId};
 use crate::domain::order::LinkageOrder;
 use crate::domain::refusal::{Refusal, RefusalKind};
+use crate::domain::section::Section;
 use crate::identity::{Fnr, LinkageKey};
 use crate::linkage::testing::{now, order};
 use crate::linkage::{CodedRows, DeclineCode, DeclineReason, DeskLimits, LinkageError, OrderDesk, Partners};
@@ -252,7 +253,8 @@ async fn what_two_stewards_did_not_sign_is_declined() {
         assert_eq!(running.declined(order).await, expected);
     }
     type Change = fn(&mut LinkageOrder);
-    let changes: [(Change, &str); 5] = [
+    let changes: [(Change, &str); 6] = [
+        (|o| o.section = Section::Section9b, "order.blind_only"),
         (|o| o.columns.push(crate::linkage::testing::variable("sektor")), "order.variable_not_granted"),
         (|o| o.conditions.clear(), "order.rows_not_granted"),
         (|o| o.conditions[0].any_of.push("3".into()), "order.rows_not_granted"),
@@ -264,7 +266,7 @@ async fn what_two_stewards_did_not_sign_is_declined() {
         change(&mut order);
         assert_eq!(running.declined(order).await, (DeclineReason::Approval, code.to_owned()));
     }
-    assert_eq!(running.end().await.lines().count(), 14);
+    assert_eq!(running.end().await.lines().count(), 16);
 }
 
 #[tokio::test]

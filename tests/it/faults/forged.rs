@@ -12,6 +12,7 @@ use kpr::config::{RegisterConfig, StewardEntry};
 use kpr::domain::ids::{DatasetId, OrderId, RegisterId, VariableId};
 use kpr::domain::order::LinkageOrder;
 use kpr::domain::period::Period;
+use kpr::domain::section::Section;
 use kpr::identity::LinkageKey;
 use kpr::linkage::{CodeMapper, DeclineCode, DeclineReason, LinkageError};
 use kpr::partner::{
@@ -47,7 +48,7 @@ fn period(from: &str, to: &str) -> Period {
     Period::new(from.parse().unwrap(), to.parse().unwrap()).unwrap()
 }
 
-const FORGERIES: [Forgery; 12] = [
+const FORGERIES: [Forgery; 13] = [
     forgery(
         "a variable granted after signing",
         |o| o.approval.approval.grants[0].variables.push(VariableId::new("hovedtilstand").unwrap()),
@@ -59,6 +60,12 @@ const FORGERIES: [Forgery; 12] = [
         |o| o.approval.approval.valid = period("2020-01-01", "2099-12-31"),
         "identity.approval",
         "approval.signatures",
+    ),
+    forgery(
+        "a pseudonymous register",
+        |o| o.section = Section::Section9b,
+        "identity.order",
+        "order.blind_only",
     ),
     forgery(
         "one signature",
