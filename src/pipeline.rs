@@ -6,6 +6,7 @@
 //! else makes that value.
 
 mod microdata;
+mod partners;
 mod projects;
 mod recall;
 mod release;

@@ -11,10 +11,10 @@ use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::policy::tests::{EXAMPLE, policy};
+use super::policy::tests::{EXAMPLE, policy, under};
 use super::testing::{Database, EPISODES, IDENTITIES, databases, deliver};
 use super::*;
-use crate::domain::approval::{StewardKey, StewardSignature};
+use crate::domain::approval::{Approval, StewardKey, StewardSignature};
 use crate::domain::clock::FixedClock;
 use crate::domain::ids::{OrderId, RegisterId, StewardId};
 use crate::domain::order::LinkageOrder;
@@ -36,6 +36,8 @@ struct Near {
     desk: OrderDesk,
     lost: AtomicUsize,
     subscriptions: AtomicUsize,
+    /// After so many batches of an order, the partner withdraws its approval in this database.
+    withdrawn_after: Option<(u32, String)>,
 }
 
 impl GatewayLink for Near {
@@ -70,7 +72,14 @@ impl GatewayLink for Near {
             let mut intake = self.desk.begin(order, &npr()).map_err(fault)?;
             loop {
                 match part {
-                    RowsPart::Batch { number, arrow } => intake.batch(number, &arrow).map_err(fault)?,
+                    RowsPart::Batch { number, arrow } => {
+                        intake.batch(number, &arrow).map_err(fault)?;
+                        if let Some((after, url)) = &self.withdrawn_after
+                            && number + 1 == *after
+                        {
+                            withdraw(url).await;
+                        }
+                    }
                     RowsPart::End { batches, rows, invalid_rows } => {
                         return intake.end(batches, rows, invalid_rows).map_err(fault);
                     }
@@ -79,6 +88,16 @@ impl GatewayLink for Near {
             }
         })
     }
+}
+
+async fn withdraw(url: &str) {
+    let project = signed(1).approval.approval.project;
+    Approvals::open(url).await.unwrap().withdraw(&project, now()).await.unwrap();
+}
+
+async fn approve(url: &str, version: u32) {
+    let approval = Approval { version, ..signed(1).approval.approval };
+    Approvals::open(url).await.unwrap().approve(&approval, None, now()).await.unwrap();
 }
 
 struct Keys(Option<[u8; 64]>);
@@ -102,7 +121,12 @@ fn steward(number: u8) -> (StewardId, SigningKey) {
 }
 
 fn signed(number: u8) -> LinkageOrder {
+    of_version(number, 1)
+}
+
+fn of_version(number: u8, version: u32) -> LinkageOrder {
     let mut order = order(number, TimeDelta::seconds(20));
+    order.approval.approval.version = version;
     let approval = &mut order.approval;
     for (name, key) in [steward(1), steward(2)] {
         approval.signatures.push(StewardSignature::sign(&approval.approval, name, &key).unwrap());
@@ -125,23 +149,36 @@ struct Setting {
     key: Option<[u8; 64]>,
     journal: Option<PathBuf>,
     lost: usize,
+    approved: bool,
+    withdrawn_after: Option<u32>,
 }
 
 impl Default for Setting {
     fn default() -> Self {
-        Self { policy: policy(EXAMPLE).unwrap(), key: Some([7; 64]), journal: None, lost: 0 }
+        Self {
+            policy: policy(EXAMPLE).unwrap(),
+            key: Some([7; 64]),
+            journal: None,
+            lost: 0,
+            approved: true,
+            withdrawn_after: None,
+        }
     }
 }
 
 async fn start(database: &Database, setting: Setting) -> Running {
     let folder = tempfile::tempdir().unwrap();
     let journal = setting.journal.unwrap_or_else(|| folder.path().join("orders.jsonl"));
+    if setting.approved {
+        approve(&database.url, 1).await;
+    }
     let clock = Arc::new(FixedClock(now()));
     let desk = OrderDesk::new(clock.clone(), DeskLimits::default());
     let link = Arc::new(Near {
         desk: desk.clone(),
         lost: AtomicUsize::new(setting.lost),
         subscriptions: AtomicUsize::new(0),
+        withdrawn_after: setting.withdrawn_after.map(|after| (after, database.url.clone())),
     });
     let stewards =
         [steward(1), steward(2)].map(|(steward, key)| StewardKey { steward, key: key.verifying_key() });
@@ -207,9 +244,10 @@ async fn an_order_is_answered_with_codes_and_no_numbers() {
         let lines: Vec<serde_json::Value> =
             journal.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
         assert_eq!(lines[0]["outcome"], "received");
-        assert_eq!(lines[0]["conditions"][1]["in"][0], "310");
-        assert_eq!((&lines[1]["outcome"], &lines[1]["rows"]), (&"sent".into(), &2.into()));
-        assert!(!journal.contains(NUMBER) && lines.len() == 2);
+        assert_eq!(lines[0]["ordered"]["conditions"][1]["in"][0], "310");
+        assert_eq!((&lines[1]["outcome"], &lines[1]["version"]), (&"verified".into(), &1.into()));
+        assert_eq!((&lines[2]["outcome"], &lines[2]["rows"]), (&"sent".into(), &2.into()));
+        assert!(!journal.contains(NUMBER) && lines.len() == 3);
     }
 }
 
@@ -311,4 +349,157 @@ async fn a_node_that_is_told_to_stop_stops() {
     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     let ended = tokio::time::timeout(std::time::Duration::from_secs(2), running.end()).await;
     assert_eq!(ended.as_deref(), Ok(""));
+}
+
+/// An order that is refused by the partner's policy with this code.
+async fn refused(running: &Running, order: LinkageOrder, code: &str) {
+    assert_eq!(running.declined(order).await, (DeclineReason::Policy, code.to_owned()));
+}
+
+#[tokio::test]
+async fn no_row_is_sent_without_the_partners_own_approval() {
+    for database in loaded().await {
+        let running = start(&database, Setting { approved: false, ..Setting::default() }).await;
+        refused(&running, signed(1), "policy.not_approved").await;
+        let (approval, day) = (signed(1).approval.approval, |text: &str| text.parse().ok());
+        let mut approvals = Approvals::open(&database.url).await.unwrap();
+        let late = approvals.approve(&approval, day("2027-01-01"), now()).await;
+        assert!(matches!(late, Err(ApprovalsError::TooLong { .. })));
+        approvals.approve(&approval, day("2026-03-01"), now()).await.unwrap();
+        refused(&running, signed(2), "policy.approval_expired").await;
+        approvals.approve(&approval, day("2026-03-02"), now()).await.unwrap();
+        assert!(running.ask(signed(3)).await.is_ok());
+        approvals.withdraw(&approval.project, now()).await.unwrap();
+        refused(&running, signed(4), "policy.approval_withdrawn").await;
+        let twice = approvals.withdraw(&approval.project, now()).await;
+        assert!(matches!(twice, Err(ApprovalsError::NotApproved(_))));
+        approvals.approve(&approval, None, now()).await.unwrap();
+        assert!(running.ask(signed(5)).await.is_ok());
+        assert_eq!(approvals.acts().await.unwrap().len(), 4);
+    }
+}
+
+#[tokio::test]
+async fn an_older_version_is_refused_once_a_newer_one_has_been_seen() {
+    let database = loaded().await.remove(0);
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("orders.jsonl");
+    let setting = || Setting { journal: Some(journal.clone()), ..Setting::default() };
+    let running = start(&database, setting()).await;
+    assert!(running.ask(signed(1)).await.is_ok());
+    // A version that nobody has signed is not seen.
+    let mut forged = of_version(2, 9);
+    forged.approval.signatures.pop();
+    let unsigned = (DeclineReason::Approval, "approval.signatures".to_owned());
+    assert_eq!(running.declined(forged).await, unsigned);
+    // The newer one is seen although the partner has not approved it.
+    refused(&running, of_version(3, 2), "policy.approval_of_another_version").await;
+    let superseded = (DeclineReason::Approval, "approval.superseded".to_owned());
+    assert_eq!(running.declined(signed(4)).await, superseded);
+    running.end().await;
+    let running = start(&database, setting()).await;
+    assert_eq!(running.declined(signed(5)).await, superseded);
+    approve(&database.url, 2).await;
+    assert!(running.ask(of_version(6, 2)).await.is_ok());
+    let older = Approvals::open(&database.url).await.unwrap();
+    let older = { older }.approve(&signed(1).approval.approval, None, now()).await;
+    assert!(matches!(older, Err(ApprovalsError::Older { version: 1, highest: 2, .. })));
+}
+
+#[tokio::test]
+async fn a_withdrawal_stops_an_answer_in_the_middle() {
+    for database in databases().await {
+        let dir = tempfile::tempdir().unwrap();
+        let line = |n: usize| format!("{n};1;1;4;2024-03-01;2024-03-05;320;VOP;F20.0;0301\n");
+        let lines: String = (0..100_000).map(line).collect();
+        deliver(dir.path(), lines.as_bytes(), IDENTITIES.as_bytes());
+        load(dir.path(), &database.options(), &|_| ()).await.unwrap();
+        let running = start(&database, Setting { withdrawn_after: Some(2), ..Setting::default() }).await;
+        let mut order = signed(1);
+        order.max_rows = 100_000;
+        refused(&running, order, "policy.approval_withdrawn").await;
+        let journal = running.end().await;
+        assert!(journal.contains("\"code\":\"policy.approval_withdrawn\""), "{journal}");
+        assert!(!journal.contains("\"sent\""));
+    }
+}
+
+/// How many rows of person 1, whose number this is, come for an order under a section with these lists, and what the
+/// journal says was withheld.
+async fn rows_under(database: &Database, section: Section, lists: &[&str], number: u8) -> (usize, u64) {
+    let policy = under(section.as_str(), lists).unwrap();
+    Source::open(&database.url).await.unwrap().has_lists(policy.persons()).await.unwrap();
+    let running = start(database, Setting { policy, ..Setting::default() }).await;
+    let rows = running.ask(LinkageOrder { section, ..signed(number) }).await.ok().unwrap();
+    // What was left out is no number that the gateway gets.
+    assert_eq!(rows.invalid_rows(), 2);
+    let sent = rows.batches().iter().map(crate::linkage::CodedBatch::rows).sum();
+    let journal = running.end().await;
+    let last: serde_json::Value = serde_json::from_str(journal.lines().last().unwrap()).unwrap();
+    assert!(!journal.contains(NUMBER));
+    (sent, last["withheld_rows"].as_u64().unwrap())
+}
+
+#[tokio::test]
+async fn the_lists_of_the_section_decide_whose_rows_are_sent() {
+    const OTHER: &str = "02813200131";
+    for database in loaded().await {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("list.csv");
+        let list = async |kind, lines: &str| {
+            let header = match kind {
+                ListKind::Consents => "fnr;project;purpose;from;to;withdrawn",
+                ListKind::OptOuts => "fnr;project;purpose;from;to",
+                ListKind::Numbers => "fnr;person",
+            };
+            std::fs::write(&file, format!("{header}\n{lines}")).unwrap();
+            load_list(kind, &file, &database.url).await.unwrap();
+        };
+        list(ListKind::Numbers, &format!("{NUMBER};1\n{OTHER};1\n")).await;
+        let cases = [
+            ("", (0, 2)),
+            ("{NUMBER};*;*;2024-01-01;;\n", (2, 0)),
+            ("{OTHER};P-2026-0001;research;2024-01-01;;\n", (2, 0)),
+            ("{OTHER};P-2026-0001;planning;2024-01-01;;\n", (0, 2)),
+            ("{OTHER};P-2026-0002;*;2024-01-01;;\n", (0, 2)),
+            ("{NUMBER};*;*;2024-01-01;;2026-01-01\n", (0, 2)),
+            ("{NUMBER};*;*;2024-01-01;2026-03-01;\n", (0, 2)),
+            ("{NUMBER};*;*;2024-01-01;;\n{OTHER};*;*;2020-01-01;;2025-01-01\n", (0, 2)),
+        ];
+        let of = |text: &str| text.replace("{NUMBER}", NUMBER).replace("{OTHER}", OTHER);
+        for (number, (lines, expected)) in (1..).zip(cases) {
+            list(ListKind::Consents, &of(lines)).await;
+            let sent = rows_under(&database, Section::Section9a, &["consent", "numbers"], number).await;
+            assert_eq!(sent, expected, "{lines}");
+        }
+        for (number, (lines, expected)) in
+            (1..).zip([("", (2, 0)), ("{OTHER};*;*;;\n", (0, 2)), ("{OTHER};P-2026-0002;*;;\n", (2, 0))])
+        {
+            list(ListKind::OptOuts, &of(lines)).await;
+            let sent = rows_under(&database, Section::Section10, &["opt_out", "numbers"], number).await;
+            assert_eq!(sent, expected, "{lines}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_cannot_be_read_lets_nothing_out() {
+    let database = loaded().await.remove(0);
+    let policy = under("section_10", &["opt_out", "numbers"]).unwrap();
+    assert!(Source::open(&database.url).await.unwrap().has_lists(policy.persons()).await.is_err());
+    let running = start(&database, Setting { policy: policy.clone(), ..Setting::default() }).await;
+    let asked = |number| LinkageOrder { section: Section::Section10, ..signed(number) };
+    let unread = (DeclineReason::Source, "source.lists".to_owned());
+    assert_eq!(running.declined(asked(1)).await, unread);
+    // Another's table may hold what is no number: whose it was is not known.
+    let pool = sqlx::AnyPool::connect(&database.url).await.unwrap();
+    for statement in [
+        "CREATE TABLE opt_out (fnr TEXT, project TEXT, purpose TEXT, valid_from TEXT, valid_to TEXT)",
+        "CREATE TABLE person_number (fnr TEXT, person TEXT)",
+        "INSERT INTO opt_out VALUES ('3090829999', '*', '*', NULL, NULL)",
+    ] {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    let unclear = (DeclineReason::Source, "source.opt_out_unreadable".to_owned());
+    assert_eq!(running.declined(asked(2)).await, unclear);
 }
