@@ -119,12 +119,6 @@ fn without(world: &World, left_out: &HashSet<&str>) -> PathBuf {
     folder
 }
 
-const ALL: [&str; 3] = ["Total", "Total", "Total"];
-
-fn total(cells: &oracle::Cells) -> u64 {
-    cells[&ALL.map(str::to_owned)][0]
-}
-
 /// That the released table is the truth over the deliveries without these persons, which is not that over all.
 async fn is_without(world: &World, left_out: HashSet<&str>) {
     let (_, csv) = world.answer("request-1").await;
@@ -132,8 +126,11 @@ async fn is_without(world: &World, left_out: HashSet<&str>) {
     let everybody = oracle::answer(&world.stage.path("deliveries"), 2024).await;
     let truth = oracle::answer(&without(world, &left_out), 2024).await;
     attack::attack(&released, &truth);
-    assert!(total(&truth) > 0 && total(&truth) < total(&everybody));
-    assert_eq!(released.persons(&ALL), Some(total(&truth)));
+    let differ = truth.iter().filter(|(codes, counts)| {
+        let names: Vec<&str> = codes.iter().map(String::as_str).collect();
+        released.persons(&names) == Some(counts[0]) && everybody[*codes][0] != counts[0]
+    });
+    assert!(differ.count() > 10);
 }
 
 /// What `kpr register log` prints, if it believes the journal.
@@ -307,15 +304,15 @@ async fn the_partner_approves_for_itself_and_pseudonymous_registers_are_refused_
     let anonymous = microdata::approval();
     world.sign_this(&anonymous).await;
     let researcher = world.client("researcher").await;
-    for (mut query, register, code) in [
+    for (number, (mut query, register, code)) in (1..).zip([
         (example_query().unwrap(), "SSB-PSEUDONYMOUS", "policy.blind_linkage"),
         (example_query().unwrap(), "IPLOS-2006-2016", "policy.blind_linkage"),
         (microdata::question(), "SSB-PSEUDONYMOUS", "policy.blind_linkage"),
         (microdata::question(), "IPLOS-2006-2016", "policy.statistics_only"),
-    ] {
+    ]) {
         query.cohort.register = RegisterId::new(register).unwrap();
         let checked = researcher.check(&query).await.unwrap_err();
-        let submitted = world.submit(&format!("{register}-{code}"), &query).await.unwrap_err();
+        let submitted = world.submit(&format!("pseudonymous-{number}"), &query).await.unwrap_err();
         for error in [checked, submitted] {
             let ClientError::Refused(refusal) = error else { panic!("{error}") };
             assert_eq!(refusal.code, code);
