@@ -195,8 +195,10 @@ fn line(entry: &JournalEntry) -> String {
             "sent: {rows} rows; left out: {withheld_rows} by consent or opting out, {invalid_rows} without an \
              identity number, {undated_rows} without a date"
         ),
-        Outcome::Declined { reason, code } => format!("declined ({reason}): {code}"),
-        Outcome::Failed { code } => format!("failed: {code}"),
+        Outcome::Declined { reason, code, rows } => {
+            format!("declined ({reason}): {code}, after {rows} rows")
+        }
+        Outcome::Failed { code, rows } => format!("failed: {code}, after {rows} rows"),
     };
     format!("{at} {order} {project} version {version}: {said}")
 }

@@ -73,11 +73,15 @@ pub enum Outcome {
         reason: String,
         /// The code given.
         code: String,
+        /// How many rows had been handed on by then; the gateway has dropped them.
+        rows: u64,
     },
-    /// The gateway took no more of it.
+    /// It was not answered to the end.
     Failed {
-        /// The gateway's code.
+        /// The gateway's code, or why.
         code: String,
+        /// How many rows had been handed on by then; the gateway has dropped them.
+        rows: u64,
     },
 }
 
@@ -307,7 +311,7 @@ mod tests {
             let ordered = Box::new(order.clone());
             journal.write(now(), &order, Outcome::Received { ordered }).unwrap();
             journal.write(now(), &order, Outcome::Verified).unwrap();
-            journal.write(now(), &order, Outcome::Failed { code: "gateway.gone".into() }).unwrap();
+            journal.write(now(), &order, Outcome::Failed { code: "gateway.gone".into(), rows: 0 }).unwrap();
         }
         head(path).unwrap()
     }
@@ -375,7 +379,7 @@ mod tests {
         std::fs::write(&path, &text).unwrap();
         let journal = Journal::open(&path).unwrap();
         let order = order(4, TimeDelta::minutes(1));
-        journal.write(now(), &order, Outcome::Failed { code: "x".into() }).unwrap();
+        journal.write(now(), &order, Outcome::Failed { code: "x".into(), rows: 0 }).unwrap();
         assert_eq!(Journal::verify(&path, Some(kept), &mut |_| ()).unwrap().entries, 10);
     }
 

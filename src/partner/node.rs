@@ -1,6 +1,7 @@
 //! The node: takes orders, decides, and answers with coded rows.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -170,15 +171,17 @@ impl Node {
         // An order that cannot be written down is not carried out.
         self.journal.write(now, order, Outcome::Received { ordered: Box::new(order.clone()) })?;
         let left = (order.expires - now).to_std().unwrap_or_default();
-        let outcome = match tokio::time::timeout(left, self.carry_out(order)).await {
+        let sent = AtomicU64::new(0);
+        let outcome = match tokio::time::timeout(left, self.carry_out(order, &sent)).await {
             Ok(outcome) => outcome,
-            Err(_) => Outcome::Failed { code: "order.expired".into() },
+            Err(_) => failed("order.expired", &sent),
         };
         tracing::info!(order = %logged(&order.id), outcome = %logged(&outcome.name()), "order dealt with");
         self.journal.write(self.clock.now(), order, outcome)
     }
 
-    async fn carry_out(&self, order: &LinkageOrder) -> Outcome {
+    /// `sent` is told the number of rows handed on, also of an answer that is broken off.
+    async fn carry_out(&self, order: &LinkageOrder, sent: &AtomicU64) -> Outcome {
         let prepared = async {
             let accepted = self.accept(order).await?;
             let approval = accepted.approval.approval();
@@ -194,11 +197,11 @@ impl Node {
         };
         let (accepted, standing, key) = match prepared.await {
             Ok(prepared) => prepared,
-            Err(stop) => return self.stopped(order, stop).await,
+            Err(stop) => return self.stopped(order, stop, sent).await,
         };
         let (parts, receiver) = mpsc::channel(AHEAD);
         let reading = async {
-            let read = self.read(order, &accepted, &standing, key, &parts).await;
+            let read = self.read(order, &accepted, &standing, key, Handing { parts: &parts, sent }).await;
             if let Err(Stop::Decline(reason, code)) = &read {
                 // Said before the stream breaks off, so that the run learns the reason and not only that.
                 self.decline(order, *reason, code).await;
@@ -213,11 +216,9 @@ impl Node {
                 undated_rows: counts.undated,
                 withheld_rows: counts.withheld,
             },
-            (_, Err(Stop::Decline(reason, code))) => {
-                Outcome::Declined { reason: reason.as_str().to_owned(), code }
-            }
-            (Err(fault), _) => Outcome::Failed { code: fault.code },
-            (Ok(()), Err(Stop::GatewayGone)) => Outcome::Failed { code: "gateway.gone".into() },
+            (_, Err(Stop::Decline(reason, code))) => declined(reason, code, sent),
+            (Err(fault), _) => failed(&fault.code, sent),
+            (Ok(()), Err(Stop::GatewayGone)) => failed(GONE, sent),
         }
     }
 
@@ -271,7 +272,7 @@ impl Node {
         Accepted { extract, approval }: &Accepted,
         standing: &Standing,
         key: LinkageKey,
-        parts: &mpsc::Sender<RowsPart>,
+        handing: Handing<'_>,
     ) -> Result<Counts, Stop> {
         let mut coder = key.coder();
         drop(key);
@@ -296,25 +297,25 @@ impl Node {
             }
             if writer.is_full() {
                 self.approved(approval).await?;
-                send(&mut writer, &mut counts, parts).await?;
+                handing.send(&mut writer, &mut counts).await?;
             }
         }
         drop(coder);
         self.approved(approval).await?;
-        send(&mut writer, &mut counts, parts).await?;
+        handing.send(&mut writer, &mut counts).await?;
         let Counts { batches, rows, invalid: invalid_rows, .. } = counts;
         let end = RowsPart::End { batches, rows, invalid_rows };
-        parts.send(end).await.map_err(|_| Stop::GatewayGone)?;
+        handing.parts.send(end).await.map_err(|_| Stop::GatewayGone)?;
         Ok(counts)
     }
 
-    async fn stopped(&self, order: &LinkageOrder, stop: Stop) -> Outcome {
+    async fn stopped(&self, order: &LinkageOrder, stop: Stop, sent: &AtomicU64) -> Outcome {
         match stop {
             Stop::Decline(reason, code) => {
                 self.decline(order, reason, &code).await;
-                Outcome::Declined { reason: reason.as_str().to_owned(), code }
+                declined(reason, code, sent)
             }
-            Stop::GatewayGone => Outcome::Failed { code: "gateway.gone".into() },
+            Stop::GatewayGone => failed(GONE, sent),
         }
     }
 
@@ -325,20 +326,37 @@ impl Node {
     }
 }
 
+/// The code where the gateway has gone without a word.
+const GONE: &str = "gateway.gone";
+
+fn failed(code: &str, sent: &AtomicU64) -> Outcome {
+    Outcome::Failed { code: code.to_owned(), rows: sent.load(Ordering::Relaxed) }
+}
+
+fn declined(reason: DeclineReason, code: String, sent: &AtomicU64) -> Outcome {
+    Outcome::Declined { reason: reason.as_str().to_owned(), code, rows: sent.load(Ordering::Relaxed) }
+}
+
 fn encoding() -> Stop {
     Stop::Decline(DeclineReason::Source, "source.encoding".into())
 }
 
-async fn send(
-    writer: &mut BatchWriter,
-    counts: &mut Counts,
-    parts: &mpsc::Sender<RowsPart>,
-) -> Result<(), Stop> {
-    let Some((arrow, rows)) = writer.take().map_err(|_| encoding())? else { return Ok(()) };
-    parts.send(RowsPart::Batch { number: counts.batches, arrow }).await.map_err(|_| Stop::GatewayGone)?;
-    counts.batches += 1;
-    counts.rows += rows as u64;
-    Ok(())
+/// Where batches go, and who is told how many rows have gone.
+struct Handing<'a> {
+    parts: &'a mpsc::Sender<RowsPart>,
+    sent: &'a AtomicU64,
+}
+
+impl Handing<'_> {
+    async fn send(&self, writer: &mut BatchWriter, counts: &mut Counts) -> Result<(), Stop> {
+        let Some((arrow, rows)) = writer.take().map_err(|_| encoding())? else { return Ok(()) };
+        let batch = RowsPart::Batch { number: counts.batches, arrow };
+        self.parts.send(batch).await.map_err(|_| Stop::GatewayGone)?;
+        counts.batches += 1;
+        counts.rows += rows as u64;
+        self.sent.store(counts.rows, Ordering::Relaxed);
+        Ok(())
+    }
 }
 
 /// An order being answered. After a reconnection the gateway offers it again; it is not begun twice.

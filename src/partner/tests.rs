@@ -421,6 +421,8 @@ async fn a_withdrawal_stops_an_answer_in_the_middle() {
         let journal = running.end().await;
         assert!(journal.contains("\"code\":\"policy.approval_withdrawn\""), "{journal}");
         assert!(!journal.contains("\"sent\""));
+        let last: serde_json::Value = serde_json::from_str(journal.lines().last().unwrap()).unwrap();
+        assert!((16_384..100_000).contains(&last["rows"].as_u64().unwrap()), "{last}");
     }
 }
 
