@@ -171,10 +171,11 @@ pub fn authorise_again(
     query: Query,
     approval: &VerifiedApproval,
     policies: &Policies,
+    sections: &Sections,
     today: NaiveDate,
 ) -> Result<ApprovedQuery, Refusal> {
     let asked_by = Caller::of_record(organisation.clone(), name.to_owned());
-    authorise(&asked_by, query, approval, policies, today)
+    authorise(&asked_by, query, approval, policies, sections, today)
 }
 
 #[cfg(test)]
