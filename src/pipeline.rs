@@ -6,6 +6,7 @@
 //! else makes that value.
 
 mod microdata;
+mod partners;
 mod projects;
 mod recall;
 mod release;
@@ -207,7 +208,8 @@ impl Gateway {
     async fn plan(&self, caller: &Caller, query: Query) -> Result<(QueryPlan, Snapshot), Refusal> {
         let approval = self.approval_in_force(&query.project).await?;
         let today = self.clock.today();
-        let approved: ApprovedQuery = authorise(caller, query, &approval, &self.policies.now(), today)?;
+        let (policies, sections) = (self.policies.now(), self.catalogue.sections());
+        let approved: ApprovedQuery = authorise(caller, query, &approval, &policies, sections, today)?;
         let (organisation, domain) = (caller.organisation(), approved.domain());
         self.store.may_use_method(organisation, domain, approved.domain_method()).await?;
         let snapshot = Snapshot::open_current(&self.register)?;

@@ -108,6 +108,7 @@ async fn approve(stage: &Stage) -> Fallible<()> {
     let digest = anna.enter_project(&approval).await?.digest;
     anna.sign_project(&approval.project, digest, &stage.sign(&approval, "anna")?).await?;
     bjorn.sign_project(&approval.project, digest, &stage.sign(&approval, "bjorn")?).await?;
+    stage.partner_approves(&approval).await?;
     Ok(())
 }
 

@@ -15,10 +15,12 @@ use kpr::app::stage::{Stage, example_approval};
 use kpr::app::system::{SystemClock, SystemEntropy};
 use kpr::config::read_secret;
 use kpr::domain::approval::{SignedApproval, StewardKey};
+use kpr::domain::canonical::Canonical;
 use kpr::domain::clock::Clock;
 use kpr::domain::ids::{OrderId, RunId, StewardId};
 use kpr::domain::order::LinkageOrder;
 use kpr::domain::query::Query;
+use kpr::domain::section::Section;
 use kpr::identity::{Fnr, IdentityService, KeyRing, RootKey};
 use kpr::registers::Snapshot;
 use kpr::wire::pki;
@@ -45,7 +47,9 @@ pub(super) async fn linked_rows(stage: &Stage, folder: &Path, query: &Query) -> 
     let order = LinkageOrder {
         id: OrderId::random(&SystemEntropy)?,
         run: RunId::random(&SystemEntropy)?,
+        query: query.digest()?,
         register: cohort.register.clone(),
+        section: Section::Section11,
         dataset: cohort.dataset.clone(),
         columns: vec![cohort.index_date.clone()],
         conditions: cohort.conditions.clone(),
@@ -78,7 +82,7 @@ pub(super) async fn linked_rows(stage: &Stage, folder: &Path, query: &Query) -> 
             codes.push(coder.code(&number));
         }
     }
-    let persons = service.map_codes(&order, codes, None).await?.0.persons;
+    let persons = service.map_codes(&service.accept(order).await?, codes, None).await?.0.persons;
     let person = |serial: &str| persons.get(*place.get(serial)?).filter(|p| !p.is_unknown()).map(|p| p.0);
     let rows: Vec<(u32, NaiveDate)> =
         events.iter().filter_map(|(serial, date)| Some((person(serial)?, *date))).collect();

@@ -35,10 +35,12 @@ pub enum StartError {
 /// # Errors
 /// [`StartError`]; once started it does not fail but dials again.
 pub async fn run(config: RegisterConfig, stop: CancellationToken) -> Result<(), StartError> {
+    let (policy, source) = (PartnerPolicy::load(&config.policy)?, Source::open(&config.database).await?);
+    source.has_lists(policy.persons()).await?;
     let node = Node {
         stewards: config.stewards.iter().map(StewardEntry::key).collect::<Result<_, _>>()?,
-        policy: PartnerPolicy::load(&config.policy)?,
-        source: Source::open(&config.database).await?,
+        policy,
+        source,
         gateway: Arc::new(GatewayChannel::new(config.register.clone(), &config.gateway, &config.tls)?),
         keys: Arc::new(IdentityChannel::new(&config.identity, &config.tls)?),
         journal: Journal::open(&config.journal)?,

@@ -1,11 +1,12 @@
 //! What can be done at the gateway, and on what, as the policies name it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use cedar_policy::{Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
+use cedar_policy::{Context, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
 
 use crate::domain::approval::Approval;
 use crate::domain::ids::{OrganisationId, RegisterId, RunId};
+use crate::domain::section::Section;
 
 use super::caller::Caller;
 
@@ -110,6 +111,13 @@ pub enum Resource<'a> {
     Gateway,
     /// A project, by its approval.
     Project(&'a Approval),
+    /// A query under a project.
+    Query {
+        /// The approval it is asked under.
+        approval: &'a Approval,
+        /// The registers it links, with their sections.
+        registers: &'a BTreeMap<RegisterId, Option<Section>>,
+    },
     /// A run of a query.
     Run {
         /// The run.
@@ -129,7 +137,21 @@ pub(super) struct Facts {
     pub(super) action: EntityUid,
     pub(super) resource: EntityUid,
     pub(super) entities: Vec<Entity>,
+    /// The sections of the registers that a query links; none where there is no query.
+    pub(super) sections: Option<BTreeSet<&'static str>>,
 }
+
+impl Facts {
+    /// The request's context.
+    pub(super) fn context(&self) -> Result<Context, NoFacts> {
+        let Some(sections) = &self.sections else { return Ok(Context::empty()) };
+        let sections = RestrictedExpression::new_set(sections.iter().map(|section| text(section)));
+        Context::from_pairs([("sections".to_owned(), sections)]).map_err(|_| NoFacts)
+    }
+}
+
+/// What stands for the section of a register that the catalogue does not have. Planning refuses such a query.
+const UNKNOWN: &str = "unknown";
 
 /// Something that has no form in Cedar's terms. The request is then denied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -184,7 +206,7 @@ pub(super) fn facts(caller: &Caller, action: Action, on: Resource<'_>) -> Result
             entities.push(entity(&gateway, [])?);
             gateway
         }
-        Resource::Project(approval) => {
+        Resource::Project(approval) | Resource::Query { approval, .. } => {
             let (uid, entity) = project(approval)?;
             entities.push(entity);
             uid
@@ -208,5 +230,11 @@ pub(super) fn facts(caller: &Caller, action: Action, on: Resource<'_>) -> Result
             uid
         }
     };
-    Ok(Facts { principal, action: uid("Action", action.as_str())?, resource, entities })
+    let sections = match on {
+        Resource::Query { registers, .. } => {
+            Some(registers.values().map(|section| section.map_or(UNKNOWN, Section::as_str)).collect())
+        }
+        _ => None,
+    };
+    Ok(Facts { principal, action: uid("Action", action.as_str())?, resource, entities, sections })
 }

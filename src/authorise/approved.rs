@@ -9,6 +9,7 @@ use crate::domain::method::Method;
 use crate::domain::query::Query;
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::domain::rule::Rule;
+use crate::domain::section::Sections;
 
 use super::action::{Action, Resource};
 use super::caller::Caller;
@@ -118,7 +119,7 @@ impl ApprovedQuery {
 }
 
 /// Decides whether `caller` may ask `query` under `approval` on the day `today`. Everything the query
-/// touches must be covered by the approval, and the policies must permit it.
+/// touches must be covered by the approval, and the policies must permit it, by the `sections` of the registers too.
 ///
 /// # Errors
 /// A [`Refusal`] for the first rule that the query breaks: which rule, and what would be accepted.
@@ -127,11 +128,13 @@ pub fn authorise(
     query: Query,
     approval: &VerifiedApproval,
     policies: &Policies,
+    sections: &Sections,
     today: NaiveDate,
 ) -> Result<ApprovedQuery, Refusal> {
     let granted = approval.approval();
     checks::project(&query, granted)?;
-    policies.may(caller, Action::SubmitQuery, Resource::Project(granted))?;
+    let on = Resource::Query { approval: granted, registers: &sections.of_query(&query) };
+    policies.may(caller, Action::SubmitQuery, on)?;
     checks::recipient(caller, granted)?;
     checks::validity(approval, today)?;
     checks::tier(&query, granted)?;
@@ -168,10 +171,11 @@ pub fn authorise_again(
     query: Query,
     approval: &VerifiedApproval,
     policies: &Policies,
+    sections: &Sections,
     today: NaiveDate,
 ) -> Result<ApprovedQuery, Refusal> {
     let asked_by = Caller::of_record(organisation.clone(), name.to_owned());
-    authorise(&asked_by, query, approval, policies, today)
+    authorise(&asked_by, query, approval, policies, sections, today)
 }
 
 #[cfg(test)]
@@ -190,7 +194,7 @@ mod tests {
         let mut granted = super::super::fixtures::approval();
         query(&mut asked);
         approval(&mut granted);
-        authorise(&researcher(), asked, &verified(granted), &policies(), today())
+        authorise(&researcher(), asked, &verified(granted), &policies(), &sections(), today())
     }
 
     fn refused(query: impl FnOnce(&mut Query), approval: impl FnOnce(&mut Approval), code: &str) -> Refusal {
@@ -219,7 +223,8 @@ mod tests {
             Caller::from_certificate(name(RECIPIENT), Role::Consumer, "x".to_owned()),
         ] {
             let refusal =
-                authorise(&caller, query(), &verified(approval()), &policies(), today()).unwrap_err();
+                authorise(&caller, query(), &verified(approval()), &policies(), &sections(), today())
+                    .unwrap_err();
             assert_eq!(refusal.code, "policy.not_permitted");
             assert!(refusal.hint.contains("names as recipient"), "{}", refusal.hint);
         }
@@ -231,6 +236,18 @@ mod tests {
             let refusal = refused(as_is, |a| a.purpose = purpose, "policy.purpose_prohibited");
             assert!(refusal.hint.contains("4-1"));
         }
+    }
+
+    #[test]
+    fn a_pseudonymous_register_is_refused_by_name_wherever_it_stands() {
+        let register = |register: &'static str| move |q: &mut Query| q.cohort.register = name(register);
+        let refusal = refused(register("SSB"), as_is, "policy.blind_linkage");
+        assert!(refusal.hint.contains("SSB (section_9b)"), "{}", refusal.hint);
+        refused(|q| q.outcomes[2].register = name("SSB"), as_is, "policy.blind_linkage");
+        refused(register("IPLOS-2006"), as_is, "policy.blind_linkage");
+        let records = |a: &mut Approval| a.tier = Tier::AnonymousMicrodata;
+        let refusal = refused(register("IPLOS-2006"), records, "policy.statistics_only");
+        assert!(refusal.hint.contains("6-1"), "{}", refusal.hint);
     }
 
     #[test]

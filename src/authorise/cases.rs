@@ -1,9 +1,12 @@
 //! Requests in words, as the case tables beside the policies and `kpr policy explain` write them.
 //!
 //! Who: `researcher of recipient`, `steward of NTRNO-983744516`, `partner NPR`. What: an action. On what: `gateway`,
-//! `project: research, protected_tables` (purpose and tier), `run of recipient: research, protected_tables` (the
-//! organisation that asked), `register NPR`. `recipient` is an organisation that the approval names, `stranger` one
-//! that it does not.
+//! `project: research, protected_tables` (purpose and tier; for a query also the sections of the registers it links, as
+//! in `project: research, protected_tables, section_9a section_11`, and section 11 where none is named), `run of
+//! recipient: research, protected_tables` (the organisation that asked), `register NPR`. `recipient` is an organisation
+//! that the approval names, `stranger` one that it does not.
+
+use std::collections::BTreeMap;
 
 use cedar_policy::{Decision, Entities, PolicyId};
 
@@ -12,6 +15,7 @@ use super::caller::{Caller, Role};
 use super::policies::Policies;
 use crate::domain::approval::Approval;
 use crate::domain::ids::{OrganisationId, RegisterId, RunId};
+use crate::domain::section::Section;
 
 /// The organisation that `stranger` stands for.
 const STRANGER: &str = "NTRNO-000000000";
@@ -57,6 +61,7 @@ pub struct Case {
 enum On {
     Gateway,
     Project(Box<Approval>),
+    Query(Box<Approval>, BTreeMap<RegisterId, Option<Section>>),
     Run(Box<Approval>, OrganisationId),
     Register(RegisterId),
 }
@@ -117,7 +122,7 @@ impl Case {
         let action = Action::ALL.into_iter().find(|action| action.as_str() == what);
         let action = action.ok_or_else(|| CaseError::Action(what.to_owned(), actions()))?;
         let caller = caller(who, approval).ok_or_else(|| CaseError::Caller(who.to_owned()))?;
-        let on = resource(on, approval).ok_or_else(|| CaseError::Resource(on.to_owned()))?;
+        let on = resource(on, action, approval).ok_or_else(|| CaseError::Resource(on.to_owned()))?;
         Ok(Self { caller, action, on })
     }
 }
@@ -140,7 +145,18 @@ fn caller(words: &str, approval: &Approval) -> Option<Caller> {
     Some(Caller::from_certificate(organisation, role.parse().ok()?, "somebody".to_owned()))
 }
 
-fn resource(words: &str, approval: &Approval) -> Option<On> {
+/// The registers of a query that links with registers under these sections, of which only the sections matter.
+fn registers(sections: &str) -> Option<BTreeMap<RegisterId, Option<Section>>> {
+    sections
+        .split(' ')
+        .map(|name| {
+            let section = serde_json::from_value(serde_json::Value::from(name)).ok()?;
+            Some((RegisterId::new(name.to_owned()).ok()?, Some(section)))
+        })
+        .collect()
+}
+
+fn resource(words: &str, action: Action, approval: &Approval) -> Option<On> {
     let like = |words: &str| {
         let (purpose, tier) = words.split_once(", ")?;
         let named = |word: &str| serde_json::Value::from(word);
@@ -152,6 +168,13 @@ fn resource(words: &str, approval: &Approval) -> Option<On> {
     };
     match words.split_once(' ') {
         None if words == "gateway" => Some(On::Gateway),
+        Some(("project:", rest)) if matches!(action, Action::CheckQuery | Action::SubmitQuery) => {
+            let (project, sections) = match rest.match_indices(", ").nth(1) {
+                Some((at, _)) => (rest.get(..at)?, rest.get(at + 2..)?),
+                None => (rest, Section::Section11.as_str()),
+            };
+            Some(On::Query(like(project)?, registers(sections)?))
+        }
         Some(("project:", rest)) => like(rest).map(On::Project),
         Some(("run", rest)) => {
             let (of, rest) = rest.strip_prefix("of ")?.split_once(": ")?;
@@ -172,6 +195,7 @@ impl Policies {
         let on = match &case.on {
             On::Gateway => Resource::Gateway,
             On::Project(approval) => Resource::Project(approval),
+            On::Query(approval, registers) => Resource::Query { approval, registers },
             On::Run(approval, organisation) => Resource::Run { run: &run, approval, organisation },
             On::Register(register) => Resource::Register(register),
         };
@@ -179,7 +203,11 @@ impl Policies {
             self.decide(&case.caller, case.action, on).ok_or(CaseError::NotEvaluated)?;
         let known = facts(&case.caller, case.action, on).map_err(|_| CaseError::NotEvaluated)?;
         let entities = Entities::from_entities(known.entities, None).map_err(|_| CaseError::NotEvaluated)?;
-        let facts = entities.to_json_value().map_err(|_| CaseError::NotEvaluated)?;
+        let entities = entities.to_json_value().map_err(|_| CaseError::NotEvaluated)?;
+        let facts = match known.sections {
+            Some(sections) => serde_json::json!({ "entities": entities, "sections": sections }),
+            None => entities,
+        };
         let mut decided: Vec<(String, String)> =
             policies.iter().map(|id: &PolicyId| (id.to_string(), self.words(id))).collect();
         decided.sort();

@@ -11,6 +11,7 @@ use crate::domain::approval::{
 };
 use crate::domain::period::Period;
 use crate::domain::query::{Answer, By, Cohort, Condition, Outcome, Query};
+use crate::domain::section::{Section, Sections};
 
 pub(crate) const RECIPIENT: &str = "NTRNO-983744516";
 
@@ -36,6 +37,18 @@ pub(crate) fn researcher() -> Caller {
 
 pub(crate) fn policies() -> Policies {
     Policies::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("policies")).unwrap()
+}
+
+/// The sections of the registers that the project describes.
+pub(crate) fn sections() -> Sections {
+    let of = [
+        ("FREG", Section::PopulationRegister),
+        ("KPR", Section::Section11),
+        ("NPR", Section::Section11),
+        ("SSB", Section::Section9b),
+        ("IPLOS-2006", Section::HistoricIplos),
+    ];
+    Sections::new(name("FREG"), of.map(|(register, section)| (name(register), section)).into())
 }
 
 /// The question of the demo: GP contact within 30, 90 and 180 days of psychiatric discharge.
@@ -146,9 +159,9 @@ pub(crate) fn approved_with_noise(query: Query) -> ApprovedQuery {
     approval.privacy_budget = Some("1".parse().unwrap());
     approval.grants[1].variables.push(name("refusjon_ore"));
     let policies = Policies::load(to.path()).unwrap();
-    authorise(&researcher(), query, &verified(approval), &policies, today()).unwrap()
+    authorise(&researcher(), query, &verified(approval), &policies, &sections(), today()).unwrap()
 }
 
 pub(crate) fn approved(query: Query) -> ApprovedQuery {
-    authorise(&researcher(), query, &verified(approval()), &policies(), today()).unwrap()
+    authorise(&researcher(), query, &verified(approval()), &policies(), &sections(), today()).unwrap()
 }

@@ -6,16 +6,17 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use cedar_policy::{
-    ActionConstraint, Authorizer, Context, Decision, Effect, Entities, Policy, PolicyId, PolicySet, Request,
-    Schema, ValidationMode, Validator,
+    ActionConstraint, Authorizer, Decision, Effect, Entities, Policy, PolicyId, PolicySet, Request, Schema,
+    ValidationMode, Validator,
 };
 
 use crate::domain::approval::Approval;
 use crate::domain::canonical::Digest;
-use crate::domain::ids::OrganisationId;
+use crate::domain::ids::{OrganisationId, RegisterId};
 use crate::domain::method::Cellkey;
 use crate::domain::query::Query;
 use crate::domain::refusal::{Refusal, RefusalKind};
+use crate::domain::section::Section;
 
 use super::action::{Action, Resource, facts};
 use super::caller::Caller;
@@ -27,7 +28,12 @@ const DISCLOSURE: &str = "disclosure.toml";
 /// policies that register nodes hold themselves.
 const FOLDERS: [&str; 4] = ["registers", "codelists", "tests", "partners"];
 /// The codes a `forbid` may give. They are part of the interface, so a policy cannot make up others.
-const FORBID_CODES: [&str; 2] = ["policy.purpose_prohibited", "policy.direct_identifiers"];
+const FORBID_CODES: [&str; 4] = [
+    "policy.purpose_prohibited",
+    "policy.direct_identifiers",
+    "policy.blind_linkage",
+    "policy.statistics_only",
+];
 
 /// Why a folder of policies is not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -149,7 +155,7 @@ impl Policies {
         let forbid = decided.iter().filter_map(|id| self.policies.policy(id)).find_map(|policy| {
             let code = policy.annotation("code")?;
             let code = FORBID_CODES.into_iter().find(|known| *known == code)?;
-            Some(Refusal::new(RefusalKind::Denied, code, policy.annotation("reason")?))
+            Some(Refusal::new(RefusalKind::Denied, code, linked(policy.annotation("reason")?, on)))
         });
         Err(forbid.unwrap_or_else(|| {
             let accepted = self.accepts.get(action.as_str()).map_or_else(String::new, |a| a.join("; or "));
@@ -186,16 +192,28 @@ impl Policies {
         on: Resource<'_>,
     ) -> Option<(Decision, Vec<PolicyId>)> {
         let facts = facts(caller, action, on).ok()?;
+        let context = facts.context().ok()?;
         let entities = Entities::from_entities(facts.entities, Some(&self.schema)).ok()?;
         let request =
-            Request::new(facts.principal, facts.action, facts.resource, Context::empty(), Some(&self.schema))
-                .ok()?;
+            Request::new(facts.principal, facts.action, facts.resource, context, Some(&self.schema)).ok()?;
         let response = Authorizer::new().is_authorized(&request, &self.policies, &entities);
         if response.diagnostics().errors().next().is_some() {
             return None;
         }
-        Some((response.decision(), response.diagnostics().reason().cloned().collect()))
+        let mut reasons: Vec<PolicyId> = response.diagnostics().reason().cloned().collect();
+        reasons.sort();
+        Some((response.decision(), reasons))
     }
+}
+
+/// A reason, with the registers that the query links, if there is one.
+fn linked(reason: &str, on: Resource<'_>) -> String {
+    let Resource::Query { registers, .. } = on else { return reason.to_owned() };
+    let named = |(register, section): (&RegisterId, &Option<Section>)| {
+        format!("{register} ({})", section.map_or("not in the catalogue", Section::as_str))
+    };
+    let registers: Vec<String> = registers.iter().map(named).collect();
+    format!("{reason}; the query links {}", registers.join(", "))
 }
 
 fn bad(path: PathBuf, reason: String) -> PolicyError {

@@ -38,8 +38,9 @@ enum Command {
         /// What is asked, such as submit_query
         #[arg(long)]
         what: String,
-        /// On what: gateway, "project: research, protected_tables", "run of recipient: research, protected_tables" or
-        /// "register NPR"
+        /// On what: gateway, "project: research, protected_tables" (with a query also the sections of the registers it
+        /// links: "project: research, protected_tables, section_9a section_11"), "run of recipient: research,
+        /// protected_tables" or "register NPR"
         #[arg(long)]
         on: String,
         /// The approval that `recipient` and the project are of, YAML or TOML; an example if left out

@@ -1,19 +1,48 @@
 //! `kpr register`: a partner's register node.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use chrono::NaiveDate;
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
+use kpr::app::system::SystemClock;
 use kpr::app::{register, shutdown};
 use kpr::config::RegisterConfig;
-use kpr::partner::{self, LoadOptions, LoadReport};
+use kpr::domain::approval::Approval;
+use kpr::domain::canonical::Digest;
+use kpr::domain::clock::Clock;
+use kpr::domain::ids::{ProjectId, VariableId};
+use kpr::partner::{self, Act, Approvals, Journal, JournalEntry, ListKind, LoadOptions, LoadReport, Outcome};
 use kpr::telemetry;
+
+use super::connection;
 
 /// Arguments of `kpr register`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
+}
+
+/// The list that a file holds.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Kind {
+    /// fnr;project;purpose;from;to;withdrawn
+    Consents,
+    /// fnr;project;purpose;from;to
+    OptOuts,
+    /// fnr;person
+    Numbers,
+}
+
+impl From<Kind> for ListKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Consents => Self::Consents,
+            Kind::OptOuts => Self::OptOuts,
+            Kind::Numbers => Self::Numbers,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -29,6 +58,54 @@ enum Command {
         /// Refuse the delivery if more than this share of a file's lines is faulty, in percent
         #[arg(long, default_value_t = 5.0)]
         most_faults: f64,
+    },
+    /// Replace a list of persons in the register's own database by that of a file, whole or not at all
+    List {
+        /// The configuration of the register node
+        #[arg(long)]
+        config: PathBuf,
+        /// Which list
+        #[arg(long, value_enum)]
+        kind: Kind,
+        /// The file: a header line, then lines with fields between semicolons
+        #[arg(long)]
+        file: PathBuf,
+    },
+    /// Approve a version of a project: without it no order of the project is answered
+    Approve {
+        /// The configuration of the register node
+        #[arg(long)]
+        config: PathBuf,
+        /// The approval, YAML or TOML, exactly as the stewards sign it
+        #[arg(long)]
+        file: PathBuf,
+        /// The last day on which rows are sent; the approval's own if left out
+        #[arg(long)]
+        until: Option<NaiveDate>,
+    },
+    /// Withdraw the approval of a project at once, also in the middle of an answer
+    Withdraw {
+        /// The configuration of the register node
+        #[arg(long)]
+        config: PathBuf,
+        /// The project
+        #[arg(long)]
+        project: String,
+    },
+    /// List what was approved and withdrawn
+    Approvals {
+        /// The configuration of the register node
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Show the orders that the node saw, and verify that no line of its journal has been changed
+    Log {
+        /// The configuration of the register node
+        #[arg(long)]
+        config: PathBuf,
+        /// The head that an earlier reading printed: that line must still be there
+        #[arg(long)]
+        head: Option<Digest>,
     },
     /// Run the register node: wait for linkage orders and answer them
     Serve {
@@ -57,6 +134,26 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             bar.finish_and_clear();
             show(&report);
         }
+        Command::List { config, kind, file } => {
+            let config = RegisterConfig::load(&config)?;
+            let lines = partner::load_list(kind.into(), &file, &config.database).await?;
+            println!("{lines} lines; they replace the list that was there");
+        }
+        Command::Approve { config, file, until } => {
+            let approval: Approval = connection::read(&file)?;
+            let act = approvals(&config).await?.approve(&approval, until, SystemClock.now()).await?;
+            print(&act);
+        }
+        Command::Withdraw { config, project } => {
+            let project = ProjectId::new(project)?;
+            print(&approvals(&config).await?.withdraw(&project, SystemClock.now()).await?);
+        }
+        Command::Approvals { config } => approvals(&config).await?.acts().await?.iter().for_each(print),
+        Command::Log { config, head } => {
+            let journal = RegisterConfig::load(&config)?.journal;
+            let verified = Journal::verify(&journal, head, &mut |entry| println!("{}", line(entry)))?;
+            println!("{} lines, each follows from those before; head {}", verified.entries, verified.head);
+        }
         Command::Serve { config } => {
             telemetry::init(None)?;
             let config = RegisterConfig::load(&config)?;
@@ -64,6 +161,46 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+async fn approvals(config: &Path) -> anyhow::Result<Approvals> {
+    Ok(Approvals::open(&RegisterConfig::load(config)?.database).await?)
+}
+
+fn print(act: &Act) {
+    let Act { project, version, digest, valid_until, withdrawn, at } = act;
+    let what = if *withdrawn { "withdrawn" } else { "approved" };
+    println!("{at} {project} version {version} {what}, until {valid_until}, approval {digest}");
+}
+
+/// A line of the journal, for people.
+fn line(entry: &JournalEntry) -> String {
+    let JournalEntry { at, order, project, version, dataset, digest, outcome, .. } = entry;
+    let said = match outcome {
+        Outcome::Received { ordered } => {
+            let variables: Vec<&str> = ordered.columns.iter().map(VariableId::as_str).collect();
+            let stewards: Vec<&str> =
+                ordered.approval.signatures.iter().map(|signed| signed.steward.as_str()).collect();
+            format!(
+                "received: {} of {dataset}, {} to {}, query {}, order {digest}, signed by {}",
+                variables.join(", "),
+                ordered.period.from(),
+                ordered.period.to(),
+                ordered.query,
+                stewards.join(" and "),
+            )
+        }
+        Outcome::Verified => "signed by two stewards; no higher version has been seen".to_owned(),
+        Outcome::Sent { rows, invalid_rows, undated_rows, withheld_rows } => format!(
+            "sent: {rows} rows; left out: {withheld_rows} by consent or opting out, {invalid_rows} without an \
+             identity number, {undated_rows} without a date"
+        ),
+        Outcome::Declined { reason, code, rows } => {
+            format!("declined ({reason}): {code}, after {rows} rows")
+        }
+        Outcome::Failed { code, rows } => format!("failed: {code}, after {rows} rows"),
+    };
+    format!("{at} {order} {project} version {version}: {said}")
 }
 
 fn show(report: &LoadReport) {

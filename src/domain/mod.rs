@@ -20,4 +20,5 @@ pub mod record_key;
 pub mod refusal;
 pub mod rho;
 pub mod rule;
+pub mod section;
 pub mod table;

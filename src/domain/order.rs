@@ -4,10 +4,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::approval::{SignedApproval, TextError, Tier, VerifiedApproval};
-use super::canonical::Canonical;
+use super::canonical::{Canonical, Digest};
 use super::ids::{DatasetId, OrderId, RegisterId, RunId, VariableId};
 use super::period::Period;
 use super::query::Condition;
+use super::section::{LinkageTerms, Section};
 
 /// An order for rows of one dataset of one partner register, for one run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,8 +19,13 @@ pub struct LinkageOrder {
     /// The run it belongs to. It is the linkage epoch: the linkage key is derived from project and run,
     /// so no two runs share a code.
     pub run: RunId,
+    /// The digest of the query it is given for.
+    pub query: Digest,
     /// The register asked.
     pub register: RegisterId,
+    /// The section that the register stands under by the register keeper's catalogue. The partner knows its own and
+    /// refuses an order that states another.
+    pub section: Section,
     /// Its dataset.
     pub dataset: DatasetId,
     /// The columns to send beside the linkage code, in this order.
@@ -41,7 +47,7 @@ pub struct LinkageOrder {
 }
 
 impl Canonical for LinkageOrder {
-    const LABEL: &'static str = "kpr/linkage-order/v1";
+    const LABEL: &'static str = "kpr/linkage-order/v2";
 }
 
 /// Why an order does not stand on its approval.
@@ -61,6 +67,12 @@ pub enum OrderError {
         "the approval is neither for protected tables nor for anonymous microdata, all that orders are given for"
     )]
     OtherTier,
+    /// The query is none of those that the approval names.
+    #[error("the approval names the digests of its queries, and that of the order's query is none of them")]
+    QueryNotListed,
+    /// The register is pseudonymous.
+    #[error("the order is for a pseudonymous register, and there is no blind linkage (KPR regulation 4-2)")]
+    BlindOnly,
     /// The order has expired, or is dated in the future.
     #[error("the order is stale: its time has passed or not come")]
     Stale,
@@ -106,6 +118,12 @@ impl LinkageOrder {
         if !matches!(approval.tier, Tier::ProtectedTables | Tier::AnonymousMicrodata) {
             return Err(OrderError::OtherTier);
         }
+        if !approval.queries.is_empty() && !approval.queries.contains(&self.query) {
+            return Err(OrderError::QueryNotListed);
+        }
+        if self.section.terms() == LinkageTerms::Blind {
+            return Err(OrderError::BlindOnly);
+        }
         // Clocks of two organisations differ a little; a minute is forgiven, no more.
         if now > self.expires || self.issued > now + TimeDelta::minutes(1) {
             return Err(OrderError::Stale);
@@ -149,6 +167,8 @@ mod tests {
         LinkageOrder {
             id: OrderId::new(format!("o-{}", "a".repeat(32))).unwrap(),
             run: RunId::new(format!("r-{}", "b".repeat(32))).unwrap(),
+            query: Digest::from_bytes([1; 32]),
+            section: Section::Section11,
             register: grant.register.clone(),
             dataset: grant.dataset.clone(),
             columns: vec![],
@@ -181,6 +201,22 @@ mod tests {
             assert_eq!(check(&order(&Approval { tier, ..example() })), Err(OrderError::OtherTier));
         }
         assert_eq!(check(&order(&Approval { tier: Tier::AnonymousMicrodata, ..example() })), Ok(()));
+    }
+
+    #[test]
+    fn an_order_is_for_a_query_that_the_approval_names() {
+        let named = |digest| Approval { queries: vec![Digest::from_bytes([digest; 32])], ..example() };
+        assert_eq!(check(&order(&named(1))), Ok(()));
+        assert_eq!(check(&order(&named(2))), Err(OrderError::QueryNotListed));
+    }
+
+    #[test]
+    fn no_order_is_for_a_pseudonymous_register() {
+        for section in Section::ALL {
+            let refused = matches!(section, Section::Section9b | Section::HistoricIplos);
+            let expected = if refused { Err(OrderError::BlindOnly) } else { Ok(()) };
+            assert_eq!(check(&LinkageOrder { section, ..order(&example()) }), expected);
+        }
     }
 
     #[test]

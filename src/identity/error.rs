@@ -28,6 +28,16 @@ pub enum IdentityError {
     /// The order does not stand on its approval.
     #[error(transparent)]
     Order(#[from] OrderError),
+    /// The order's approval has been replaced.
+    #[error(
+        "the order stands on version {version} of its project's approval; version {highest} has been seen"
+    )]
+    Superseded {
+        /// The order's.
+        version: u32,
+        /// The highest one seen.
+        highest: u32,
+    },
     /// The order is for another register than the caller's.
     #[error("the order is for another register than that of the caller's certificate")]
     OtherRegister,
@@ -70,6 +80,7 @@ impl From<IdentityError> for Refusal {
             E::Approval(_) => (K::Denied, "identity.approval"),
             E::Order(OrderError::Stale) => (K::Precondition, "identity.stale_order"),
             E::Order(_) => (K::Denied, "identity.order"),
+            E::Superseded { .. } => (K::Denied, "identity.superseded_approval"),
             E::OtherRegister => (K::Denied, "identity.other_register"),
             E::Forged => (K::Denied, "identity.forged_order"),
             E::Closed => (K::Precondition, "identity.stale_order"),

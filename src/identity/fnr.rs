@@ -74,7 +74,7 @@ pub enum NotAnFnr {
 /// ```compile_fail,E0423
 /// let number = kpr::identity::Fnr(30908299996);
 /// ```
-#[derive(PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+#[derive(PartialEq, Eq, Hash, Zeroize, ZeroizeOnDrop)]
 pub struct Fnr(u64);
 
 impl Fnr {

@@ -23,5 +23,5 @@ pub use intake::{Answers, Finished, Intake, Totals};
 pub use keys::{BadKeyRing, Coder, KeyRing, LinkageKey, ROOT_LENGTH, RootKey};
 pub use lines::{Fault, FaultKind, Layout};
 pub use record_keys::RecordKeys;
-pub use service::IdentityService;
+pub use service::{AcceptedOrder, IdentityService};
 pub use vault::VaultError;

@@ -1,4 +1,5 @@
-//! Which order each run of each register stands on, and whether its codes have been mapped.
+//! Which order each run of each register stands on, whether its codes have been mapped, and the highest version of each
+//! project's approval.
 
 use chrono::{DateTime, Utc};
 use sqlx::sqlite::SqliteConnection;
@@ -6,6 +7,7 @@ use sqlx::sqlite::SqliteConnection;
 use super::error::IdentityError;
 use super::vault::{Vault, VaultError};
 use crate::domain::canonical::{Canonical, Digest};
+use crate::domain::ids::ProjectId;
 use crate::domain::order::LinkageOrder;
 
 /// What is remembered of a run.
@@ -49,17 +51,32 @@ impl Vault {
         }
     }
 
+    /// Remembers the version of a project's approval whose signatures hold, unless a higher one has been seen.
+    pub(super) async fn see_version(&self, project: &ProjectId, version: u32) -> Result<(), IdentityError> {
+        let mut connection = self.connection().await;
+        let (highest,): (u32,) = sqlx::query_as(
+            "INSERT INTO approval_seen (project, version) VALUES (?, ?)
+             ON CONFLICT (project) DO UPDATE SET version = max(version, excluded.version)
+             RETURNING version",
+        )
+        .bind(project.as_str())
+        .bind(version)
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(VaultError::from)?;
+        if version < highest { Err(IdentityError::Superseded { version, highest }) } else { Ok(()) }
+    }
+
+    /// That a register node has fetched the key of this very order, and its codes have not been mapped.
+    pub(super) async fn is_open(&self, order: &LinkageOrder) -> Result<(), IdentityError> {
+        let mut connection = self.connection().await;
+        open_run(&mut connection, order).await.map(|_| ())
+    }
+
     /// Closes a run for a register, once. Gives the root version that its key came from.
     pub(super) async fn close_run(&self, order: &LinkageOrder) -> Result<u32, IdentityError> {
-        let digest = order.digest()?;
         let mut connection = self.connection().await;
-        let run = remembered(&mut connection, order).await?.ok_or(IdentityError::NotFetched)?;
-        if run.order != digest {
-            return Err(IdentityError::Forged);
-        }
-        if run.closed {
-            return Err(IdentityError::Closed);
-        }
+        let run = open_run(&mut connection, order).await?;
         sqlx::query("UPDATE linkage_run SET closed = 1 WHERE project = ? AND run = ? AND register = ?")
             .bind(order.approval.approval.project.as_str())
             .bind(order.run.as_str())
@@ -68,6 +85,19 @@ impl Vault {
             .await
             .map_err(VaultError::from)?;
         Ok(run.root_version)
+    }
+}
+
+/// The run of an order, which must be bound to it and not closed.
+async fn open_run(
+    connection: &mut SqliteConnection,
+    order: &LinkageOrder,
+) -> Result<Remembered, IdentityError> {
+    let digest = order.digest()?;
+    match remembered(connection, order).await?.ok_or(IdentityError::NotFetched)? {
+        run if run.order != digest => Err(IdentityError::Forged),
+        run if run.closed => Err(IdentityError::Closed),
+        run => Ok(run),
     }
 }
 

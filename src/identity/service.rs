@@ -29,6 +29,26 @@ pub struct IdentityService {
     intakes: Arc<Semaphore>,
 }
 
+/// An order whose codes may be mapped: its approval's signatures hold, no higher version of it is known, it keeps to it,
+/// and the key of this very order has been fetched. Made only by [`IdentityService::accept`].
+///
+/// ```compile_fail,E0451
+/// fn forge(order: kpr::domain::order::LinkageOrder) -> kpr::identity::AcceptedOrder {
+///     kpr::identity::AcceptedOrder { order }
+/// }
+/// ```
+pub struct AcceptedOrder {
+    order: LinkageOrder,
+}
+
+impl AcceptedOrder {
+    /// The order.
+    #[must_use]
+    pub const fn order(&self) -> &LinkageOrder {
+        &self.order
+    }
+}
+
 impl IdentityService {
     /// Opens the vault, or makes a new one.
     ///
@@ -67,9 +87,8 @@ impl IdentityService {
         if order.register != *caller {
             return Err(IdentityError::OtherRegister);
         }
-        let now = self.clock.now();
-        order.check(&order.approval.verify(&self.stewards)?, now)?;
-        let version = self.vault.bind_run(order, self.ring.current().version(), now).await?;
+        self.check(order).await?;
+        let version = self.vault.bind_run(order, self.ring.current().version(), self.clock.now()).await?;
         let key = self.key(order, version)?;
         tracing::info!(
             order = %logged(&order.id),
@@ -78,6 +97,23 @@ impl IdentityService {
             "linkage key given"
         );
         Ok(key)
+    }
+
+    /// The rules that every order must keep.
+    async fn check(&self, order: &LinkageOrder) -> Result<(), IdentityError> {
+        order.check(&order.approval.verify(&self.stewards)?, self.clock.now())?;
+        let approval = &order.approval.approval;
+        self.vault.see_version(&approval.project, approval.version).await
+    }
+
+    /// Checks an order before any code of it is read.
+    ///
+    /// # Errors
+    /// [`IdentityError`]: which rule refused.
+    pub async fn accept(&self, order: LinkageOrder) -> Result<AcceptedOrder, IdentityError> {
+        self.check(&order).await?;
+        self.vault.is_open(&order).await?;
+        Ok(AcceptedOrder { order })
     }
 
     /// Persons for the codes that a register node has sent for an order, and with `record_keys_of` their record
@@ -89,11 +125,13 @@ impl IdentityService {
     /// [`IdentityError`]: which rule refused.
     pub async fn map_codes(
         &self,
-        order: &LinkageOrder,
+        accepted: &AcceptedOrder,
         codes: Vec<LinkageCode>,
         record_keys_of: Option<&DomainId>,
     ) -> Result<(Mapped, Vec<RecordKey>), IdentityError> {
-        order.check(&order.approval.verify(&self.stewards)?, self.clock.now())?;
+        let order = accepted.order();
+        // Its time may have passed while the codes came.
+        self.check(order).await?;
         if codes.len() as u64 > order.max_rows.min(u64::from(u32::MAX >> 1)) {
             return Err(IdentityError::TooManyCodes);
         }

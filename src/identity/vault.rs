@@ -15,7 +15,7 @@ use super::siv::{Sealed, Siv};
 use crate::domain::ids::PersonNo;
 
 /// The schema this version of the program writes, kept in `PRAGMA user_version`.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 
 /// How many rows an insert statement takes; three parameters each.
 const INSERT_ROWS: usize = 1000;
@@ -23,7 +23,7 @@ const INSERT_ROWS: usize = 1000;
 /// How long the process before this one may take to let go of the vault.
 const OTHER_PROCESS_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
 
-const TABLES: [&str; 3] = [
+const TABLES: [&str; 4] = [
     // Kept in the order of the ciphertext, which tells nothing of who came when. `valid_from` is the day from
     // which the person has had the number, in days after 1970-01-01.
     "CREATE TABLE identifier (
@@ -43,7 +43,14 @@ const TABLES: [&str; 3] = [
         closed INTEGER NOT NULL DEFAULT 0,
         PRIMARY KEY (project, run, register)
     ) STRICT, WITHOUT ROWID",
+    APPROVAL_SEEN,
 ];
+
+/// The highest version of each project's approval whose signatures held. Since schema 2.
+const APPROVAL_SEEN: &str = "CREATE TABLE approval_seen (
+        project TEXT NOT NULL PRIMARY KEY,
+        version INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID";
 
 /// Why the vault cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -174,10 +181,13 @@ async fn make_tables(connection: &mut SqliteConnection) -> Result<(), VaultError
             for table in TABLES {
                 sqlx::query(table).execute(&mut *transaction).await?;
             }
-            sqlx::query("PRAGMA user_version = 1").execute(&mut *transaction).await?;
+        }
+        1 => {
+            sqlx::query(APPROVAL_SEEN).execute(&mut *transaction).await?;
         }
         _ => return Err(VaultError::NewerSchema { found }),
     }
+    sqlx::query("PRAGMA user_version = 2").execute(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(())
 }

@@ -12,12 +12,14 @@ use futures::future::BoxFuture;
 
 use super::{CodeMapper, CodedRows, LinkageCode, LinkageError, Linked, MappedCodes, row_schema};
 use crate::domain::approval::{Approval, Grant, Purpose, SignedApproval, Tier};
+use crate::domain::canonical::Digest;
 use crate::domain::ids::{
     DatasetId, DomainId, OrderId, OrganisationId, PersonNo, ProjectId, RegisterId, RuleId, RunId, VariableId,
 };
 use crate::domain::order::LinkageOrder;
 use crate::domain::period::Period;
 use crate::domain::query::Condition;
+use crate::domain::section::Section;
 
 pub(crate) fn day(text: &str) -> NaiveDate {
     text.parse().unwrap()
@@ -67,7 +69,9 @@ pub(crate) fn order(number: u8, lifetime: TimeDelta) -> LinkageOrder {
     LinkageOrder {
         id: OrderId::new(format!("o-{}", hex::encode([number | 0xa0; 16]))).unwrap(),
         run: RunId::new(format!("r-{}", hex::encode([number | 0xa0; 16]))).unwrap(),
+        query: Digest::from_bytes([1; 32]),
         register: RegisterId::new("NPR").unwrap(),
+        section: Section::Section11,
         dataset: DatasetId::new("episode").unwrap(),
         columns: vec![variable("utdato"), variable("omsorgsniva")],
         conditions: vec![condition("omsorgsniva", &["1"]), condition("fagomrade", &["310", "320"])],

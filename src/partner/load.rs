@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use serde::Serialize;
-use sqlx::any::AnyPoolOptions;
+use sqlx::Connection;
 use tokio::sync::mpsc;
 
 use super::delivery::{Delivery, EPISODES, Episode, IDENTITIES};
 use super::faults::Faults;
-use super::source::{Backend, SourceError};
+use super::source::SourceError;
 use super::tables::{self, ROWS};
 use crate::config::ConfigError;
 use crate::domain::canonical::Digest;
@@ -122,11 +122,7 @@ pub async fn load(
             configured: options.register.clone(),
         });
     }
-    let backend = Backend::of(&options.database)?;
-    sqlx::any::install_default_drivers();
-    let pool =
-        AnyPoolOptions::new().max_connections(1).connect(&writable(backend, &options.database)).await?;
-    let mut connection = pool.acquire().await?;
+    let (backend, mut connection) = tables::writable(&options.database).await?;
     let mut transaction = tables::begin(backend, &mut connection).await?;
     if let Some(episodes) = tables::loaded(&mut transaction, &digest).await? {
         let report = LoadReport {
@@ -158,8 +154,7 @@ pub async fn load(
     let (lines, faults) = reading.await.map_err(|_| LoadError::Interrupted)??;
     tables::finish(&mut transaction, number, episodes).await?;
     transaction.commit().await?;
-    drop(connection);
-    pool.close().await;
+    connection.close().await?;
     Ok(LoadReport { delivery: digest, already_loaded: false, episodes, without_number, lines, faults })
 }
 
@@ -185,14 +180,6 @@ fn judge(faults: &Faults, file: &'static str, lines: u64, percent: f64) -> Resul
         return Err(LoadError::TooManyFaults { file, bad, lines, percent });
     }
     Ok(())
-}
-
-/// A SQLite file that does not exist yet is made, unless the URL says otherwise itself.
-fn writable(backend: Backend, url: &str) -> String {
-    match backend {
-        Backend::Sqlite if !url.contains('?') => format!("{url}?mode=rwc"),
-        _ => url.to_owned(),
-    }
 }
 
 #[cfg(test)]

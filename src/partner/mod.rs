@@ -6,27 +6,35 @@
 //! gateway <--Arrow batches with linkage codes-- BatchWriter <-----------------+
 //! ```
 //!
-//! It only dials out. It verifies the stewards' signatures itself, follows its own policy file, and keeps
-//! its own journal of the orders it saw. Identity numbers do not leave this process.
+//! It only dials out. It verifies the stewards' signatures itself, follows its own policy file, asks for the partner's
+//! own approval before each batch, leaves out the persons that the partner's lists say, and keeps its own journal of
+//! the orders it saw. Identity numbers do not leave this process.
 
+mod approvals;
 mod delivery;
 mod faults;
 mod journal;
 mod links;
+mod list_files;
+mod lists;
 mod load;
 mod node;
 mod policy;
 mod rows;
 mod source;
+mod standing;
 mod tables;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use approvals::{Act, Approvals, ApprovalsError};
 pub use faults::{Fault, FaultKind, Faults};
-pub use journal::{Journal, JournalError, Outcome};
+pub use journal::{Journal, JournalEntry, JournalError, Outcome, VerifiedJournal};
 pub use links::{GatewayLink, KeySource, OrderStream, PeerFault, RowsPart};
+pub use list_files::{ListFileError, ListKind, load_list};
+pub use lists::{ListTable, NumbersTable, Persons};
 pub use load::{LoadError, LoadOptions, LoadReport, load};
 pub use node::Node;
 pub use policy::{Extract, NotAllowed, PartnerPolicy, PolicyError};

@@ -1,6 +1,7 @@
 //! The node: takes orders, decides, and answers with coded rows.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,12 +10,15 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::approvals;
 use super::journal::{Journal, JournalError, Outcome};
 use super::links::{GatewayLink, KeySource, RowsPart};
+use super::lists::ListError;
 use super::policy::{Extract, NotAllowed, PartnerPolicy};
 use super::rows::BatchWriter;
 use super::source::{Source, SourceError};
-use crate::domain::approval::StewardKey;
+use super::standing::Standing;
+use crate::domain::approval::{StewardKey, VerifiedApproval};
 use crate::domain::clock::Clock;
 use crate::domain::ids::{OrderId, RegisterId};
 use crate::domain::order::{LinkageOrder, OrderError};
@@ -66,6 +70,19 @@ impl From<SourceError> for Stop {
     }
 }
 
+impl From<ListError> for Stop {
+    fn from(error: ListError) -> Self {
+        Self::Decline(DeclineReason::Source, error.to_string())
+    }
+}
+
+impl From<JournalError> for Stop {
+    fn from(error: JournalError) -> Self {
+        tracing::error!(%error, "the journal cannot be written");
+        Self::Decline(DeclineReason::Source, "source.journal".into())
+    }
+}
+
 impl From<NotAllowed> for Stop {
     fn from(rule: NotAllowed) -> Self {
         Self::Decline(DeclineReason::Policy, rule.to_string())
@@ -82,6 +99,14 @@ struct Counts {
     rows: u64,
     invalid: u64,
     undated: u64,
+    /// Left out by the partner's lists. Only the journal is told.
+    withheld: u64,
+}
+
+/// An order that this partner answers: what is read for it, under which approval.
+struct Accepted {
+    extract: Extract,
+    approval: VerifiedApproval,
 }
 
 impl Node {
@@ -143,40 +168,40 @@ impl Node {
 
     async fn try_answer(&self, order: &LinkageOrder) -> Result<(), JournalError> {
         let now = self.clock.now();
-        let received = Outcome::Received {
-            columns: order.columns.clone(),
-            conditions: order.conditions.clone(),
-            period: order.period,
-        };
         // An order that cannot be written down is not carried out.
-        self.journal.write(now, order, &received)?;
+        self.journal.write(now, order, Outcome::Received { ordered: Box::new(order.clone()) })?;
         let left = (order.expires - now).to_std().unwrap_or_default();
-        let outcome = match tokio::time::timeout(left, self.carry_out(order)).await {
+        let sent = AtomicU64::new(0);
+        let outcome = match tokio::time::timeout(left, self.carry_out(order, &sent)).await {
             Ok(outcome) => outcome,
-            Err(_) => Outcome::Failed { code: "order.expired".into() },
+            Err(_) => failed("order.expired", &sent),
         };
         tracing::info!(order = %logged(&order.id), outcome = %logged(&outcome.name()), "order dealt with");
-        self.journal.write(self.clock.now(), order, &outcome)
+        self.journal.write(self.clock.now(), order, outcome)
     }
 
-    async fn carry_out(&self, order: &LinkageOrder) -> Outcome {
+    /// `sent` is told the number of rows handed on, also of an answer that is broken off.
+    async fn carry_out(&self, order: &LinkageOrder, sent: &AtomicU64) -> Outcome {
         let prepared = async {
-            let extract = self.accept(order)?;
+            let accepted = self.accept(order).await?;
+            let approval = accepted.approval.approval();
+            let standing = self.source.standing(self.policy.persons(), approval, self.clock.today()).await?;
             Ok((
-                extract,
+                accepted,
+                standing,
                 self.keys.linkage_key(order).await.map_err(|fault| {
                     tracing::warn!(%fault, "the identity service gives no key");
                     Stop::Decline(DeclineReason::Key, fault.code)
                 })?,
             ))
         };
-        let (extract, key) = match prepared.await {
+        let (accepted, standing, key) = match prepared.await {
             Ok(prepared) => prepared,
-            Err(stop) => return self.stopped(order, stop).await,
+            Err(stop) => return self.stopped(order, stop, sent).await,
         };
         let (parts, receiver) = mpsc::channel(AHEAD);
         let reading = async {
-            let read = self.read(order, &extract, key, &parts).await;
+            let read = self.read(order, &accepted, &standing, key, Handing { parts: &parts, sent }).await;
             if let Err(Stop::Decline(reason, code)) = &read {
                 // Said before the stream breaks off, so that the run learns the reason and not only that.
                 self.decline(order, *reason, code).await;
@@ -189,16 +214,17 @@ impl Node {
                 rows: counts.rows,
                 invalid_rows: counts.invalid,
                 undated_rows: counts.undated,
+                withheld_rows: counts.withheld,
             },
-            (_, Err(Stop::Decline(reason, code))) => Outcome::Declined { reason: reason.as_str(), code },
-            (Err(fault), _) => Outcome::Failed { code: fault.code },
-            (Ok(()), Err(Stop::GatewayGone)) => Outcome::Failed { code: "gateway.gone".into() },
+            (_, Err(Stop::Decline(reason, code))) => declined(reason, code, sent),
+            (Err(fault), _) => failed(&fault.code, sent),
+            (Ok(()), Err(Stop::GatewayGone)) => failed(GONE, sent),
         }
     }
 
     /// Whether this partner answers the order: the stewards' signatures, the order against what they
-    /// signed, then the partner's own policy.
-    fn accept(&self, order: &LinkageOrder) -> Result<Extract, Stop> {
+    /// signed, whether a newer version of it is known, then the partner's own policy and approval.
+    async fn accept(&self, order: &LinkageOrder) -> Result<Accepted, Stop> {
         if order.register != self.register {
             return Err(unfit("order.register"));
         }
@@ -209,6 +235,8 @@ impl Node {
                 OrderError::Text(_) => "approval.text",
                 OrderError::PurposeProhibited => "approval.purpose",
                 OrderError::OtherTier => "approval.tier",
+                OrderError::QueryNotListed => "order.query_not_listed",
+                OrderError::BlindOnly => "order.blind_only",
                 OrderError::Stale => "order.stale",
                 OrderError::TooLong => "order.too_long",
                 OrderError::TooManyRows => "order.too_many_rows",
@@ -218,16 +246,33 @@ impl Node {
                 OrderError::PeriodNotGranted => "order.period_not_granted",
             })
         })?;
-        Ok(self.policy.extract(order, approval.approval())?)
+        let (project, version) = (&approval.approval().project, approval.approval().version);
+        let highest = self.journal.highest(project)?;
+        if version < highest {
+            return Err(unfit("approval.superseded"));
+        }
+        if version > highest {
+            self.journal.write(self.clock.now(), order, Outcome::Verified)?;
+        }
+        let extract = self.policy.extract(order, approval.approval())?;
+        self.approved(&approval).await?;
+        Ok(Accepted { extract, approval })
     }
 
-    /// Reads, codes and sends. The key goes when this ends.
+    /// Whether the partner itself approves the project, at this moment.
+    async fn approved(&self, approval: &VerifiedApproval) -> Result<(), Stop> {
+        let act = self.source.last_act(&approval.approval().project).await?;
+        Ok(approvals::stands(act.as_ref(), approval, self.clock.today())?)
+    }
+
+    /// Reads, leaves out, codes and sends. The key goes when this ends.
     async fn read(
         &self,
         order: &LinkageOrder,
-        extract: &Extract,
+        Accepted { extract, approval }: &Accepted,
+        standing: &Standing,
         key: LinkageKey,
-        parts: &mpsc::Sender<RowsPart>,
+        handing: Handing<'_>,
     ) -> Result<Counts, Stop> {
         let mut coder = key.coder();
         drop(key);
@@ -244,30 +289,33 @@ impl Node {
             match (number, row.date.filter(|date| extract.period.contains(*date))) {
                 (_, None) => counts.undated += 1,
                 (None, _) => counts.invalid += 1,
+                (Some(number), _) if !standing.sends(&number) => counts.withheld += 1,
                 (Some(number), Some(date)) => {
                     let code = coder.code(&number);
                     writer.push(&code, date, &row.values).map_err(|_| encoding())?;
                 }
             }
             if writer.is_full() {
-                send(&mut writer, &mut counts, parts).await?;
+                self.approved(approval).await?;
+                handing.send(&mut writer, &mut counts).await?;
             }
         }
         drop(coder);
-        send(&mut writer, &mut counts, parts).await?;
+        self.approved(approval).await?;
+        handing.send(&mut writer, &mut counts).await?;
         let Counts { batches, rows, invalid: invalid_rows, .. } = counts;
         let end = RowsPart::End { batches, rows, invalid_rows };
-        parts.send(end).await.map_err(|_| Stop::GatewayGone)?;
+        handing.parts.send(end).await.map_err(|_| Stop::GatewayGone)?;
         Ok(counts)
     }
 
-    async fn stopped(&self, order: &LinkageOrder, stop: Stop) -> Outcome {
+    async fn stopped(&self, order: &LinkageOrder, stop: Stop, sent: &AtomicU64) -> Outcome {
         match stop {
             Stop::Decline(reason, code) => {
                 self.decline(order, reason, &code).await;
-                Outcome::Declined { reason: reason.as_str(), code }
+                declined(reason, code, sent)
             }
-            Stop::GatewayGone => Outcome::Failed { code: "gateway.gone".into() },
+            Stop::GatewayGone => failed(GONE, sent),
         }
     }
 
@@ -278,20 +326,37 @@ impl Node {
     }
 }
 
+/// The code where the gateway has gone without a word.
+const GONE: &str = "gateway.gone";
+
+fn failed(code: &str, sent: &AtomicU64) -> Outcome {
+    Outcome::Failed { code: code.to_owned(), rows: sent.load(Ordering::Relaxed) }
+}
+
+fn declined(reason: DeclineReason, code: String, sent: &AtomicU64) -> Outcome {
+    Outcome::Declined { reason: reason.as_str().to_owned(), code, rows: sent.load(Ordering::Relaxed) }
+}
+
 fn encoding() -> Stop {
     Stop::Decline(DeclineReason::Source, "source.encoding".into())
 }
 
-async fn send(
-    writer: &mut BatchWriter,
-    counts: &mut Counts,
-    parts: &mpsc::Sender<RowsPart>,
-) -> Result<(), Stop> {
-    let Some((arrow, rows)) = writer.take().map_err(|_| encoding())? else { return Ok(()) };
-    parts.send(RowsPart::Batch { number: counts.batches, arrow }).await.map_err(|_| Stop::GatewayGone)?;
-    counts.batches += 1;
-    counts.rows += rows as u64;
-    Ok(())
+/// Where batches go, and who is told how many rows have gone.
+struct Handing<'a> {
+    parts: &'a mpsc::Sender<RowsPart>,
+    sent: &'a AtomicU64,
+}
+
+impl Handing<'_> {
+    async fn send(&self, writer: &mut BatchWriter, counts: &mut Counts) -> Result<(), Stop> {
+        let Some((arrow, rows)) = writer.take().map_err(|_| encoding())? else { return Ok(()) };
+        let batch = RowsPart::Batch { number: counts.batches, arrow };
+        self.parts.send(batch).await.map_err(|_| Stop::GatewayGone)?;
+        counts.batches += 1;
+        counts.rows += rows as u64;
+        self.sent.store(counts.rows, Ordering::Relaxed);
+        Ok(())
+    }
 }
 
 /// An order being answered. After a reconnection the gateway offers it again; it is not begun twice.

@@ -5,11 +5,13 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::lists::{ListTable, NumbersTable, Persons, is_table};
 use crate::config::{self, ConfigError};
 use crate::domain::approval::{Approval, Purpose, Tier};
 use crate::domain::ids::{DatasetId, ProjectId, VariableId};
 use crate::domain::order::LinkageOrder;
 use crate::domain::period::Period;
+use crate::domain::section::{LinkageTerms, Section};
 
 /// Why a policy file is not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +27,33 @@ pub enum PolicyError {
         "{0} must be letters, digits and '_', not starting with a digit; a table may have a schema before a '.'"
     )]
     Name(&'static str),
+    /// Pseudonymous registers are not linked.
+    #[error(
+        "a register of {} is linked only where the gateway sees no direct identifier (KPR regulation 4-2), and there is no \
+         blind linkage: this node cannot serve it",
+        .0.as_str()
+    )]
+    Blind(Section),
+    /// A list that the section asks for is not there.
+    #[error("a register of {} needs {needed} in its policy (KPR regulation 4-2)", .section.as_str())]
+    NoList {
+        /// The section.
+        section: Section,
+        /// The tables of the policy file.
+        needed: &'static str,
+    },
+    /// A list that the section does not ask for.
+    #[error(
+        "a register of {} has no use for {unused} in its policy: linkage asks for no other list than its section does, and \
+         a reservation does not stop it (KPR regulation 4-2)",
+        .section.as_str()
+    )]
+    OtherList {
+        /// The section.
+        section: Section,
+        /// The table of the policy file.
+        unused: &'static str,
+    },
     /// A dataset has no variables, or takes no rows.
     #[error("the dataset {0} has no variables, or max_rows 0")]
     Empty(DatasetId),
@@ -62,15 +91,30 @@ struct Dataset {
     variables: BTreeMap<VariableId, Column>,
 }
 
-/// What the partner answers. Nothing that is not named in it.
+/// The policy file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PartnerPolicy {
+struct PolicyFile {
+    section: Section,
+    consent: Option<ListTable>,
+    opt_out: Option<ListTable>,
+    numbers: Option<NumbersTable>,
     purposes: Vec<Purpose>,
     /// The kinds of result that rows are sent for; a policy that does not say so sends them for tables.
     #[serde(default = "tables")]
     tiers: Vec<Tier>,
     #[serde(default)]
+    refused_projects: Vec<ProjectId>,
+    datasets: BTreeMap<DatasetId, Dataset>,
+}
+
+/// What the partner answers. Nothing that is not named in it.
+#[derive(Debug, Clone)]
+pub struct PartnerPolicy {
+    section: Section,
+    persons: Persons,
+    purposes: Vec<Purpose>,
+    tiers: Vec<Tier>,
     refused_projects: Vec<ProjectId>,
     datasets: BTreeMap<DatasetId, Dataset>,
 }
@@ -82,6 +126,21 @@ fn tables() -> Vec<Tier> {
 /// Why the partner's policy does not allow an order, by the code it answers with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotAllowed {
+    /// The order states another section than the partner stands under.
+    #[error("policy.section")]
+    Section,
+    /// The partner has not approved the project.
+    #[error("policy.not_approved")]
+    NotApproved,
+    /// The partner has withdrawn its approval.
+    #[error("policy.approval_withdrawn")]
+    Withdrawn,
+    /// The partner has approved another version.
+    #[error("policy.approval_of_another_version")]
+    OtherVersion,
+    /// The partner's approval has ended.
+    #[error("policy.approval_expired")]
+    Expired,
     /// The project is on the list of refused ones.
     #[error("policy.project")]
     Project,
@@ -133,29 +192,13 @@ impl PartnerPolicy {
     /// # Errors
     /// [`PolicyError`].
     pub fn load(path: &Path) -> Result<Self, PolicyError> {
-        Self::checked(config::read(path)?)
+        config::read::<PolicyFile>(path)?.checked()
     }
 
-    fn checked(self) -> Result<Self, PolicyError> {
-        for purpose in &self.purposes {
-            if matches!(purpose, Purpose::Police | Purpose::Insurance | Purpose::Employer) {
-                return Err(PolicyError::Prohibited(purpose.as_str()));
-            }
-        }
-        for (id, dataset) in &self.datasets {
-            let parts: Vec<&str> = dataset.table.split('.').collect();
-            if parts.len() > 2 || !parts.iter().all(|part| is_name(part)) {
-                return Err(PolicyError::Name("a table"));
-            }
-            let columns = dataset.variables.values().map(|v| &v.column);
-            if !columns.chain([&dataset.number]).all(|column| is_name(column)) {
-                return Err(PolicyError::Name("a column"));
-            }
-            if dataset.variables.is_empty() || dataset.max_rows == 0 {
-                return Err(PolicyError::Empty(id.clone()));
-            }
-        }
-        Ok(self)
+    /// Whose rows are sent.
+    #[must_use]
+    pub const fn persons(&self) -> &Persons {
+        &self.persons
     }
 
     /// What to read for an order under its verified approval.
@@ -163,6 +206,9 @@ impl PartnerPolicy {
     /// # Errors
     /// [`NotAllowed`], the first rule that forbids it.
     pub fn extract(&self, order: &LinkageOrder, approval: &Approval) -> Result<Extract, NotAllowed> {
+        if order.section != self.section {
+            return Err(NotAllowed::Section);
+        }
         if self.refused_projects.contains(&approval.project) {
             return Err(NotAllowed::Project);
         }
@@ -207,8 +253,78 @@ impl PartnerPolicy {
     }
 }
 
+impl PolicyFile {
+    fn checked(self) -> Result<PartnerPolicy, PolicyError> {
+        for purpose in &self.purposes {
+            if matches!(purpose, Purpose::Police | Purpose::Insurance | Purpose::Employer) {
+                return Err(PolicyError::Prohibited(purpose.as_str()));
+            }
+        }
+        for (id, dataset) in &self.datasets {
+            if !is_table(&dataset.table) {
+                return Err(PolicyError::Name("a table"));
+            }
+            let columns = dataset.variables.values().map(|v| &v.column);
+            if !columns.chain([&dataset.number]).all(|column| is_name(column)) {
+                return Err(PolicyError::Name("a column"));
+            }
+            if dataset.variables.is_empty() || dataset.max_rows == 0 {
+                return Err(PolicyError::Empty(id.clone()));
+            }
+        }
+        let persons = persons(self.section, self.consent, self.opt_out, self.numbers)?;
+        let Self { section, purposes, tiers, refused_projects, datasets, .. } = self;
+        Ok(PartnerPolicy { section, persons, purposes, tiers, refused_projects, datasets })
+    }
+}
+
+/// Whose rows are sent, out of the lists that the section asks for: these and no others.
+fn persons(
+    section: Section,
+    consent: Option<ListTable>,
+    opt_out: Option<ListTable>,
+    numbers: Option<NumbersTable>,
+) -> Result<Persons, PolicyError> {
+    let none = |list: Option<()>, unused| match list {
+        Some(()) => Err(PolicyError::OtherList { section, unused }),
+        None => Ok(()),
+    };
+    let (has_consent, has_opt_out) = (consent.as_ref().map(|_| ()), opt_out.as_ref().map(|_| ()));
+    let persons = match section.terms() {
+        LinkageTerms::Blind => return Err(PolicyError::Blind(section)),
+        LinkageTerms::Free => {
+            none(has_consent, "[consent]")?;
+            none(has_opt_out, "[opt_out]")?;
+            none(numbers.map(|_| ()), "[numbers]")?;
+            return Ok(Persons::All);
+        }
+        LinkageTerms::Consent => {
+            none(has_opt_out, "[opt_out]")?;
+            let needed = "[consent] with a column `from`, and [numbers]";
+            let list = consent.filter(|list| list.from.is_some()).zip(numbers);
+            let (list, numbers) = list.ok_or(PolicyError::NoList { section, needed })?;
+            Persons::Consented(list, numbers)
+        }
+        LinkageTerms::OptOut => {
+            none(has_consent, "[consent]")?;
+            let needed = "[opt_out] without a column `withdrawn`, and [numbers]";
+            let list = opt_out.filter(|list| list.withdrawn.is_none()).zip(numbers);
+            let (list, numbers) = list.ok_or(PolicyError::NoList { section, needed })?;
+            Persons::NotOptedOut(list, numbers)
+        }
+    };
+    match &persons {
+        Persons::Consented(list, numbers) | Persons::NotOptedOut(list, numbers)
+            if !(list.is_named() && numbers.is_named()) =>
+        {
+            Err(PolicyError::Name("a list's table or column"))
+        }
+        _ => Ok(persons),
+    }
+}
+
 /// Names go into SQL between double quotes, so they hold none.
-fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     (1..=63).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
         && !text.starts_with(|c: char| c.is_ascii_digit())
@@ -279,6 +395,81 @@ pub(super) mod tests {
         let mut dated = asked();
         dated.conditions[0].variable = variable("inndato");
         assert_eq!(policy.extract(&dated, &approval()).err(), Some(NotAllowed::Condition));
+    }
+
+    /// The tables of a policy file for a list of each kind.
+    pub(in crate::partner) const LISTS: [(&str, &str); 3] = [
+        (
+            "consent",
+            "[consent]\ntable = \"consent\"\nnumber = \"fnr\"\nfrom = \"valid_from\"\nto = \"valid_to\"\n\
+             withdrawn = \"withdrawn\"\nproject = \"project\"\npurpose = \"purpose\"\n",
+        ),
+        (
+            "opt_out",
+            "[opt_out]\ntable = \"opt_out\"\nnumber = \"fnr\"\nfrom = \"valid_from\"\nto = \"valid_to\"\n\
+             project = \"project\"\npurpose = \"purpose\"\n",
+        ),
+        ("numbers", "[numbers]\ntable = \"person_number\"\nnumber = \"fnr\"\nperson = \"person\"\n"),
+    ];
+
+    /// The example under another section, with these lists.
+    pub(in crate::partner) fn under(section: &str, lists: &[&str]) -> Result<PartnerPolicy, PolicyError> {
+        let of = |name| LISTS.iter().find(|(list, _)| list == name).unwrap().1;
+        let lists: String = lists.iter().map(of).collect();
+        policy(&(EXAMPLE.replace("\"section_11\"", &format!("\"{section}\"")) + &lists))
+    }
+
+    #[test]
+    fn a_section_asks_for_its_lists_and_for_no_others() {
+        for section in ["section_8", "section_11", "population_register", "socio_economic"] {
+            assert_eq!(under(section, &[]).unwrap().persons(), &Persons::All);
+            for list in ["consent", "opt_out", "numbers"] {
+                assert!(matches!(under(section, &[list]), Err(PolicyError::OtherList { .. })), "{list}");
+            }
+        }
+        assert!(matches!(
+            under("section_9a", &["consent", "numbers"]).unwrap().persons(),
+            Persons::Consented(..)
+        ));
+        assert!(matches!(
+            under("section_10", &["opt_out", "numbers"]).unwrap().persons(),
+            Persons::NotOptedOut(..)
+        ));
+        for (section, lists) in [
+            ("section_9a", &[][..]),
+            ("section_9a", &["consent"]),
+            ("section_9a", &["numbers"]),
+            ("section_10", &[]),
+            ("section_10", &["opt_out"]),
+        ] {
+            assert!(matches!(under(section, lists), Err(PolicyError::NoList { .. })), "{section} {lists:?}");
+        }
+        for (section, lists) in [
+            ("section_9a", ["opt_out", "consent", "numbers"]),
+            ("section_10", ["consent", "opt_out", "numbers"]),
+        ] {
+            assert!(matches!(under(section, &lists), Err(PolicyError::OtherList { .. })));
+        }
+        for section in ["section_9b", "historic_iplos"] {
+            assert!(matches!(under(section, &[]), Err(PolicyError::Blind(_))));
+        }
+        // Without a section nothing is known of what linkage asks.
+        assert!(policy(&EXAMPLE.replace("section = \"section_11\"\n", "")).is_err());
+        let from = LISTS[0].1.replace("from = \"valid_from\"\n", "") + LISTS[2].1;
+        let text = EXAMPLE.replace("\"section_11\"", "\"section_9a\"");
+        assert!(matches!(policy(&format!("{text}{from}")), Err(PolicyError::NoList { .. })));
+        let named = LISTS[0].1.replace("\"fnr\"", "\"fnr; --\"") + LISTS[2].1;
+        assert!(matches!(policy(&format!("{text}{named}")), Err(PolicyError::Name(_))));
+    }
+
+    #[test]
+    fn an_order_must_state_the_partners_own_section() {
+        let own = under("section_9a", &["consent", "numbers"]).unwrap();
+        assert_eq!(own.extract(&asked(), &approval()).err(), Some(NotAllowed::Section));
+        let order = LinkageOrder { section: Section::Section9a, ..asked() };
+        assert!(own.extract(&order, &approval()).is_ok());
+        let free = policy(EXAMPLE).unwrap().extract(&order, &approval());
+        assert_eq!(free.err(), Some(NotAllowed::Section));
     }
 
     #[test]

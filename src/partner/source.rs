@@ -6,7 +6,9 @@ use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::{AnyPool, AssertSqlSafe, Row};
 use zeroize::Zeroizing;
 
+use super::approvals::{self, Act};
 use super::policy::{Column, ColumnKind, Extract};
+use crate::domain::ids::ProjectId;
 
 /// Why the partner's database did not answer. Its own words may quote data, so they are not repeated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,7 +68,7 @@ pub struct SourceRow {
 
 /// The database, opened for reading.
 pub struct Source {
-    pool: AnyPool,
+    pub(super) pool: AnyPool,
     backend: Backend,
 }
 
@@ -93,6 +95,12 @@ impl Source {
             .connect(url)
             .await?;
         Ok(Self { pool, backend })
+    }
+
+    /// The partner's last act on a project.
+    pub(super) async fn last_act(&self, project: &ProjectId) -> Result<Option<Act>, SourceError> {
+        let mut connection = self.pool.acquire().await?;
+        approvals::last(&mut connection, project).await
     }
 
     /// The rows of an extract, in no order, as the database gives them.
@@ -206,13 +214,17 @@ fn statement(backend: Backend, extract: &Extract) -> Result<(String, Vec<Value>)
         out.sql.push_str(", ");
         out.text(column);
     }
-    let table = extract.table.split('.').map(|part| format!("\"{part}\"")).collect::<Vec<_>>().join(".");
-    out.sql.push_str(&format!(" FROM {table} AS t WHERE "));
+    out.sql.push_str(&format!(" FROM {} AS t WHERE ", quoted(&extract.table)));
     for (column, values) in &extract.conditions {
         out.any_of(column, values)?;
     }
     out.period(extract)?;
     Ok((out.sql, out.values))
+}
+
+/// A table's name of the policy file, in quotation marks.
+pub(super) fn quoted(table: &str) -> String {
+    table.split('.').map(|part| format!("\"{part}\"")).collect::<Vec<_>>().join(".")
 }
 
 fn read(row: &AnyRow) -> Result<SourceRow, sqlx::Error> {

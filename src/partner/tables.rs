@@ -2,8 +2,9 @@
 
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Connection, Row, Transaction};
 
+use super::approvals;
 use super::delivery::Episode;
-use super::source::Backend;
+use super::source::{Backend, SourceError};
 use crate::domain::canonical::Digest;
 use crate::domain::period::Period;
 
@@ -13,26 +14,44 @@ pub(super) const ROWS: usize = 500;
 const COLUMNS: &str = "delivery, episode_lnr, fnr, omsorgsniva, innmatehast, fagomrade, sektor, \
                        hovedtilstand, kommunenr, inndato, utdato";
 
-const SQLITE: [&str; 3] = [
+const SQLITE: [&str; 4] = [
     "CREATE TABLE IF NOT EXISTS delivery (number INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, \
      period_from TEXT NOT NULL, period_to TEXT NOT NULL, episodes INTEGER NOT NULL) STRICT",
     "CREATE TABLE IF NOT EXISTS episode (delivery INTEGER NOT NULL, episode_lnr INTEGER NOT NULL, \
      fnr TEXT, omsorgsniva TEXT NOT NULL, innmatehast TEXT, fagomrade TEXT, sektor TEXT, hovedtilstand TEXT, \
      kommunenr TEXT, inndato TEXT, utdato TEXT) STRICT",
     INDEX,
+    approvals::TABLE,
 ];
 
-const POSTGRES: [&str; 3] = [
+const POSTGRES: [&str; 4] = [
     "CREATE TABLE IF NOT EXISTS delivery (number BIGINT PRIMARY KEY, digest TEXT NOT NULL UNIQUE, \
      period_from TEXT NOT NULL, period_to TEXT NOT NULL, episodes BIGINT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS episode (delivery BIGINT NOT NULL, episode_lnr BIGINT NOT NULL, \
      fnr TEXT, omsorgsniva TEXT NOT NULL, innmatehast TEXT, fagomrade TEXT, sektor TEXT, hovedtilstand TEXT, \
      kommunenr TEXT, inndato DATE, utdato DATE)",
     INDEX,
+    approvals::TABLE,
 ];
 
 /// Orders ask for a level of care and a period of discharge.
 const INDEX: &str = "CREATE INDEX IF NOT EXISTS episode_level_discharge ON episode (omsorgsniva, utdato)";
+
+/// Opens a database for writing. A SQLite file that does not exist yet is made, and then written so that a node that
+/// reads it for a long time holds nobody up.
+pub(super) async fn writable(url: &str) -> Result<(Backend, AnyConnection), SourceError> {
+    let backend = Backend::of(url)?;
+    sqlx::any::install_default_drivers();
+    let made = match backend {
+        Backend::Sqlite if !url.contains('?') => format!("{url}?mode=rwc"),
+        _ => url.to_owned(),
+    };
+    let mut connection = AnyConnection::connect(&made).await?;
+    if backend == Backend::Sqlite {
+        sqlx::query("PRAGMA journal_mode = WAL").execute(&mut connection).await?;
+    }
+    Ok((backend, connection))
+}
 
 /// Begins the one transaction of a load, the tables made if there are none.
 pub(super) async fn begin(

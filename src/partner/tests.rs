@@ -1,5 +1,7 @@
 //! The node against the gateway's own order desk, over its own database.
 
+mod decisions;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,11 +16,12 @@ use tokio_util::sync::CancellationToken;
 use super::policy::tests::{EXAMPLE, policy};
 use super::testing::{Database, EPISODES, IDENTITIES, databases, deliver};
 use super::*;
-use crate::domain::approval::{StewardKey, StewardSignature};
+use crate::domain::approval::{Approval, StewardKey, StewardSignature};
 use crate::domain::clock::FixedClock;
 use crate::domain::ids::{OrderId, RegisterId, StewardId};
 use crate::domain::order::LinkageOrder;
 use crate::domain::refusal::{Refusal, RefusalKind};
+use crate::domain::section::Section;
 use crate::identity::{Fnr, LinkageKey};
 use crate::linkage::testing::{now, order};
 use crate::linkage::{CodedRows, DeclineCode, DeclineReason, DeskLimits, LinkageError, OrderDesk, Partners};
@@ -35,6 +38,8 @@ struct Near {
     desk: OrderDesk,
     lost: AtomicUsize,
     subscriptions: AtomicUsize,
+    /// After so many batches of an order, the partner withdraws its approval in this database.
+    withdrawn_after: Option<(u32, String)>,
 }
 
 impl GatewayLink for Near {
@@ -69,7 +74,14 @@ impl GatewayLink for Near {
             let mut intake = self.desk.begin(order, &npr()).map_err(fault)?;
             loop {
                 match part {
-                    RowsPart::Batch { number, arrow } => intake.batch(number, &arrow).map_err(fault)?,
+                    RowsPart::Batch { number, arrow } => {
+                        intake.batch(number, &arrow).map_err(fault)?;
+                        if let Some((after, url)) = &self.withdrawn_after
+                            && number + 1 == *after
+                        {
+                            withdraw(url).await;
+                        }
+                    }
                     RowsPart::End { batches, rows, invalid_rows } => {
                         return intake.end(batches, rows, invalid_rows).map_err(fault);
                     }
@@ -78,6 +90,16 @@ impl GatewayLink for Near {
             }
         })
     }
+}
+
+async fn withdraw(url: &str) {
+    let project = signed(1).approval.approval.project;
+    Approvals::open(url).await.unwrap().withdraw(&project, now()).await.unwrap();
+}
+
+async fn approve(url: &str, version: u32) {
+    let approval = Approval { version, ..signed(1).approval.approval };
+    Approvals::open(url).await.unwrap().approve(&approval, None, now()).await.unwrap();
 }
 
 struct Keys(Option<[u8; 64]>);
@@ -101,7 +123,12 @@ fn steward(number: u8) -> (StewardId, SigningKey) {
 }
 
 fn signed(number: u8) -> LinkageOrder {
+    of_version(number, 1)
+}
+
+fn of_version(number: u8, version: u32) -> LinkageOrder {
     let mut order = order(number, TimeDelta::seconds(20));
+    order.approval.approval.version = version;
     let approval = &mut order.approval;
     for (name, key) in [steward(1), steward(2)] {
         approval.signatures.push(StewardSignature::sign(&approval.approval, name, &key).unwrap());
@@ -124,23 +151,36 @@ struct Setting {
     key: Option<[u8; 64]>,
     journal: Option<PathBuf>,
     lost: usize,
+    approved: bool,
+    withdrawn_after: Option<u32>,
 }
 
 impl Default for Setting {
     fn default() -> Self {
-        Self { policy: policy(EXAMPLE).unwrap(), key: Some([7; 64]), journal: None, lost: 0 }
+        Self {
+            policy: policy(EXAMPLE).unwrap(),
+            key: Some([7; 64]),
+            journal: None,
+            lost: 0,
+            approved: true,
+            withdrawn_after: None,
+        }
     }
 }
 
 async fn start(database: &Database, setting: Setting) -> Running {
     let folder = tempfile::tempdir().unwrap();
     let journal = setting.journal.unwrap_or_else(|| folder.path().join("orders.jsonl"));
+    if setting.approved {
+        approve(&database.url, 1).await;
+    }
     let clock = Arc::new(FixedClock(now()));
     let desk = OrderDesk::new(clock.clone(), DeskLimits::default());
     let link = Arc::new(Near {
         desk: desk.clone(),
         lost: AtomicUsize::new(setting.lost),
         subscriptions: AtomicUsize::new(0),
+        withdrawn_after: setting.withdrawn_after.map(|after| (after, database.url.clone())),
     });
     let stewards =
         [steward(1), steward(2)].map(|(steward, key)| StewardKey { steward, key: key.verifying_key() });
@@ -206,9 +246,10 @@ async fn an_order_is_answered_with_codes_and_no_numbers() {
         let lines: Vec<serde_json::Value> =
             journal.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
         assert_eq!(lines[0]["outcome"], "received");
-        assert_eq!(lines[0]["conditions"][1]["in"][0], "310");
-        assert_eq!((&lines[1]["outcome"], &lines[1]["rows"]), (&"sent".into(), &2.into()));
-        assert!(!journal.contains(NUMBER) && lines.len() == 2);
+        assert_eq!(lines[0]["ordered"]["conditions"][1]["in"][0], "310");
+        assert_eq!((&lines[1]["outcome"], &lines[1]["version"]), (&"verified".into(), &1.into()));
+        assert_eq!((&lines[2]["outcome"], &lines[2]["rows"]), (&"sent".into(), &2.into()));
+        assert!(!journal.contains(NUMBER) && lines.len() == 3);
     }
 }
 
@@ -252,7 +293,8 @@ async fn what_two_stewards_did_not_sign_is_declined() {
         assert_eq!(running.declined(order).await, expected);
     }
     type Change = fn(&mut LinkageOrder);
-    let changes: [(Change, &str); 5] = [
+    let changes: [(Change, &str); 6] = [
+        (|o| o.section = Section::Section9b, "order.blind_only"),
         (|o| o.columns.push(crate::linkage::testing::variable("sektor")), "order.variable_not_granted"),
         (|o| o.conditions.clear(), "order.rows_not_granted"),
         (|o| o.conditions[0].any_of.push("3".into()), "order.rows_not_granted"),
@@ -264,7 +306,7 @@ async fn what_two_stewards_did_not_sign_is_declined() {
         change(&mut order);
         assert_eq!(running.declined(order).await, (DeclineReason::Approval, code.to_owned()));
     }
-    assert_eq!(running.end().await.lines().count(), 14);
+    assert_eq!(running.end().await.lines().count(), 16);
 }
 
 #[tokio::test]

@@ -96,10 +96,11 @@ impl Gateway {
         let earlier = self.store.run(&release.run).await?;
         let approval = self.stored(&earlier.project, &earlier.approval_digest).await?;
         let Ok(approval) = approval.signed.verify(&self.stewards) else { return Ok(None) };
-        let (policies, today) = (self.policies.now(), self.clock.today());
+        let (policies, sections, today) =
+            (self.policies.now(), self.catalogue.sections(), self.clock.today());
         let name = self.store.asked_by(&release.run).await?;
         let Ok(approved) =
-            authorise_again((&earlier.organisation, &name), query, &approval, &policies, today)
+            authorise_again((&earlier.organisation, &name), query, &approval, &policies, sections, today)
         else {
             return Ok(None);
         };

@@ -7,6 +7,7 @@ use super::load::{self, CatalogueError};
 use crate::domain::canonical::Digest;
 use crate::domain::codelist::CodeList;
 use crate::domain::ids::{CodeListId, DatasetId, RegisterId, VariableId};
+use crate::domain::section::{Section, Sections};
 
 /// How the gateway comes by a register's rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
@@ -117,6 +118,8 @@ pub struct Register {
     pub label: String,
     /// The paragraph it stands under.
     pub paragraph: String,
+    /// The section, which says what linkage asks.
+    pub section: Section,
     /// How the gateway comes by its rows.
     pub source: RegisterSource,
     /// Its datasets.
@@ -139,6 +142,7 @@ pub struct CatalogueDimension {
 #[derive(Debug, Clone)]
 pub struct Catalogue {
     pub(super) registers: BTreeMap<RegisterId, Register>,
+    pub(super) sections: Sections,
     pub(super) dimensions: Vec<CatalogueDimension>,
     pub(super) code_lists: HashMap<CodeListId, CodeList>,
     pub(super) digest: Digest,
@@ -162,6 +166,12 @@ impl Catalogue {
     /// The registers, by id.
     pub fn registers(&self) -> impl Iterator<Item = &Register> {
         self.registers.values()
+    }
+
+    /// The section of each register.
+    #[must_use]
+    pub const fn sections(&self) -> &Sections {
+        &self.sections
     }
 
     /// A dataset of a register.

@@ -13,6 +13,7 @@ use super::grouping::{self, GroupingError};
 use crate::domain::canonical::Digest;
 use crate::domain::codelist::{Code, CodeList, CodeListError};
 use crate::domain::ids::{BadName, CodeListId, DatasetId, RegisterId, VariableId};
+use crate::domain::section::{Section, Sections};
 
 /// Why the catalogue is not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +59,7 @@ struct RegisterFile {
     register: RegisterId,
     label: String,
     paragraph: String,
+    section: Section,
     source: RegisterSource,
     dataset: Vec<DatasetEntry>,
     #[serde(default)]
@@ -196,11 +198,15 @@ pub(super) fn catalogue(policies: &Path) -> Result<Catalogue, CatalogueError> {
             return Err(fault(format!("register {id} is described twice")));
         }
     }
-    let populations = registers.values().filter(|r| r.source == RegisterSource::Population).count();
-    if populations != 1 {
-        return Err(CatalogueError::Population(populations));
-    }
-    Ok(Catalogue { registers, dimensions, code_lists, digest })
+    let population = {
+        let mut found = registers.values().filter(|r| r.source == RegisterSource::Population);
+        match (found.next(), found.count()) {
+            (Some(register), 0) => register.id.clone(),
+            (first, more) => return Err(CatalogueError::Population(usize::from(first.is_some()) + more)),
+        }
+    };
+    let sections = Sections::new(population, registers.values().map(|r| (r.id.clone(), r.section)).collect());
+    Ok(Catalogue { registers, sections, dimensions, code_lists, digest })
 }
 
 /// Reads `code,label,parent` lines; a list is named by its file.
@@ -282,6 +288,7 @@ fn register(entry: RegisterFile, code_lists: &HashMap<CodeListId, CodeList>) -> 
         id: entry.register,
         label: entry.label,
         paragraph: entry.paragraph,
+        section: entry.section,
         source: entry.source,
         datasets,
     })

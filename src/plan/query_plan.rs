@@ -15,6 +15,7 @@ use crate::domain::ids::{DatasetId, OrderId, RegisterId, RunId, VariableId};
 use crate::domain::method::Method;
 use crate::domain::order::LinkageOrder;
 use crate::domain::query::{Answer, Condition, Outcome, OutcomeValue, Query};
+use crate::domain::section::Section;
 use crate::domain::table::TableShape;
 
 /// In how many inner cells one person is.
@@ -72,6 +73,7 @@ pub struct QueryPlan {
     follows: Vec<Follow>,
     measured: Vec<Measured>,
     steps: Vec<String>,
+    section: Section,
     digest: Digest,
 }
 
@@ -97,9 +99,12 @@ pub fn plan(
         ]
         .concat(),
     );
-    let steps = steps(&approved, &parts, catalogue);
+    let cohort = &query.cohort.register;
+    let section = catalogue.register(cohort).map(|register| register.section);
+    let section = section.ok_or_else(|| PlanError::Catalogue(format!("{cohort} has no section")))?;
+    let steps = steps(&approved, &parts, catalogue, section);
     let Parts { shape, groupings, follows, measured } = parts;
-    Ok(QueryPlan { approved, shape, groupings, follows, measured, steps, digest })
+    Ok(QueryPlan { approved, shape, groupings, follows, measured, steps, section, digest })
 }
 
 fn encoded(shape: &TableShape) -> Result<Vec<u8>, PlanError> {
@@ -178,20 +183,21 @@ fn described(conditions: &[Condition]) -> String {
 }
 
 /// What would be done, for people. Only names and codes of the catalogue: no data has been touched.
-fn steps(approved: &ApprovedQuery, parts: &Parts, catalogue: &Catalogue) -> Vec<String> {
+fn steps(approved: &ApprovedQuery, parts: &Parts, catalogue: &Catalogue, section: Section) -> Vec<String> {
     let query = approved.query();
     let cohort = &query.cohort;
     let paragraph = |id| catalogue.register(id).map_or("", |r| r.paragraph.as_str());
     let (from, to) = (cohort.period.from(), cohort.period.to());
     let mut steps = vec![
         format!(
-            "order from {} ({}): dataset {}, {}, {} from {from} to {to}; column {} and a linkage code",
+            "order from {} ({}): dataset {}, {}, {} from {from} to {to}; column {} and a linkage code; {}",
             cohort.register,
             paragraph(&cohort.register),
             cohort.dataset,
             described(&cohort.conditions),
             cohort.index_date,
             cohort.index_date,
+            section.terms().text(),
         ),
         format!("index date: each person's earliest {}", cohort.index_date),
     ];
@@ -327,7 +333,9 @@ impl QueryPlan {
         LinkageOrder {
             id,
             run,
+            query: self.approved.query_digest(),
             register: cohort.register.clone(),
+            section: self.section,
             dataset: cohort.dataset.clone(),
             columns: vec![cohort.index_date.clone()],
             conditions: cohort.conditions.clone(),

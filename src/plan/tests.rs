@@ -212,7 +212,7 @@ fn the_finest_national_table_is_made_and_a_larger_one_refused() {
 
 #[test]
 fn a_file_with_an_unknown_field_or_an_unknown_list_is_refused() {
-    let register = "register = \"FREG\"\nlabel = \"x\"\nparagraph = \"x\"\nsource = \"population\"\n";
+    let register = "register = \"FREG\"\nlabel = \"x\"\nparagraph = \"x\"\nsection = \"section_8\"\nsource = \"population\"\n";
     let variable =
         "[[dataset]]\nid = \"d\"\nlabel = \"x\"\n[[dataset.variable]]\nid = \"v\"\nlabel = \"x\"\n";
     let load = |text: String| {

@@ -31,7 +31,7 @@ pub async fn routes(
     let routes = Routes::new(projects::service(Arc::clone(gateway)))
         .add_service(queries::service(Arc::clone(gateway)))
         .add_service(microdata::service(Arc::clone(gateway)))
-        .add_service(linkage::service(desk))
+        .add_service(linkage::service(desk, Arc::<Gateway>::clone(gateway)))
         .add_service(statistics::service(Arc::clone(gateway)))
         .add_service(audit::service(Arc::clone(gateway)));
     standard::add(routes, &SERVICES).await

@@ -216,7 +216,8 @@ async fn map_codes(
 ) -> Result<(), Status> {
     let mut next = async || Ok::<_, Status>(parts.message().await?.map(|message| message.part));
     let Some(Some(MapPart::Begin(begin))) = next().await? else { return Err(out_of_order()) };
-    let order = order(begin.order)?;
+    // Nothing of an order is taken in before it is known to be one.
+    let accepted = service.accept(order(begin.order)?).await.map_err(refuse)?;
     let record_keys_of: Option<DomainId> =
         begin.record_keys_of.map(|domain| decode::id("begin.record_keys_of", domain)).transpose()?;
     let mut codes = Vec::new();
@@ -226,12 +227,13 @@ async fn map_codes(
         if !rest.is_empty() {
             return Err(FieldError::new("codes", "must be codes of 16 bytes, one after the other").into());
         }
-        if (codes.len() + whole.len()) as u64 > order.max_rows {
+        if (codes.len() + whole.len()) as u64 > accepted.order().max_rows {
             return Err(refuse(IdentityError::TooManyCodes));
         }
         codes.extend(whole.iter().map(|code| LinkageCode::from_bytes(*code)));
     }
-    let (mapped, keys) = service.map_codes(&order, codes, record_keys_of.as_ref()).await.map_err(refuse)?;
+    let (mapped, keys) =
+        service.map_codes(&accepted, codes, record_keys_of.as_ref()).await.map_err(refuse)?;
     let mut keys = keys.chunks(ITEMS);
     for persons in mapped.persons.chunks(ITEMS) {
         let person_no = persons.iter().map(|person| person.0).collect();

@@ -1,7 +1,9 @@
 //! The service for register nodes: orders out, rows in.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use futures::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -15,19 +17,43 @@ use super::proto::{
     DeclineRequest, DeclineResponse, Order, SendRowsRequest, SendRowsResponse, TakeOrdersRequest,
 };
 use super::serve::MESSAGE_BYTES;
-use crate::authorise::Caller;
+use crate::authorise::{Action, Caller};
 use crate::domain::ids::RegisterId;
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::linkage::{DeclineCode, DeclineReason, Intake, LinkageError, OrderDesk};
+use crate::pipeline::Gateway;
 
 /// The linkage service over the gateway's order desk.
 pub(super) struct LinkageService {
     desk: OrderDesk,
+    policies: Arc<dyn LinkagePolicies>,
+}
+
+/// Who decides whether a partner may act for a register.
+pub(super) trait LinkagePolicies: Send + Sync {
+    /// Whether `caller` may do `action` for a register.
+    fn may_link<'a>(
+        &'a self,
+        caller: &'a Caller,
+        action: Action,
+        register: &'a RegisterId,
+    ) -> BoxFuture<'a, Result<(), Refusal>>;
+}
+
+impl LinkagePolicies for Gateway {
+    fn may_link<'a>(
+        &'a self,
+        caller: &'a Caller,
+        action: Action,
+        register: &'a RegisterId,
+    ) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(self.may_act_for(caller, action, register))
+    }
 }
 
 /// The service, to be added to the gateway's routes.
-pub(super) fn service(desk: OrderDesk) -> LinkageServer<LinkageService> {
-    LinkageServer::new(LinkageService { desk }).max_decoding_message_size(MESSAGE_BYTES)
+pub(super) fn service(desk: OrderDesk, policies: Arc<dyn LinkagePolicies>) -> LinkageServer<LinkageService> {
+    LinkageServer::new(LinkageService { desk, policies }).max_decoding_message_size(MESSAGE_BYTES)
 }
 
 /// The register that a partner's certificate names. A partner speaks for that register only.
@@ -38,6 +64,15 @@ pub(super) fn register(caller: &Caller) -> Result<RegisterId, Status> {
     })
 }
 
+impl LinkageService {
+    /// The register of the caller, for which the policies let it do `action`.
+    async fn permitted(&self, caller: &Caller, action: Action) -> Result<RegisterId, Status> {
+        let register = register(caller)?;
+        self.policies.may_link(caller, action, &register).await?;
+        Ok(register)
+    }
+}
+
 #[tonic::async_trait]
 impl Linkage for LinkageService {
     type TakeOrdersStream = Pin<Box<dyn Stream<Item = Result<Order, Status>> + Send>>;
@@ -46,18 +81,19 @@ impl Linkage for LinkageService {
         &self,
         request: Request<TakeOrdersRequest>,
     ) -> Result<Response<Self::TakeOrdersStream>, Status> {
-        let register = register(&caller(&request)?)?;
+        let caller = caller(&request)?;
         let asked: RegisterId = decode::id("register", request.into_inner().register)?;
-        if asked != register {
+        self.policies.may_link(&caller, Action::TakeOrders, &asked).await?;
+        if asked != register(&caller)? {
             let hint = "a register node takes orders for the register that its certificate names";
             return Err(Refusal::new(RefusalKind::Denied, "access.register", hint).into());
         }
-        let orders = self.desk.subscribe(&register);
+        let orders = self.desk.subscribe(&asked);
         Ok(Response::new(Box::pin(orders.map(|order| encode::order(&order).map_err(Status::from)))))
     }
 
     async fn decline(&self, request: Request<DeclineRequest>) -> Result<Response<DeclineResponse>, Status> {
-        let register = register(&caller(&request)?)?;
+        let register = self.permitted(&caller(&request)?, Action::SendRows).await?;
         let message = request.into_inner();
         let reason = match message.reason() {
             Reason::Policy => DeclineReason::Policy,
@@ -75,7 +111,7 @@ impl Linkage for LinkageService {
         &self,
         request: Request<Streaming<SendRowsRequest>>,
     ) -> Result<Response<SendRowsResponse>, Status> {
-        let register = register(&caller(&request)?)?;
+        let register = self.permitted(&caller(&request)?, Action::SendRows).await?;
         let mut parts = request.into_inner();
         let Some(Part::Begin(begin)) = next(&mut parts).await? else {
             return Err(out_of_order());

@@ -177,7 +177,7 @@ mod tests {
     use super::super::{access, linkage, tls};
     use super::*;
     use crate::app::system::SystemClock;
-    use crate::authorise::Role;
+    use crate::authorise::{Action, Caller, Policies, Resource, Role, fixtures};
     use crate::domain::clock::{Clock, FixedClock};
     use crate::domain::ids::OrganisationId;
     use crate::linkage::testing::{bytes, now, order};
@@ -185,7 +185,19 @@ mod tests {
 
     const ROW: crate::linkage::testing::Row<'static> = (Some(1), Some("2024-05-05"), Some("1"));
 
-    /// A gateway that has nothing but its order desk, on a real socket.
+    /// The project's own policies decide.
+    impl linkage::LinkagePolicies for Policies {
+        fn may_link<'a>(
+            &'a self,
+            caller: &'a Caller,
+            action: Action,
+            register: &'a RegisterId,
+        ) -> BoxFuture<'a, Result<(), Refusal>> {
+            Box::pin(async move { self.may(caller, action, Resource::Register(register)) })
+        }
+    }
+
+    /// A gateway that has nothing but its order desk and policies, on a real socket.
     struct Gateway {
         desk: OrderDesk,
         peer: Peer,
@@ -202,7 +214,7 @@ mod tests {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let peer = Peer { address: listener.local_addr().unwrap(), name: "gateway.kpr.test".into() };
             let desk = OrderDesk::new(Arc::new(FixedClock(now())), DeskLimits::default());
-            let routes = Routes::new(linkage::service(desk.clone()));
+            let routes = Routes::new(linkage::service(desk.clone(), Arc::new(fixtures::policies())));
             let stop = CancellationToken::new();
             let _stop = stop.clone().drop_guard();
             let gateway = Self { desk, peer, authority, folder, _stop };
@@ -313,7 +325,7 @@ mod tests {
         let gateway = Gateway::start().await;
         let other = gateway.node("DAR", "NPR");
         let refused = other.orders().await.err().unwrap();
-        assert_eq!((refused.kind, refused.code.as_str()), (RefusalKind::Denied, "access.register"));
+        assert_eq!((refused.kind, refused.code.as_str()), (RefusalKind::Denied, "policy.not_permitted"));
         let run = gateway.post(1);
         let id = order(1, TimeDelta::seconds(20)).id;
         let sent = answer(&other, &id, vec![batch(0)]).await.unwrap_err();

@@ -22,6 +22,7 @@ use kpr::domain::order::LinkageOrder;
 use kpr::domain::period::Period;
 use kpr::domain::record_key::RecordKey;
 use kpr::domain::refusal::RefusalKind;
+use kpr::domain::section::Section;
 use kpr::identity::{Fnr, LinkageKey};
 use kpr::linkage::{CodeMapper, LinkageCode, LinkageError};
 use kpr::partner::KeySource;
@@ -127,7 +128,9 @@ impl Running {
         LinkageOrder {
             id: OrderId::new(format!("o-{}", format!("{run}1").repeat(16))).unwrap(),
             run: RunId::new(format!("r-{}", format!("{run}f").repeat(16))).unwrap(),
+            query: Digest::of_bytes("test", b"query"),
             register,
+            section: Section::Section11,
             dataset,
             columns: vec![],
             conditions: vec![],

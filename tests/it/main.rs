@@ -20,6 +20,7 @@ mod ingest;
 mod leak;
 mod microdata;
 mod oracle;
+mod partner;
 mod policy;
 mod postgres;
 mod protect;

@@ -143,8 +143,14 @@ impl World {
         approval
     }
 
-    /// Enters an approval and has both stewards sign it.
+    /// As [`World::sign_this`], and the partner approves it too.
     pub async fn approve_this(&self, approval: &Approval) {
+        self.sign_this(approval).await;
+        self.stage.partner_approves(approval).await.unwrap();
+    }
+
+    /// Enters an approval and has both stewards sign it.
+    pub async fn sign_this(&self, approval: &Approval) {
         let (anna, bjorn) = (self.client("anna").await, self.client("bjorn").await);
         let digest = anna.enter_project(approval).await.unwrap().digest;
         for (client, steward) in [(&anna, "anna"), (&bjorn, "bjorn")] {

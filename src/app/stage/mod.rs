@@ -20,9 +20,10 @@ use crate::audit::note::NoteSigner;
 use crate::config::{Peer, TlsFiles, read_secret};
 use crate::domain::approval::Approval;
 use crate::domain::approval::StewardSignature;
+use crate::domain::canonical::Canonical;
 use crate::domain::clock::{Clock, Entropy};
 use crate::domain::held::ReleaseStatement;
-use crate::domain::ids::StewardId;
+use crate::domain::ids::{ProjectId, StewardId};
 use crate::wire::pki::{self, Validity};
 
 /// An installation in a folder.
@@ -194,6 +195,29 @@ impl Stage {
             let rest = [register.as_os_str(), arg("--delivery"), delivery.as_os_str()];
             self.run("ingest", &[&ingest[..], &rest].concat()).await
         }
+    }
+
+    /// The partner's own approval of a version of a project, without which it sends no rows.
+    ///
+    /// # Errors
+    /// As [`Stage::run`].
+    pub async fn partner_approves(&self, approval: &Approval) -> Result<(), StageError> {
+        let file = self.path(&format!("npr/{}-{}.yaml", approval.project, approval.version));
+        std::fs::write(&file, approval.canonical()?)
+            .map_err(|source| StageError::File { path: file.clone(), source })?;
+        let (config, arg) = (self.configuration("npr"), OsStr::new);
+        let approve = [arg("register"), arg("approve"), arg("--config"), config.as_os_str()];
+        self.run("npr-approve", &[&approve[..], &[arg("--file"), file.as_os_str()]].concat()).await
+    }
+
+    /// The partner takes its approval of a project back.
+    ///
+    /// # Errors
+    /// As [`Stage::run`].
+    pub async fn partner_withdraws(&self, project: &ProjectId) -> Result<(), StageError> {
+        let (config, arg) = (self.configuration("npr"), OsStr::new);
+        let withdraw = [arg("register"), arg("withdraw"), arg("--config"), config.as_os_str()];
+        self.run("npr-withdraw", &[&withdraw[..], &[arg("--project"), arg(project.as_str())]].concat()).await
     }
 
     /// Starts a process, its log going to `logs/`, and waits until it answers.

@@ -139,6 +139,9 @@ async fn story(stage: &Stage) -> anyhow::Result<RunId> {
     ensure!(state.active, "the approval should be in force");
     done(&format!("project {} approved by two stewards", approval.project));
 
+    stage.partner_approves(&approval).await?;
+    done("approved by NPR too, which answers no order without");
+
     let query = example_query()?;
     let checked = researcher.check(&query).await?;
     println!("\nThe question: {}", query.title);

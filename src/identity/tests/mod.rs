@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::domain::approval::{Approval, Grant, Purpose, SignedApproval, StewardKey, StewardSignature, Tier};
+use crate::domain::canonical::Digest;
 use crate::domain::clock::FixedClock;
 use crate::domain::ids::{
     DatasetId, OrderId, OrganisationId, PersonNo, ProjectId, RegisterId, RuleId, RunId, StewardId, VariableId,
@@ -20,6 +21,9 @@ use crate::domain::ids::{
 use crate::domain::order::LinkageOrder;
 use crate::domain::period::Period;
 use crate::domain::query::Condition;
+use crate::domain::record_key::RecordKey;
+use crate::domain::section::Section;
+use crate::linkage::LinkageCode;
 
 fn now() -> DateTime<Utc> {
     "2026-03-01T12:00:00Z".parse().unwrap()
@@ -99,12 +103,23 @@ fn signed(approval: Approval, by: &[&str]) -> SignedApproval {
     SignedApproval { approval, signatures }
 }
 
+/// Persons for the codes of an order.
+async fn map(
+    service: &IdentityService,
+    order: &LinkageOrder,
+    codes: Vec<LinkageCode>,
+) -> Result<(Mapped, Vec<RecordKey>), IdentityError> {
+    service.map_codes(&service.accept(order.clone()).await?, codes, None).await
+}
+
 /// An order of run number `run` of a project.
 fn order(project: &str, run: u8) -> LinkageOrder {
     LinkageOrder {
         id: OrderId::new(format!("o-{}", "a1".repeat(16))).unwrap(),
         run: RunId::new(format!("r-{}", format!("{:x}f", run % 16).repeat(16))).unwrap(),
+        query: Digest::from_bytes([1; 32]),
         register: npr(),
+        section: Section::Section11,
         dataset: DatasetId::new("episode").unwrap(),
         columns: vec![VariableId::new("utdato").unwrap()],
         conditions: vec![Condition {

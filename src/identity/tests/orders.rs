@@ -7,11 +7,7 @@ fn code_of(error: IdentityError) -> &'static str {
     Refusal::from(error).code
 }
 
-async fn codes(
-    service: &IdentityService,
-    order: &LinkageOrder,
-    numbers: &[String],
-) -> Vec<crate::linkage::LinkageCode> {
+async fn codes(service: &IdentityService, order: &LinkageOrder, numbers: &[String]) -> Vec<LinkageCode> {
     let key = service.issue_key(&order.register, order).await.unwrap();
     numbers.iter().map(|number| key.code(&Fnr::parse(number.as_bytes()).unwrap())).collect()
 }
@@ -27,7 +23,7 @@ async fn codes_lead_to_persons_and_unknown_ones_to_numbers_of_the_run() {
     let order = order("P-1", 1);
     let asked = [0, 20, 1, 2, 0, 21, 20, 4].map(number);
     let codes = codes(&service, &order, &asked).await;
-    let (mapped, _) = service.map_codes(&order, codes, None).await.unwrap();
+    let (mapped, _) = map(&service, &order, codes).await.unwrap();
     let unknown = |n| PersonNo::FIRST_UNKNOWN + n;
     assert_eq!(mapped.persons, [0, unknown(0), 1, 0, 0, unknown(1), unknown(0), 2].map(PersonNo));
     // Person 0 came under two numbers; person 2 has two but came under one.
@@ -39,16 +35,13 @@ async fn the_same_order_gets_the_same_key_until_its_codes_are_mapped() {
     let dir = tempdir().unwrap();
     let service = open(dir.path(), &[1]).await.unwrap();
     let order = order("P-1", 1);
-    assert_eq!(
-        code_of(service.map_codes(&order, vec![], None).await.unwrap_err()),
-        "identity.key_not_fetched"
-    );
+    assert_eq!(code_of(map(&service, &order, vec![]).await.unwrap_err()), "identity.key_not_fetched");
     let first = codes(&service, &order, &numbers(0..3)).await;
     drop(service);
     let service = open(dir.path(), &[1]).await.unwrap();
     assert_eq!(codes(&service, &order, &numbers(0..3)).await, first);
-    service.map_codes(&order, first.clone(), None).await.unwrap();
-    assert_eq!(code_of(service.map_codes(&order, first, None).await.unwrap_err()), "identity.stale_order");
+    map(&service, &order, first.clone()).await.unwrap();
+    assert_eq!(code_of(map(&service, &order, first).await.unwrap_err()), "identity.stale_order");
     assert_eq!(code_of(service.issue_key(&npr(), &order).await.unwrap_err()), "identity.stale_order");
     // Another register of the same run is not affected, and shares the key: both reach the same persons.
     let mut other = order.clone();
@@ -68,7 +61,7 @@ async fn no_two_projects_or_runs_share_a_code() {
     // Codes of one run mean nothing in another.
     resolve(&service, Layout::Serial, &serial_lines(&numbers(0..10)), true).await;
     let first = codes(&service, &order("P-1", 1), &numbers(0..10)).await;
-    let (mapped, _) = service.map_codes(&order("P-1", 2), first, None).await.unwrap();
+    let (mapped, _) = map(&service, &order("P-1", 2), first).await.unwrap();
     assert!(mapped.persons.iter().all(|person| person.is_unknown()));
 }
 
@@ -97,14 +90,14 @@ async fn forged_orders_are_refused() {
     for (code, order) in cases {
         assert_eq!(code_of(service.issue_key(&npr(), &order).await.unwrap_err()), code);
         // Nothing was remembered of it.
-        assert_ne!(service.map_codes(&order, vec![], None).await.map(drop).map_err(code_of), Ok(()));
+        assert_ne!(map(&service, &order, vec![]).await.map(drop).map_err(code_of), Ok(()));
     }
     service.issue_key(&npr(), &good).await.unwrap();
     // A second order for the same run, although it is within the approval.
     let second = with(|o| o.max_rows = 999);
     let refusal = Refusal::from(service.issue_key(&npr(), &second).await.unwrap_err());
     assert_eq!((refusal.kind, refusal.code), (RefusalKind::Denied, "identity.forged_order"));
-    assert_eq!(code_of(service.map_codes(&second, vec![], None).await.unwrap_err()), "identity.forged_order");
+    assert_eq!(code_of(map(&service, &second, vec![]).await.unwrap_err()), "identity.forged_order");
 }
 
 #[tokio::test]
@@ -114,9 +107,45 @@ async fn more_codes_than_rows_are_refused_and_do_not_close_the_run() {
     let mut order = order("P-1", 1);
     order.max_rows = 2;
     let codes = codes(&service, &order, &numbers(0..3)).await;
-    assert_eq!(
-        code_of(service.map_codes(&order, codes.clone(), None).await.unwrap_err()),
-        "identity.too_many_codes"
-    );
-    service.map_codes(&order, codes[..2].to_vec(), None).await.unwrap();
+    assert_eq!(code_of(map(&service, &order, codes.clone()).await.unwrap_err()), "identity.too_many_codes");
+    map(&service, &order, codes[..2].to_vec()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_older_version_of_an_approval_is_refused_once_a_newer_one_has_been_seen() {
+    let dir = tempdir().unwrap();
+    let service = open(dir.path(), &[1]).await.unwrap();
+    let of_version = |version, run| {
+        let mut order = order("P-1", run);
+        order.approval = signed(Approval { version, ..approval("P-1") }, &["kari", "olga-b"]);
+        order
+    };
+    let first = of_version(1, 1);
+    codes(&service, &first, &[]).await;
+    // A version that nobody has signed is not seen.
+    let mut forged = of_version(9, 2);
+    forged.approval.signatures.truncate(1);
+    assert_eq!(code_of(service.issue_key(&npr(), &forged).await.unwrap_err()), "identity.approval");
+    codes(&service, &of_version(2, 3), &[]).await;
+    drop(service);
+    let service = open(dir.path(), &[1]).await.unwrap();
+    let refused = service.issue_key(&npr(), &of_version(1, 4)).await.unwrap_err();
+    assert_eq!(code_of(refused), "identity.superseded_approval");
+    // Not even for a run whose key has been given.
+    assert_eq!(code_of(map(&service, &first, vec![]).await.unwrap_err()), "identity.superseded_approval");
+    codes(&service, &of_version(2, 5), &[]).await;
+    // Other projects have versions of their own.
+    codes(&service, &order("P-2", 6), &[]).await;
+}
+
+#[tokio::test]
+async fn a_query_that_the_approval_does_not_name_gets_no_key() {
+    let dir = tempdir().unwrap();
+    let service = open(dir.path(), &[1]).await.unwrap();
+    let mut order = order("P-1", 1);
+    let named = Approval { queries: vec![Digest::from_bytes([2; 32])], ..approval("P-1") };
+    order.approval = signed(named, &["kari", "olga-b"]);
+    assert_eq!(code_of(service.issue_key(&npr(), &order).await.unwrap_err()), "identity.order");
+    order.query = Digest::from_bytes([2; 32]);
+    codes(&service, &order, &[]).await;
 }

@@ -39,8 +39,17 @@ async fn no_number_is_in_the_file_and_only_its_owner_reads_it() {
 async fn a_newer_schema_is_refused() {
     let dir = tempdir().unwrap();
     open(dir.path(), &[1]).await.unwrap();
-    execute(dir.path(), "PRAGMA user_version = 2").await;
-    assert!(matches!(refused(dir.path(), &[1]).await, VaultError::NewerSchema { found: 2 }));
+    execute(dir.path(), "PRAGMA user_version = 3").await;
+    assert!(matches!(refused(dir.path(), &[1]).await, VaultError::NewerSchema { found: 3 }));
+}
+
+#[tokio::test]
+async fn a_vault_of_the_schema_before_is_taken_over() {
+    let dir = tempdir().unwrap();
+    drop(open(dir.path(), &[1]).await.unwrap());
+    execute(dir.path(), "DROP TABLE approval_seen; PRAGMA user_version = 1").await;
+    let service = open(dir.path(), &[1]).await.unwrap();
+    service.issue_key(&npr(), &order("P-1", 1)).await.unwrap();
 }
 
 #[tokio::test]
@@ -80,7 +89,7 @@ async fn rotation_keeps_persons_and_open_runs() {
     let service = open(dir.path(), &[1, 2]).await.unwrap();
     assert!(service.vault.index().find(&sealed).is_none());
     assert_eq!(resolve(&service, Layout::Serial, &lines, true).await, before);
-    let (mapped, _) = service.map_codes(&order, codes, None).await.unwrap();
+    let (mapped, _) = map(&service, &order, codes).await.unwrap();
     assert_eq!(mapped.persons, (0..20).map(PersonNo).collect::<Vec<_>>());
     drop(service);
 
@@ -103,6 +112,6 @@ async fn a_damaged_row_is_noticed() {
     let order = order("P-1", 1);
     let code =
         service.issue_key(&npr(), &order).await.unwrap().code(&Fnr::parse(number(0).as_bytes()).unwrap());
-    let error = service.map_codes(&order, vec![code], None).await.unwrap_err();
+    let error = map(&service, &order, vec![code]).await.unwrap_err();
     assert!(matches!(error, IdentityError::Vault(VaultError::Damaged)));
 }

@@ -9,9 +9,12 @@ use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
 use kpr::app::system::{SystemClock, SystemEntropy};
 use kpr::config::{RegisterConfig, StewardEntry};
-use kpr::domain::ids::{DatasetId, OrderId, RegisterId, VariableId};
+use kpr::domain::clock::Clock;
+use kpr::domain::ids::{DatasetId, OrderId, RegisterId, RunId, VariableId};
 use kpr::domain::order::LinkageOrder;
 use kpr::domain::period::Period;
+use kpr::domain::refusal::RefusalKind;
+use kpr::domain::section::Section;
 use kpr::identity::LinkageKey;
 use kpr::linkage::{CodeMapper, DeclineCode, DeclineReason, LinkageError};
 use kpr::partner::{
@@ -47,7 +50,7 @@ fn period(from: &str, to: &str) -> Period {
     Period::new(from.parse().unwrap(), to.parse().unwrap()).unwrap()
 }
 
-const FORGERIES: [Forgery; 12] = [
+const FORGERIES: [Forgery; 13] = [
     forgery(
         "a variable granted after signing",
         |o| o.approval.approval.grants[0].variables.push(VariableId::new("hovedtilstand").unwrap()),
@@ -59,6 +62,12 @@ const FORGERIES: [Forgery; 12] = [
         |o| o.approval.approval.valid = period("2020-01-01", "2099-12-31"),
         "identity.approval",
         "approval.signatures",
+    ),
+    forgery(
+        "a pseudonymous register",
+        |o| o.section = Section::Section9b,
+        "identity.order",
+        "order.blind_only",
     ),
     forgery(
         "one signature",
@@ -219,12 +228,12 @@ async fn declined(world: &World, order: &LinkageOrder) {
 }
 
 /// The identity service as NPR sees it.
-fn keys(world: &World) -> IdentityChannel {
+pub fn keys(world: &World) -> IdentityChannel {
     IdentityChannel::new(&world.stage.identity(), &world.stage.tls("npr")).unwrap()
 }
 
 /// NPR's register node with other ends.
-async fn node(
+pub async fn node(
     world: &World,
     gateway: Arc<dyn GatewayLink>,
     keys: Arc<dyn KeySource>,
@@ -273,4 +282,28 @@ pub async fn answer_swapped(world: &World, orders: [LinkageOrder; 2], done: impl
     running.await.unwrap();
     let journal = std::fs::read_to_string(journal).unwrap();
     assert_eq!(journal.matches("\"sent\"").count(), 2, "{journal}");
+}
+
+/// Once the identity service has seen a version of an approval, it gives no key under an older one.
+pub async fn superseded(world: &World, order: &LinkageOrder) {
+    let fresh = |version| {
+        let now = SystemClock.now();
+        let mut order = LinkageOrder {
+            id: OrderId::random(&SystemEntropy).unwrap(),
+            run: RunId::random(&SystemEntropy).unwrap(),
+            issued: now,
+            expires: now + TimeDelta::minutes(5),
+            ..order.clone()
+        };
+        order.approval.approval.version = version;
+        let approval = &order.approval.approval;
+        order.approval.signatures =
+            ["anna", "bjorn"].map(|steward| world.stage.sign(approval, steward).unwrap()).to_vec();
+        order
+    };
+    let (keys, version) = (keys(world), order.approval.approval.version);
+    keys.linkage_key(&fresh(version)).await.unwrap();
+    keys.linkage_key(&fresh(version + 1)).await.unwrap();
+    let refused = keys.linkage_key(&fresh(version)).await.unwrap_err();
+    assert_eq!((refused.kind, refused.code.as_str()), (RefusalKind::Denied, "identity.superseded_approval"));
 }

@@ -2,7 +2,7 @@
 //! killed. In every case nothing is released without its receipt, nothing is left behind, and whoever
 //! asked is told what happened.
 
-mod forged;
+pub mod forged;
 mod ingest;
 mod killed;
 pub mod liar;

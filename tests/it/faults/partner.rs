@@ -50,7 +50,7 @@ async fn another_register(world: &World, liar: &mut Liar) {
     let issued = Authority::read(&folder).unwrap().issue(&request).unwrap();
     let certificate = issued.write(&folder.join("dar"), &folder.join(Authority::CERTIFICATE)).unwrap();
     let spied = Liar::with(world, "NPR", &certificate).await.err().unwrap();
-    assert_eq!((spied.kind, spied.code.as_str()), (RefusalKind::Denied, "access.register"));
+    assert_eq!((spied.kind, spied.code.as_str()), (RefusalKind::Denied, "policy.not_permitted"));
     let other = Liar::with(world, "DAR", &certificate).await.unwrap();
 
     let (run, order) = ordered(world, liar, "another-register").await;
@@ -149,5 +149,6 @@ async fn a_lying_or_silent_partner_ends_its_run_and_nothing_else() {
     let (_, after) = world.answer("honest-again").await;
     assert_eq!(after, table);
     in_order(&world).await;
+    forged::superseded(&world, &order).await;
     world.end().await;
 }
