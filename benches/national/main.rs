@@ -18,7 +18,10 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use futures::StreamExt;
 use kpr::app::stage::{Process, Running, Stage, example_approval, example_query};
+use kpr::app::system::SystemClock;
+use kpr::domain::clock::Clock;
 use kpr::domain::ids::{RequestId, RunId};
+use kpr::domain::lifecycle::Step;
 use kpr::domain::query::Query;
 use kpr::statistics::Format;
 use kpr::store::Phase;
@@ -105,7 +108,9 @@ async fn approve(stage: &Stage) -> Fallible<()> {
     let approval = example_approval()?;
     let anna = GatewayClient::connect(&stage.gateway(), &stage.tls("anna")).await?;
     let bjorn = GatewayClient::connect(&stage.gateway(), &stage.tls("bjorn")).await?;
-    let digest = anna.enter_project(&approval).await?.digest;
+    let digest = anna.enter_project(&approval, None).await?.digest;
+    let complete = Step::Complete { version: approval.version, day: SystemClock.today() };
+    anna.record_step(&approval.project, &complete).await?;
     anna.sign_project(&approval.project, digest, &stage.sign(&approval, "anna")?).await?;
     bjorn.sign_project(&approval.project, digest, &stage.sign(&approval, "bjorn")?).await?;
     Ok(())
