@@ -17,6 +17,7 @@ pub use callers::{
 
 use crate::domain::approval::StewardKey;
 use crate::domain::canonical::Digest;
+use crate::domain::cost::Rates;
 use crate::domain::ids::{RegisterId, StewardId};
 
 /// Why a configuration is not accepted.
@@ -126,6 +127,9 @@ pub struct GatewayConfig {
     /// The most memory a query may use, in MiB.
     #[serde(default = "default_memory_mib")]
     pub memory_mib: u32,
+    /// What an hour of a steward's work and of the machine costs the register keeper, in øre. Without it no cost
+    /// statement is made.
+    pub cost: Option<Rates>,
 }
 
 impl GatewayConfig {

@@ -33,7 +33,7 @@ enum Command {
     Register(cli::register::Args),
     /// Run the gateway
     Serve(cli::serve::Args),
-    /// Enter, sign and show project approvals
+    /// Keep projects: applications, signatures, suspension and closure, worklist, cost
     Project(cli::project::Args),
     /// Check, submit, watch and fetch queries
     Query(cli::query::Args),

@@ -5,6 +5,9 @@
 //! [`Gateway::hold`] and [`Gateway::sign_held`]: each step takes the value that the step before has made, and nothing
 //! else makes that value.
 
+mod cost;
+mod lifecycle;
+mod meter;
 mod microdata;
 mod partners;
 mod projects;
@@ -21,12 +24,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+pub use meter::Meter;
 pub use results::Fetched;
 pub use runs::{MOST_RUNS, RunState};
 
 use crate::audit::{
-    Actor, AuditIntent, AuditLog, BudgetReserved, Entry, Event, OrderGiven, QueryOpened, QueryRefused,
-    RecordKeysAsked,
+    Actor, AuditError, AuditIntent, AuditLog, BudgetReserved, Entry, Event, OrderGiven, QueryOpened,
+    QueryRefused, RecordKeysAsked,
 };
 use crate::authorise::{Action, ApprovedQuery, Caller, PoliciesInForce, authorise};
 use crate::disclosure::{PatternKey, Recollection, protect};
@@ -34,6 +38,7 @@ use crate::domain::answer::{BudgetState, Checked, Submission};
 use crate::domain::approval::StewardKey;
 use crate::domain::canonical::{Canonical, Digest};
 use crate::domain::clock::{Clock, Entropy, EntropyError};
+use crate::domain::cost::Rates;
 use crate::domain::ids::{OrderId, ProjectId, RequestId, RunId};
 use crate::domain::method::Method;
 use crate::domain::query::{Answer, Query};
@@ -43,7 +48,7 @@ use crate::execute::{Counted, Engine, Protected};
 use crate::linkage::{CodeMapper, Linked, Partners, link};
 use crate::plan::{Catalogue, QueryPlan, plan};
 use crate::registers::Snapshot;
-use crate::store::{self, BudgetLease, Phase, Store, Submitted, Write};
+use crate::store::{self, BudgetLease, Phase, Store, StoreError, Submitted, Write};
 
 /// What a query passes through, and what its answer is recorded in.
 pub struct Gateway {
@@ -83,6 +88,10 @@ pub struct Gateway {
     pub slots: Semaphore,
     /// The runs in progress.
     pub running: Mutex<JoinSet<()>>,
+    /// How much of the machine each of them takes.
+    pub meter: Meter,
+    /// What an hour costs, if projects are to pay.
+    pub rates: Option<Rates>,
 }
 
 impl Gateway {
@@ -160,7 +169,7 @@ impl Gateway {
         let accepting = tokio::spawn(async move { gateway.accept(submission, plan, snapshot).await });
         let accepted = accepting.await.map_err(|_| not_submitted())?;
         if let Err(refusal) = &accepted
-            && [BUDGET_EXCEEDED, OTHER_METHOD].contains(&refusal.code)
+            && matches!(refusal.kind, RefusalKind::Precondition | RefusalKind::Limit)
         {
             let event = QueryRefused { intent: None, query: query_digest, code: refusal.code.to_owned() };
             self.audit.append(entry(caller, Some(project), None, event)).await?;
@@ -206,10 +215,9 @@ impl Gateway {
 
     /// Query -> approved query -> plan, with the snapshot it is made for.
     async fn plan(&self, caller: &Caller, query: Query) -> Result<(QueryPlan, Snapshot), Refusal> {
-        let approval = self.approval_in_force(&query.project).await?;
-        let today = self.clock.today();
-        let (policies, sections) = (self.policies.now(), self.catalogue.sections());
-        let approved: ApprovedQuery = authorise(caller, query, &approval, &policies, sections, today)?;
+        let approval = self.active_approval(caller, &query.project).await?;
+        let approved: ApprovedQuery =
+            authorise(caller, query, &approval, &self.policies.now(), self.catalogue.sections())?;
         let (organisation, domain) = (caller.organisation(), approved.domain());
         self.store.may_use_method(organisation, domain, approved.domain_method()).await?;
         let snapshot = Snapshot::open_current(&self.register)?;
@@ -226,7 +234,13 @@ impl Gateway {
         lease: Option<BudgetLease>,
     ) -> Result<(Phase, Digest), Refusal> {
         let intent = self.open_intent(&plan, run).await?;
-        let counted = match self.count(&plan, &snapshot, &intent).await {
+        // What is dropped here takes the partner's order and all its rows with it.
+        let counting = tokio::select! {
+            biased;
+            revoked = self.revoked(plan.approved()) => Err(revoked),
+            counted = self.count(&plan, &snapshot, &intent) => counted,
+        };
+        let counted = match counting {
             Ok(counted) => counted,
             Err(refusal) => return self.close(intent, refusal).await,
         };
@@ -324,17 +338,30 @@ impl Gateway {
             min_persons: least_persons(approved),
         };
         let project = approved.query().project.clone();
-        Ok(self.audit.open_intent(actor(approved.caller()), project, run.clone(), opened).await?)
+        match self.audit.open_intent(actor(approved.caller()), project, run.clone(), opened).await {
+            Ok(intent) => Ok(intent),
+            Err(AuditError::Store(StoreError::Inactive(why))) => {
+                self.refuse_unopened(approved, run, why.into()).await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Ends a run that has read nothing yet.
+    async fn refuse_unopened<T>(
+        &self,
+        approved: &ApprovedQuery,
+        run: &RunId,
+        refusal: Refusal,
+    ) -> Result<T, Refusal> {
+        let (actor, project) = (actor(approved.caller()), approved.query().project.clone());
+        self.audit.refuse_unopened(actor, project, run, approved.query_digest(), &refusal).await?;
+        Err(refusal)
     }
 }
 
 /// How often a result is judged, if others are released meanwhile, before that is given up.
 const MOST_JUDGEMENTS: usize = 20;
-
-/// The code of a refusal because the privacy budget does not suffice.
-const BUDGET_EXCEEDED: &str = "budget.exceeded";
-/// The code of a refusal because tables of the domain have another method already.
-const OTHER_METHOD: &str = "rule.other_method";
 
 /// Writes a submission as a new run, with the method of its table. Gives the run it has already, if it was taken in
 /// before.
@@ -348,6 +375,8 @@ async fn take_in(
     match write.submit(submission, run.clone(), now).await? {
         Submitted::Before(run) => Ok(Some(run)),
         Submitted::New(_) => {
+            let approval = approved.approval();
+            write.must_be_active(&approval.approval().project, &approval.digest(), now.date_naive()).await?;
             let organisation = approved.caller().organisation();
             write.use_method(run, organisation, approved.domain(), approved.domain_method()).await?;
             Ok(None)

@@ -26,7 +26,7 @@ use crate::disclosure::{PatternKey, Recollection};
 use crate::domain::clock::{Clock, Entropy};
 use crate::execute::{Engine, ExecuteError};
 use crate::linkage::{DeskLimits, OrderDesk};
-use crate::pipeline::{Gateway, MOST_RUNS};
+use crate::pipeline::{Gateway, MOST_RUNS, Meter};
 use crate::plan::{Catalogue, CatalogueError};
 use crate::store::{Store, StoreError};
 use crate::wire::client::ConnectError;
@@ -251,6 +251,8 @@ async fn build(
         ticks: watch::Sender::new(0),
         slots: Semaphore::new(MOST_RUNS),
         running: Mutex::new(JoinSet::new()),
+        meter: Meter::default(),
+        rates: config.cost,
     })
 }
 

@@ -1,13 +1,16 @@
 //! The events of the log: numbered types, each with a fixed set of fields. A number is never used
 //! again for something else, and a type's fields never change; a new need is a new number.
 
+use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::canonical::Digest;
 use crate::domain::ids::{
-    DatasetId, DomainId, OrderId, OrganisationId, ProjectId, RegisterId, RuleId, RunId, StewardId, TableId,
+    DatasetId, DomainId, OrderId, OrganisationId, ProjectId, RegisterId, RequestId, RuleId, RunId, StewardId,
+    TableId,
 };
 use crate::domain::rho::Rho;
+use crate::domain::words::Words;
 
 /// Who did it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -220,6 +223,78 @@ events! {
         /// The digest of the policies.
         policies: Digest,
     }
+    /// An application for a version of an approval was received.
+    20 "application received" ApplicationReceived {
+        /// The digest of the approval.
+        approval: Digest,
+        /// The day it was received.
+        received: NaiveDate,
+    }
+    /// Something is missing in an application.
+    21 "application incomplete" ApplicationIncomplete {
+        /// The digest of the approval.
+        approval: Digest,
+        /// What.
+        missing: Words,
+    }
+    /// An application is complete: the period to answer it runs.
+    22 "application complete" ApplicationComplete {
+        /// The digest of the approval.
+        approval: Digest,
+        /// The day it was complete.
+        complete: NaiveDate,
+    }
+    /// The applicant was given a preliminary answer.
+    23 "preliminary answer given" PreliminaryAnswerGiven {
+        /// The digest of the approval.
+        approval: Digest,
+        /// Why it takes longer.
+        reason: Words,
+        /// When an answer is likely.
+        likely: NaiveDate,
+    }
+    /// An application was rejected, or withdrawn by the applicant.
+    24 "application ended" ApplicationEnded {
+        /// The digest of the approval.
+        approval: Digest,
+        /// `rejected` or `withdrawn`.
+        how: String,
+        /// Why.
+        reason: Words,
+    }
+    /// A project is suspended: nothing is run or released under it.
+    25 "project suspended" ProjectSuspended {
+        /// Why.
+        reason: Words,
+    }
+    /// A suspension is lifted.
+    26 "suspension lifted" SuspensionLifted {
+        /// Why.
+        reason: Words,
+    }
+    /// A project is closed for good.
+    27 "project closed" ProjectClosed {
+        /// Why.
+        reason: Words,
+    }
+    /// A steward has registered hours worked on a project.
+    28 "hours registered" HoursRegistered {
+        /// What the steward names the entry by.
+        entry: RequestId,
+        /// The day.
+        day: NaiveDate,
+        /// How many minutes; less than nothing takes some back.
+        minutes: i32,
+        /// At what.
+        what: Words,
+    }
+    /// A cost statement was made.
+    29 "cost stated" CostStated {
+        /// The digest of the statement.
+        statement: Digest,
+        /// Its sum, in øre.
+        ore: u64,
+    }
     /// Calls of a known caller were turned away before they reached a service.
     45 "call turned away" CallTurnedAway {
         /// The path of the method, `*` for one that there is not.
@@ -250,7 +325,7 @@ mod tests {
     use super::*;
 
     /// The types as they have been written to logs. A line is added, never changed.
-    const TYPES: [(u16, &str, &str); 22] = [
+    const TYPES: [(u16, &str, &str); 32] = [
         (1, "gateway started", "version policies catalogue"),
         (2, "gateway stopped", ""),
         (3, "approval entered", "approval version"),
@@ -270,6 +345,16 @@ mod tests {
         (17, "disclosure report read", ""),
         (18, "configuration in force", "configuration"),
         (19, "policies replaced", "policies"),
+        (20, "application received", "approval received"),
+        (21, "application incomplete", "approval missing"),
+        (22, "application complete", "approval complete"),
+        (23, "preliminary answer given", "approval reason likely"),
+        (24, "application ended", "approval how reason"),
+        (25, "project suspended", "reason"),
+        (26, "suspension lifted", "reason"),
+        (27, "project closed", "reason"),
+        (28, "hours registered", "entry day minutes what"),
+        (29, "cost stated", "statement ore"),
         (45, "call turned away", "method code calls"),
         (46, "unknown caller turned away", "method code calls"),
         (47, "certificates replaced", "certificates"),
@@ -279,6 +364,7 @@ mod tests {
         let digest = Digest::from_bytes([1; 32]);
         let code = "a.code".to_owned();
         let text = |text: &str| text.to_owned();
+        let (day, words) = (NaiveDate::MIN, || Words::new("a reason").unwrap());
         vec![
             GatewayStarted { version: text("0.1.0"), policies: digest, catalogue: digest }.into(),
             GatewayStopped {}.into(),
@@ -317,6 +403,16 @@ mod tests {
             DisclosureReportRead {}.into(),
             ConfigurationInForce { configuration: digest }.into(),
             PoliciesReplaced { policies: digest }.into(),
+            ApplicationReceived { approval: digest, received: day }.into(),
+            ApplicationIncomplete { approval: digest, missing: words() }.into(),
+            ApplicationComplete { approval: digest, complete: day }.into(),
+            PreliminaryAnswerGiven { approval: digest, reason: words(), likely: day }.into(),
+            ApplicationEnded { approval: digest, how: text("rejected"), reason: words() }.into(),
+            ProjectSuspended { reason: words() }.into(),
+            SuspensionLifted { reason: words() }.into(),
+            ProjectClosed { reason: words() }.into(),
+            HoursRegistered { entry: RequestId::new("a").unwrap(), day, minutes: -30, what: words() }.into(),
+            CostStated { statement: digest, ore: 12 }.into(),
             CallTurnedAway { method: text("/a/B"), code: text("a.code"), calls: 2 }.into(),
             UnknownTurnedAway { method: text("*"), code: text("a.code"), calls: 2 }.into(),
             CertificatesReplaced { certificates: digest }.into(),
@@ -336,6 +432,6 @@ mod tests {
             }
             assert_eq!(text.matches("\":").count(), fields.split_whitespace().count(), "{text}");
         }
-        assert_eq!(type_name(20), None);
+        assert_eq!(type_name(30), None);
     }
 }

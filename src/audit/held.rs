@@ -13,7 +13,7 @@ use crate::domain::approval::StewardSignature;
 use crate::domain::canonical::{Canonical, Digest};
 use crate::domain::held::{ReleaseStatement, VerifiedRelease};
 use crate::domain::microdata::MicrodataTable;
-use crate::store::{HeldRow, Phase, Run, StoredResult};
+use crate::store::{HeldRow, Phase, Run, StoreError, StoredResult};
 
 /// What is kept beside held microdata for their release.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +54,8 @@ fn signed(statement: &ReleaseStatement, signature: &StewardSignature) -> Release
 
 impl AuditLog {
     /// Closes an intent with microdata that are held: the event, the sealed records and the run's phase in one
-    /// transaction. If that fails, the intent is closed as failed where possible.
+    /// transaction. If nothing may be released under the approval any more, the intent is closed with that reason; if
+    /// it fails otherwise, as failed where possible.
     ///
     /// # Errors
     /// [`AuditError`]; then nothing is held.
@@ -62,6 +63,10 @@ impl AuditLog {
         let kept =
             self.hold_sealed(&intent, held.statement(), held.risk(), held.deposit(&Deposit::new()), record);
         if let Err(error) = kept.await {
+            if let AuditError::Store(StoreError::Inactive(why)) = &error {
+                self.refuse(intent, &why.clone().into()).await?;
+                return Err(error);
+            }
             let hint = "the result could not be recorded, so it is not held for release";
             // If this fails too, the intent stays open until the next start.
             let _ = self.fail_with(&intent, "audit.held", hint).await;
@@ -95,6 +100,8 @@ impl AuditLog {
         let mut recording = self.begin().await?;
         let leaf = recording.add(intent.entry(event.into())).await?;
         let write = recording.write();
+        let (project, approval) = intent.under();
+        write.must_be_active(project, approval, row.held.date_naive()).await?;
         if !write.close_audit_intent(row.intent, leaf).await? {
             return Err(AuditError::IntentClosed(intent.run().clone()));
         }
@@ -117,6 +124,8 @@ impl AuditLog {
         let mut recording = self.begin().await?;
         // The leaf first: it holds the log's head, so that of two stewards at once the second sees the first.
         recording.add(of.entry(signed(statement, signature))).await?;
+        let (project, approval) = (&of.run.project, &of.run.approval_digest);
+        recording.write().must_be_active(project, approval, self.clock.today()).await?;
         if recording.write().sign_held(&statement.run, signature, self.clock.now()).await? != 1 {
             return Ok(false);
         }
@@ -124,7 +133,8 @@ impl AuditLog {
         Ok(true)
     }
 
-    /// Releases microdata that two stewards have signed, `signature` being the second: the signature, the receipt,
+    /// Releases microdata that two stewards have signed, `signature` being the second, if results may be released under
+    /// the run's approval: the signature, the receipt,
     /// the result's bytes, its entry in the release ledger and the run's last phase are written in one transaction,
     /// in which the sealed records are erased.
     ///
@@ -154,6 +164,7 @@ impl AuditLog {
         let event = ResultReceived { intent, result: statement.result };
         let receipt = recording.add(of.entry(event)).await?;
         let write = recording.write();
+        write.must_be_active(&run.project, &run.approval_digest, now.date_naive()).await?;
         write.sign_held(&run.run, signature, now).await?;
         write.erase_held(&run.run).await?;
         write.store_result(&run.run, &StoredResult { digest: statement.result, bytes, receipt }).await?;

@@ -4,6 +4,7 @@
 use crate::disclosure::Judged;
 use crate::domain::canonical::{Canonical, Digest};
 use crate::domain::ids::{ProjectId, RunId};
+use crate::domain::lifecycle::Inactive;
 use crate::domain::refusal::Refusal;
 use crate::domain::table::ResultTable;
 use crate::store::{LedgerRelease, Phase, StoreError, StoredResult};
@@ -23,6 +24,7 @@ pub struct AuditIntent {
     project: ProjectId,
     run: RunId,
     query: Digest,
+    approval: Digest,
 }
 
 impl AuditIntent {
@@ -36,6 +38,11 @@ impl AuditIntent {
     #[must_use]
     pub const fn run(&self) -> &RunId {
         &self.run
+    }
+
+    /// The project it belongs to, and the digest of the approval it was opened under.
+    pub(super) const fn under(&self) -> (&ProjectId, &Digest) {
+        (&self.project, &self.approval)
     }
 
     pub(super) fn entry(&self, event: Event) -> Entry {
@@ -66,6 +73,8 @@ pub struct LedgerRecord {
 pub enum Unreceived {
     /// Something else was released since the judgement: judge again. The intent is still open.
     Moved(AuditIntent),
+    /// Nothing may be released under the approval any more. The intent is still open, to be closed with the reason.
+    Inactive(AuditIntent, Inactive),
     /// It could not be recorded. The intent is closed.
     Failed(AuditError),
 }
@@ -77,7 +86,8 @@ const INTERRUPTED: (&str, &str) = (
 );
 
 impl AuditLog {
-    /// Opens the intent of a run that has been submitted. Data may be read once this has returned.
+    /// Opens the intent of a run that has been submitted, if queries may still be asked under its approval. Data may be
+    /// read once this has returned.
     ///
     /// # Errors
     /// [`AuditError`]; then nothing may be read.
@@ -88,16 +98,41 @@ impl AuditLog {
         run: RunId,
         opened: QueryOpened,
     ) -> Result<AuditIntent, AuditError> {
-        let mut intent = AuditIntent { index: 0, actor, project, run, query: opened.query };
+        let (query, approval) = (opened.query, opened.approval);
+        let mut intent = AuditIntent { index: 0, actor, project, run, query, approval };
         let mut recording = self.begin().await?;
+        recording.write().must_be_active(&intent.project, &approval, self.clock.today()).await?;
         intent.index = recording.add(intent.entry(opened.into())).await?;
         recording.write().open_audit_intent(intent.index, &intent.run).await?;
         recording.finish().await?;
         Ok(intent)
     }
 
-    /// Closes an intent with the receipt of its result. Receipt, checkpoint, the result's bytes, its entry in
-    /// the release ledger and the run's last phase are written in one transaction. If that fails, the intent is
+    /// Ends a run that never came to an intent, because nothing may be asked under its approval any more.
+    ///
+    /// # Errors
+    /// [`AuditError`].
+    pub async fn refuse_unopened(
+        &self,
+        actor: Actor,
+        project: ProjectId,
+        run: &RunId,
+        query: Digest,
+        refusal: &Refusal,
+    ) -> Result<(), AuditError> {
+        let event = QueryRefused { intent: None, query, code: refusal.code.to_owned() };
+        let mut recording = self.begin().await?;
+        let (project, of) = (Some(project), Some(run.clone()));
+        recording.add(Entry { actor, project, run: of, event: event.into() }).await?;
+        let ending = Some((refusal.code, refusal.hint.as_str()));
+        recording.write().set_phase(run, Phase::Refused, ending).await?;
+        recording.finish().await
+    }
+
+    /// Closes an intent with the receipt of its result. That results may be released under the approval is looked up,
+    /// and receipt, checkpoint, the result's bytes, its entry in
+    /// the release ledger and the run's last phase are written, in one transaction: a revocation comes before it and
+    /// stops it, or after it. If that fails, the intent is
     /// closed as failed where possible, and nothing may be released; if the ledger has moved since the
     /// result was judged, the intent comes back for another judgement.
     ///
@@ -128,6 +163,7 @@ impl AuditLog {
         match self.try_receive(&intent, digest, bytes, ledger).await {
             Ok(receipt) => Ok(receipt),
             Err(AuditError::Store(StoreError::LedgerMoved)) => Err(Unreceived::Moved(intent)),
+            Err(AuditError::Store(StoreError::Inactive(why))) => Err(Unreceived::Inactive(intent, why)),
             Err(error) => {
                 let hint = "the result could not be recorded, so it is not released";
                 // If this fails too, the intent stays open until the next start.
@@ -153,6 +189,7 @@ impl AuditLog {
         let event = ResultReceived { intent: intent.index, result: digest };
         let receipt = recording.add(intent.entry(event.into())).await?;
         let write = recording.write();
+        write.must_be_active(&intent.project, &intent.approval, now.date_naive()).await?;
         if !write.close_audit_intent(intent.index, receipt).await? {
             return Err(AuditError::IntentClosed(intent.run.clone()));
         }

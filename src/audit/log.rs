@@ -194,8 +194,12 @@ impl Recording<'_> {
         Ok(self.write.commit_lease().await?)
     }
 
-    /// Adds the leaf of an event and the checkpoint that covers it. Returns its index.
-    pub(super) async fn add(&mut self, entry: Entry) -> Result<u64, AuditError> {
+    /// Adds the leaf of an event and the checkpoint that covers it, durable with [`Recording::commit`]. Returns its
+    /// index.
+    ///
+    /// # Errors
+    /// [`AuditError`]; then nothing of the recording is kept.
+    pub async fn add(&mut self, entry: Entry) -> Result<u64, AuditError> {
         let mut salt = [0; 32];
         self.log.entropy.fill(&mut salt)?;
         let (leaf, detail) = Leaf::new(entry, self.log.clock.now(), salt)?;

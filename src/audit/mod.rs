@@ -27,10 +27,12 @@ mod witnessed;
 pub use entry_proof::{EntryProof, EntryProofError};
 pub use error::AuditError;
 pub use event::{
-    ActionRefused, Actor, ApprovalEntered, ApprovalSigned, BudgetReserved, CallTurnedAway,
-    CertificatesReplaced, ConfigurationInForce, DisclosureReportRead, Entry, Event, GatewayStarted,
-    GatewayStopped, OrderGiven, PoliciesReplaced, QueryFailed, QueryOpened, QueryRefused, RecordKeysAsked,
-    ReleaseSigned, ResultFetched, ResultHeld, ResultReceived, TablePublished, UnknownTurnedAway,
+    ActionRefused, Actor, ApplicationComplete, ApplicationEnded, ApplicationIncomplete, ApplicationReceived,
+    ApprovalEntered, ApprovalSigned, BudgetReserved, CallTurnedAway, CertificatesReplaced,
+    ConfigurationInForce, CostStated, DisclosureReportRead, Entry, Event, GatewayStarted, GatewayStopped,
+    HoursRegistered, OrderGiven, PoliciesReplaced, PreliminaryAnswerGiven, ProjectClosed, ProjectSuspended,
+    QueryFailed, QueryOpened, QueryRefused, RecordKeysAsked, ReleaseSigned, ResultFetched, ResultHeld,
+    ResultReceived, SuspensionLifted, TablePublished, UnknownTurnedAway,
 };
 pub use export::{Export, ExportError};
 pub use held::{HeldRecord, HeldRun};

@@ -51,11 +51,23 @@ pub enum Action {
     TakeOrders,
     /// Send an order's rows, or decline it.
     SendRows,
+    /// Record what becomes of an application: incomplete, complete, preliminary answer, rejected, withdrawn.
+    HandleApplication,
+    /// Suspend a project, or lift its suspension.
+    SuspendProject,
+    /// Close a project for good.
+    CloseProject,
+    /// Read which applications wait for an answer.
+    ReadWorklist,
+    /// Register hours worked on a project.
+    RegisterHours,
+    /// Have a project's cost stated.
+    ReadCost,
 }
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 25] = [
         Self::EnterProject,
         Self::SignProject,
         Self::ReadProject,
@@ -75,6 +87,12 @@ impl Action {
         Self::ReadLog,
         Self::TakeOrders,
         Self::SendRows,
+        Self::HandleApplication,
+        Self::SuspendProject,
+        Self::CloseProject,
+        Self::ReadWorklist,
+        Self::RegisterHours,
+        Self::ReadCost,
     ];
 
     /// The name it has in policies.
@@ -100,6 +118,12 @@ impl Action {
             Self::ReadLog => "read_log",
             Self::TakeOrders => "take_orders",
             Self::SendRows => "send_rows",
+            Self::HandleApplication => "handle_application",
+            Self::SuspendProject => "suspend_project",
+            Self::CloseProject => "close_project",
+            Self::ReadWorklist => "read_worklist",
+            Self::RegisterHours => "register_hours",
+            Self::ReadCost => "read_cost",
         }
     }
 }

@@ -1,10 +1,9 @@
 //! The step from a query to an approved query.
 
-use chrono::NaiveDate;
-
 use crate::domain::approval::VerifiedApproval;
 use crate::domain::canonical::{Canonical, Digest};
 use crate::domain::ids::{DomainId, OrganisationId};
+use crate::domain::lifecycle::ActiveApproval;
 use crate::domain::method::Method;
 use crate::domain::query::Query;
 use crate::domain::refusal::{Refusal, RefusalKind};
@@ -118,25 +117,24 @@ impl ApprovedQuery {
     }
 }
 
-/// Decides whether `caller` may ask `query` under `approval` on the day `today`. Everything the query
-/// touches must be covered by the approval, and the policies must permit it, by the `sections` of the registers too.
+/// Decides whether `caller` may ask `query` under `active`, the approval that is in force. Everything the query
+/// touches must be covered by it, and the policies must permit it, by the `sections` of the registers too.
 ///
 /// # Errors
 /// A [`Refusal`] for the first rule that the query breaks: which rule, and what would be accepted.
 pub fn authorise(
     caller: &Caller,
     query: Query,
-    approval: &VerifiedApproval,
+    active: &ActiveApproval,
     policies: &Policies,
     sections: &Sections,
-    today: NaiveDate,
 ) -> Result<ApprovedQuery, Refusal> {
+    let approval = active.approval();
     let granted = approval.approval();
     checks::project(&query, granted)?;
     let on = Resource::Query { approval: granted, registers: &sections.of_query(&query) };
     policies.may(caller, Action::SubmitQuery, on)?;
     checks::recipient(caller, granted)?;
-    checks::validity(approval, today)?;
     checks::tier(&query, granted)?;
     let query_digest = query
         .digest()
@@ -162,20 +160,19 @@ pub fn authorise(
 }
 
 /// Decides anew whether a query that was answered before may be evaluated again, for the one who asked it then and under
-/// the approval it was asked under, so that a judgement can tell who is in its answer. Nobody is answered.
+/// the approval that is in force now, so that a judgement can tell who is in its answer. Nobody is answered.
 ///
 /// # Errors
 /// As [`authorise`].
 pub fn authorise_again(
     (organisation, name): (&OrganisationId, &str),
     query: Query,
-    approval: &VerifiedApproval,
+    active: &ActiveApproval,
     policies: &Policies,
     sections: &Sections,
-    today: NaiveDate,
 ) -> Result<ApprovedQuery, Refusal> {
     let asked_by = Caller::of_record(organisation.clone(), name.to_owned());
-    authorise(&asked_by, query, approval, policies, sections, today)
+    authorise(&asked_by, query, active, policies, sections)
 }
 
 #[cfg(test)]
@@ -194,7 +191,7 @@ mod tests {
         let mut granted = super::super::fixtures::approval();
         query(&mut asked);
         approval(&mut granted);
-        authorise(&researcher(), asked, &verified(granted), &policies(), &sections(), today())
+        authorise(&researcher(), asked, &active(granted)?, &policies(), &sections())
     }
 
     fn refused(query: impl FnOnce(&mut Query), approval: impl FnOnce(&mut Approval), code: &str) -> Refusal {
@@ -222,9 +219,8 @@ mod tests {
             Caller::from_certificate(name(RECIPIENT), Role::Steward, "x".to_owned()),
             Caller::from_certificate(name(RECIPIENT), Role::Consumer, "x".to_owned()),
         ] {
-            let refusal =
-                authorise(&caller, query(), &verified(approval()), &policies(), &sections(), today())
-                    .unwrap_err();
+            let refusal = authorise(&caller, query(), &active(approval()).unwrap(), &policies(), &sections())
+                .unwrap_err();
             assert_eq!(refusal.code, "policy.not_permitted");
             assert!(refusal.hint.contains("names as recipient"), "{}", refusal.hint);
         }

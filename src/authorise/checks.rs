@@ -1,9 +1,9 @@
 //! The checks of a query against its approval, one rule each. A refusal names the rule and what the
 //! approval would accept, in names of the approval and the catalogue.
 
-use chrono::{Days, NaiveDate};
+use chrono::Days;
 
-use crate::domain::approval::{Approval, Grant, Tier, VerifiedApproval};
+use crate::domain::approval::{Approval, Grant, Tier};
 use crate::domain::canonical::Digest;
 use crate::domain::ids::{DatasetId, RegisterId, VariableId};
 use crate::domain::method::Method;
@@ -46,19 +46,6 @@ pub(super) fn recipient(caller: &Caller, approval: &Approval) -> Result<(), Refu
                 caller.organisation(),
                 approval.project
             ),
-        ))
-    }
-}
-
-/// The approval is valid today.
-pub(super) fn validity(approval: &VerifiedApproval, today: NaiveDate) -> Result<(), Refusal> {
-    let valid = approval.approval().valid;
-    if approval.is_valid_on(today) {
-        Ok(())
-    } else {
-        Err(unmet(
-            "approval.not_valid_today",
-            format!("the approval is valid from {} to {}; today is {today}", valid.from(), valid.to()),
         ))
     }
 }

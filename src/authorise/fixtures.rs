@@ -9,6 +9,7 @@ use super::{ApprovedQuery, Caller, Policies, Role, authorise};
 use crate::domain::approval::{
     Approval, Grant, Purpose, SignedApproval, StewardKey, StewardSignature, Tier, VerifiedApproval,
 };
+use crate::domain::lifecycle::{ActiveApproval, Inactive, Life, Step};
 use crate::domain::period::Period;
 use crate::domain::query::{Answer, By, Cohort, Condition, Outcome, Query};
 use crate::domain::section::{Section, Sections};
@@ -144,6 +145,16 @@ pub(crate) fn verified(approval: Approval) -> VerifiedApproval {
     signed(approval).verify(&stewards().map(|(_, public)| public)).unwrap()
 }
 
+/// The approval in force today, as a project's first version.
+pub(crate) fn active(approval: Approval) -> Result<ActiveApproval, Inactive> {
+    let version = approval.version;
+    let received = Step::Received { version, day: today() };
+    let signed = stewards().map(|(_, public)| Step::Signed { version, steward: public.steward });
+    let steps = [received, Step::Complete { version, day: today() }].into_iter().chain(signed);
+    let life = steps.fold(Life::default(), |life, step| life.after(&step, today()).unwrap());
+    life.active(verified(approval), today())
+}
+
 /// As [`approved`], where the policies protect data by noise and the approval has a budget for it and grants refunds.
 pub(crate) fn approved_with_noise(query: Query) -> ApprovedQuery {
     let (from, to) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("policies"), tempfile::tempdir().unwrap());
@@ -159,9 +170,9 @@ pub(crate) fn approved_with_noise(query: Query) -> ApprovedQuery {
     approval.privacy_budget = Some("1".parse().unwrap());
     approval.grants[1].variables.push(name("refusjon_ore"));
     let policies = Policies::load(to.path()).unwrap();
-    authorise(&researcher(), query, &verified(approval), &policies, &sections(), today()).unwrap()
+    authorise(&researcher(), query, &active(approval).unwrap(), &policies, &sections()).unwrap()
 }
 
 pub(crate) fn approved(query: Query) -> ApprovedQuery {
-    authorise(&researcher(), query, &verified(approval()), &policies(), &sections(), today()).unwrap()
+    authorise(&researcher(), query, &active(approval()).unwrap(), &policies(), &sections()).unwrap()
 }

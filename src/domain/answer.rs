@@ -1,21 +1,28 @@
 //! What the gateway answers, results aside: the same types on both sides of the wire.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 
 use super::approval::SignedApproval;
 use super::canonical::Digest;
 use super::ids::{RuleId, RunId, TableId};
+use super::lifecycle::{Recorded, Standing};
 use super::rho::Rho;
 
-/// A project: its approval and where it stands.
+/// A project: a version of its approval, its history, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProjectState {
     /// The approval with the signatures gathered so far.
     pub approval: SignedApproval,
     /// The approval's digest, which is what stewards sign.
     pub digest: Digest,
-    /// Whether two different stewards have signed.
-    pub active: bool,
+    /// Where the project stands today.
+    pub standing: Standing,
+    /// The version in force.
+    pub in_force: Option<u32>,
+    /// The last day to answer the application for this version, once it is complete.
+    pub due: Option<NaiveDate>,
+    /// What was recorded of the project, the first step first.
+    pub history: Vec<Recorded>,
 }
 
 /// What would run, as `check` says it without touching data.

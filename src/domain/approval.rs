@@ -159,7 +159,7 @@ pub struct Approval {
     /// What all results with noise may cost together, in zCDP; none if the project has no such results.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub privacy_budget: Option<Rho>,
-    /// The days on which queries may be asked.
+    /// The days on which queries may be asked and results released.
     pub valid: Period,
     /// The last day on which it may be kept who is in the results (KPR regulation 4-11), at most ten years after
     /// the approval begins. Without it nothing of the kind is kept, and no table can be judged beside earlier
@@ -215,6 +215,15 @@ impl Approval {
     #[must_use]
     pub fn grant(&self, register: &RegisterId, dataset: &DatasetId) -> Option<&Grant> {
         self.grants.iter().find(|g| g.register == *register && g.dataset == *dataset)
+    }
+
+    /// The register that the gateway is of; others are linked with it.
+    pub const OWN_REGISTER: &str = "KPR";
+
+    /// Whether it grants data of other registers than the gateway's own.
+    #[must_use]
+    pub fn is_linked(&self) -> bool {
+        self.grants.iter().any(|grant| grant.register.as_str() != Self::OWN_REGISTER)
     }
 
     /// Checks the free texts and the granted values: not too long, on one line, and without a run of

@@ -1,5 +1,5 @@
-//! Plain types without I/O: ids, digests, queries, approvals, orders, tables, microdata, code lists, the
-//! clock.
+//! Plain types without I/O: ids, digests, queries, approvals, the life of projects, orders, tables, microdata, code
+//! lists, costs, working days, the clock.
 //!
 //! Everything here is data that may be logged or stored, except where a type says otherwise.
 
@@ -8,9 +8,11 @@ pub mod approval;
 pub mod canonical;
 pub mod clock;
 pub mod codelist;
+pub mod cost;
 pub mod disclosure_report;
 pub mod held;
 pub mod ids;
+pub mod lifecycle;
 pub mod method;
 pub mod microdata;
 pub mod order;
@@ -22,3 +24,6 @@ pub mod rho;
 pub mod rule;
 pub mod section;
 pub mod table;
+pub mod words;
+pub mod working_days;
+pub mod worklist;

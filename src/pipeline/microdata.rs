@@ -13,12 +13,13 @@ use crate::domain::approval::{ApprovalError, StewardSignature};
 use crate::domain::canonical::{Canonical, Digest};
 use crate::domain::held::{HeldRefusal, HeldResult, ReleaseStatement, VerifiedRelease};
 use crate::domain::ids::RunId;
+use crate::domain::lifecycle::Inactive;
 use crate::domain::microdata::RiskReport;
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::execute::{Counted, Protected};
 use crate::plan::QueryPlan;
 use crate::registers::Snapshot;
-use crate::store::{HeldRow, LedgerRelease, StoreError};
+use crate::store::{HeldRow, LedgerRelease, Run, StoreError};
 
 /// How many days microdata wait for two stewards; then they are erased.
 pub const HELD_DAYS: u64 = 30;
@@ -39,7 +40,12 @@ impl Gateway {
         intent: AuditIntent,
         counted: Protected<Counted>,
     ) -> Result<Digest, Refusal> {
-        let (held, question) = match self.made(plan, snapshot, intent.run(), counted).await {
+        let making = tokio::select! {
+            biased;
+            revoked = self.revoked(plan.approved()) => Err(revoked),
+            made = self.made(plan, snapshot, intent.run(), counted) => made,
+        };
+        let (held, question) = match making {
             Ok(made) => made,
             Err(refusal) => return self.close(intent, refusal).await,
         };
@@ -134,6 +140,8 @@ impl Gateway {
             return self.refused(caller, Action::SignHeld, Some(&run.project), refusal).await;
         }
         self.lapse().await?;
+        // The keys that signatures verify under may be others than when the run began.
+        self.in_force(&run.project).await?;
         let actor = actor(caller);
         for _ in 0..MOST_JUDGEMENTS {
             let row = self.store.held(&run.run).await?;
@@ -252,13 +260,14 @@ impl Gateway {
         Ok(())
     }
 
-    /// Ends the runs whose microdata have waited too long, and erases these.
+    /// Ends the runs whose microdata have waited too long, or can never be released by the life of their project, and
+    /// erases these.
     pub(crate) async fn lapse(&self) -> Result<(), Refusal> {
-        let (today, (code, hint)) = (self.clock.today(), LAPSED);
-        for row in self.store.all_held().await?.into_iter().filter(|row| row.has_lapsed(today)) {
+        for row in self.store.all_held().await? {
             let run = self.store.run(&row.statement.run).await?;
+            let Some((code, hint)) = self.lapsed(&row, &run).await? else { continue };
             let by = HeldRun { actor: &self.actor, run: &run, intent: row.intent };
-            match self.audit.refuse_held(by, code, hint).await {
+            match self.audit.refuse_held(by, code, &hint).await {
                 // A steward was quicker.
                 Err(AuditError::Store(StoreError::NotHeld(_))) => {}
                 done => done?,
@@ -266,5 +275,17 @@ impl Gateway {
             self.tick();
         }
         Ok(())
+    }
+
+    /// Why microdata that wait can never be released, if so: code and hint.
+    async fn lapsed(&self, row: &HeldRow, run: &Run) -> Result<Option<(&'static str, String)>, Refusal> {
+        let today = self.clock.today();
+        if row.has_lapsed(today) {
+            return Ok(Some((LAPSED.0, LAPSED.1.to_owned())));
+        }
+        let approval = self.stored(&run.project, &run.approval_digest).await?.signed.approval;
+        let life = self.store.life(&run.project).await?;
+        let why = life.permits(approval.version, approval.valid, today).err().filter(Inactive::is_final);
+        Ok(why.map(|why| (why.code(), why.to_string())))
     }
 }

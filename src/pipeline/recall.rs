@@ -94,13 +94,17 @@ impl Gateway {
             return Ok(None);
         };
         let earlier = self.store.run(&release.run).await?;
-        let approval = self.stored(&earlier.project, &earlier.approval_digest).await?;
-        let Ok(approval) = approval.signed.verify(&self.stewards) else { return Ok(None) };
-        let (policies, sections, today) =
-            (self.policies.now(), self.catalogue.sections(), self.clock.today());
+        // By what its project permits today: under one that is suspended or closed nothing is run.
+        let (life, approval) = match self.in_force(&earlier.project).await {
+            Ok(in_force) => in_force,
+            Err(refusal) if refusal.kind == RefusalKind::Precondition => return Ok(None),
+            Err(refusal) => return Err(refusal),
+        };
+        let Ok(active) = life.active(approval, self.clock.today()) else { return Ok(None) };
         let name = self.store.asked_by(&release.run).await?;
+        let asked_by = (&earlier.organisation, name.as_str());
         let Ok(approved) =
-            authorise_again((&earlier.organisation, &name), query, &approval, &policies, sections, today)
+            authorise_again(asked_by, query, &active, &self.policies.now(), self.catalogue.sections())
         else {
             return Ok(None);
         };
@@ -115,7 +119,12 @@ impl Gateway {
             run: Some(on.clone()),
             event,
         };
-        let linked = match self.gather(&plan, &snapshot, &ordered_as, log).await {
+        let gathered = tokio::select! {
+            biased;
+            _ = self.revoked(plan.approved()) => return Ok(None),
+            gathered = self.gather(&plan, &snapshot, &ordered_as, log) => gathered,
+        };
+        let linked = match gathered {
             Ok(linked) => linked,
             // A partner that does not answer now may answer later: that is no answer to the question.
             Err(refusal) if refusal.kind == RefusalKind::Unavailable => return Err(refusal),

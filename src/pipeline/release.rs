@@ -25,7 +25,12 @@ impl Gateway {
     ) -> Result<Released<ResultTable>, Refusal> {
         let mut recalls = Recalls::default();
         for _ in 0..MOST_JUDGEMENTS {
-            let judged = self.judge(plan, snapshot, intent.run(), &mut proposed, &mut recalls).await;
+            // Earlier queries may be evaluated again for it, which takes as long as their partner does.
+            let judged = tokio::select! {
+                biased;
+                revoked = self.revoked(plan.approved()) => Err(revoked),
+                judged = self.judge(plan, snapshot, intent.run(), &mut proposed, &mut recalls) => judged,
+            };
             let (judged, record) = match judged {
                 Ok(judged) => judged,
                 Err(refusal) => return self.close(intent, refusal).await,
@@ -35,6 +40,7 @@ impl Gateway {
                     return judged.into_disclosed().release(&receipt).map_err(|_| not_released());
                 }
                 Err(Unreceived::Moved(open)) => intent = open,
+                Err(Unreceived::Inactive(open, why)) => return self.close(open, why.into()).await,
                 Err(Unreceived::Failed(error)) => return Err(error.into()),
             }
         }

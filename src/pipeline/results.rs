@@ -23,10 +23,11 @@ pub enum Fetched {
 }
 
 impl Gateway {
-    /// The released result of a run, to be sent in `format`. That it is fetched is recorded first.
+    /// The released result of a run, to be sent in `format`. That it is fetched is recorded first, in the transaction
+    /// that looks whether the project is suspended or closed and its caller still a recipient.
     ///
     /// # Errors
-    /// A [`Refusal`]: by policy, or because there is no result (yet).
+    /// A [`Refusal`]: by policy, because there is no result (yet), or by the life of the project.
     pub async fn fetch(&self, caller: &Caller, run: &RunId, format: &str) -> Result<Fetched, Refusal> {
         let found = self.permitted_run(caller, Action::FetchResult, run).await?;
         let (fetched, result) = match found.query.result {
@@ -42,8 +43,18 @@ impl Gateway {
             }
         };
         let event = ResultFetched { result, format: format.to_owned() };
-        self.audit.append(entry(caller, Some(found.project), Some(run.clone()), event)).await?;
-        Ok(fetched)
+        let mut recording = self.audit.begin().await?;
+        match self.may_receive(recording.write(), caller, &found.project).await {
+            Ok(()) => {
+                recording.commit(entry(caller, Some(found.project), Some(run.clone()), event)).await?;
+                Ok(fetched)
+            }
+            Err(StoreError::Inactive(why)) => {
+                drop(recording);
+                self.refused(caller, Action::FetchResult, Some(&found.project), why.into()).await
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// What stewards are told of the released table of a run. That it is read is recorded first.

@@ -27,7 +27,7 @@ pub struct RunState {
 }
 
 /// How long a watcher waits for a tick before it looks at the database anyway.
-const LOOK: Duration = Duration::from_secs(2);
+pub(super) const LOOK: Duration = Duration::from_secs(2);
 /// How many runs may read data at the same time, each with its linked rows in memory; others wait their
 /// turn before their intent is opened.
 pub const MOST_RUNS: usize = 4;
@@ -45,8 +45,18 @@ impl Gateway {
     ) {
         let gateway = Arc::clone(self);
         let task = async move {
-            let Ok(_slot) = gateway.slots.acquire().await else { return };
-            match ended(MOST_TIME, gateway.run(plan, snapshot, &run, lease)).await {
+            let turn = tokio::select! {
+                biased;
+                revoked = gateway.revoked(plan.approved()) => Err(revoked),
+                slot = gateway.slots.acquire() => Ok(slot),
+            };
+            let end = match turn {
+                Ok(Ok(_slot)) => ended(MOST_TIME, gateway.run(plan, snapshot, &run, lease)).await,
+                Ok(Err(_)) => return,
+                Err(revoked) => gateway.refuse_unopened(plan.approved(), &run, revoked).await,
+            };
+            gateway.keep_work(&run).await;
+            match end {
                 Ok((phase, digest)) => {
                     tracing::info!(run = %logged(&run), digest = %logged(&digest), %phase, "run answered");
                 }
@@ -92,6 +102,7 @@ impl Gateway {
         let mut write = self.store.write().await?;
         write.set_phase(run, phase, None).await?;
         write.commit().await?;
+        self.meter.enter(run, phase);
         self.tick();
         Ok(())
     }

@@ -8,14 +8,15 @@ use crate::domain::answer::PublishedTable;
 use crate::domain::ids::{RunId, TableId};
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::domain::table::ResultTable;
-use crate::store::{Phase, Publication};
+use crate::store::{Phase, Publication, StoreError};
 
 impl Gateway {
     /// Publishes a released table under an id. The same table under the same id again is the same
     /// publication.
     ///
     /// # Errors
-    /// A [`Refusal`]: by policy, because the run has no result, or because the id is taken.
+    /// A [`Refusal`]: by policy, because the run has no result, because the id is taken, or because the project is
+    /// suspended or closed.
     pub async fn publish(
         &self,
         caller: &Caller,
@@ -43,6 +44,14 @@ impl Gateway {
             None => Some(self.publishable(&run, report.min_persons, &actor(caller)).await?),
         };
         let mut recording = self.audit.begin().await?;
+        match recording.write().must_not_be_stopped(&found.project).await {
+            Ok(_) => {}
+            Err(StoreError::Inactive(why)) => {
+                drop(recording);
+                return self.refused(caller, Action::PublishTable, Some(&found.project), why.into()).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
         if let Some(head) = head {
             recording.write().record_publication(head, &run).await?;
         }

@@ -1,7 +1,9 @@
 //! What can go wrong with control data.
 
 use crate::domain::canonical::CanonicalError;
+use crate::domain::cost::HoursError;
 use crate::domain::ids::{DomainId, ProjectId, RequestId, RunId, TableId};
+use crate::domain::lifecycle::{Inactive, LifeError};
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::domain::rho::Rho;
 
@@ -31,14 +33,6 @@ pub enum StoreError {
     /// A value cannot be encoded.
     #[error(transparent)]
     Canonical(#[from] CanonicalError),
-    /// The approval's version does not follow the last one entered.
-    #[error("project {project}: the next version to enter is {next}")]
-    ApprovalVersion {
-        /// The project.
-        project: ProjectId,
-        /// The version that would be accepted.
-        next: u32,
-    },
     /// There is no approval with this project and digest.
     #[error("project {0} has no approval with this digest")]
     NoSuchApproval(ProjectId),
@@ -98,6 +92,15 @@ pub enum StoreError {
     /// A lease was asked for of a transaction that has reserved nothing.
     #[error("nothing of a privacy budget has been reserved")]
     NotReserved,
+    /// A step that does not follow in the life of the project.
+    #[error(transparent)]
+    Life(#[from] LifeError),
+    /// Nothing may be asked, released or received under the approval.
+    #[error(transparent)]
+    Inactive(#[from] Inactive),
+    /// Hours that are not registered.
+    #[error(transparent)]
+    Hours(#[from] HoursError),
     /// The run has reserved another amount, or nothing was asked for.
     #[error("run {0} reserves privacy budget once, and more than none")]
     OtherReservation(RunId),
@@ -105,9 +108,14 @@ pub enum StoreError {
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
+        let error = match error {
+            StoreError::Life(error) => return error.into(),
+            StoreError::Inactive(why) => return why.into(),
+            StoreError::Hours(error) => return error.into(),
+            error => error,
+        };
         let refusal = |kind, code| Self::new(kind, code, error.to_string());
         match error {
-            StoreError::ApprovalVersion { .. } => refusal(RefusalKind::Conflict, "project.version"),
             StoreError::NoSuchApproval(_) => refusal(RefusalKind::NotFound, "project.not_found"),
             StoreError::RequestIdTaken(_) => refusal(RefusalKind::Conflict, "submission.request_id_taken"),
             StoreError::NoSuchRun(_) => refusal(RefusalKind::NotFound, "run.not_found"),
@@ -126,6 +134,9 @@ impl From<StoreError> for Refusal {
             | StoreError::OtherMigration(_)
             | StoreError::Corrupt(_)
             | StoreError::NotReserved
+            | StoreError::Life(_)
+            | StoreError::Inactive(_)
+            | StoreError::Hours(_)
             | StoreError::Canonical(_) => Self::new(
                 RefusalKind::Internal,
                 "store.unavailable",

@@ -6,9 +6,10 @@ use chrono::{DateTime, Utc};
 use sqlx::Executor;
 
 use super::{Store, StoredResult, Submission};
-use crate::domain::approval::{Approval, Purpose, Tier};
-use crate::domain::canonical::Digest;
+use crate::domain::approval::{Approval, Purpose, StewardSignature, Tier};
+use crate::domain::canonical::{Canonical, Digest};
 use crate::domain::ids::RunId;
+use crate::domain::lifecycle::Step;
 use crate::domain::period::Period;
 use crate::domain::query::{Answer, Cohort, Query};
 
@@ -91,7 +92,7 @@ pub(crate) fn submission(request_id: &str) -> Submission {
             privacy_loss: None,
             result: Answer::Table,
         },
-        approval_digest: Digest::from_bytes([7; 32]),
+        approval_digest: approval().digest().unwrap(),
     }
 }
 
@@ -110,10 +111,26 @@ pub(crate) fn approval() -> Approval {
         tier: Tier::ProtectedTables,
         rule: name("tables-5"),
         privacy_budget: None,
-        valid: period(),
+        valid: Period::new("2026-01-01".parse().unwrap(), "2026-12-31".parse().unwrap()).unwrap(),
         linked_sets_until: None,
         queries: vec![],
     }
+}
+
+/// Enters [`approval`], which [`submission`] is under, and has two stewards sign it, unless that was done before.
+pub(crate) async fn enter_active(store: &Store) {
+    let (approval, today) = (approval(), now().date_naive());
+    let mut write = store.write().await.unwrap();
+    if !write.enter_project(&approval, today, &name("anna"), now()).await.unwrap() {
+        return;
+    }
+    let complete = Step::Complete { version: 1, day: today };
+    write.record_step(&approval.project, complete, &name("anna"), now()).await.unwrap();
+    for steward in ["anna", "bjorn"] {
+        let signature = StewardSignature { steward: name(steward), signature: "00".repeat(64) };
+        write.sign_project(&approval.project, &approval.digest().unwrap(), &signature, now()).await.unwrap();
+    }
+    write.commit().await.unwrap();
 }
 
 impl Store {

@@ -1,4 +1,4 @@
-//! Control data in SQLite or PostgreSQL: projects, runs, results, what waits for stewards, publications, the audit log's rows, the
+//! Control data in SQLite or PostgreSQL: projects and their life, runs, results, what waits for stewards, publications, the audit log's rows, the
 //! release ledger.
 //!
 //! Reads are methods of [`Store`]. Everything that changes something is a method of [`Write`], one
@@ -6,11 +6,13 @@
 
 mod audit_rows;
 mod budget;
+mod cost;
 mod error;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod held;
 mod ledger;
+mod life;
 mod methods;
 mod migrate;
 mod open;

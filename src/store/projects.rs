@@ -1,11 +1,12 @@
 //! Approvals as they were entered, and the signatures on them.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::any::AnyRow;
 
 use crate::domain::approval::{Approval, SignedApproval, StewardSignature};
 use crate::domain::canonical::{Canonical, Digest};
-use crate::domain::ids::ProjectId;
+use crate::domain::ids::{ProjectId, StewardId};
+use crate::domain::lifecycle::Step;
 
 use super::error::StoreError;
 use super::open::{Store, Write};
@@ -76,36 +77,33 @@ impl Store {
 }
 
 impl Write {
-    /// Enters an approval: version 1 of a new project, or the version after the last one. The same
-    /// approval again is the same entry; returns whether it is new.
+    /// Enters an approval as an application received on a day: version 1 of a new project, or the version after the
+    /// last one. The same approval again is the same entry; returns whether it is new.
     ///
     /// # Errors
-    /// [`StoreError::ApprovalVersion`], [`StoreError::Database`].
+    /// [`StoreError::Life`] if no application, or not this version, can be received; [`StoreError::Database`].
     pub async fn enter_project(
         &mut self,
         approval: &Approval,
+        received: NaiveDate,
+        by: &StewardId,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
         let digest = approval.digest()?.to_string();
-        let entered =
-            sqlx::query("SELECT version, digest FROM projects WHERE project = $1 ORDER BY version DESC")
-                .bind(approval.project.as_str())
-                .fetch_all(&mut *self.tx)
-                .await?;
-        let mut next = 1;
-        for row in &entered {
-            if name::<String>(row, "digest")? == digest {
-                return Ok(false);
-            }
-            next = next.max(number::<u32>(row, "version")? + 1);
+        let known = sqlx::query("SELECT version FROM projects WHERE project = $1 AND digest = $2")
+            .bind(approval.project.as_str())
+            .bind(digest.as_str())
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        if known.is_some() {
+            return Ok(false);
         }
-        let wrong = StoreError::ApprovalVersion { project: approval.project.clone(), next };
-        if approval.version != next {
-            return Err(wrong);
-        }
-        let done = sqlx::query(
-            "INSERT INTO projects (project, version, digest, canonical, entered) \
-             VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+        let step = Step::Received { version: approval.version, day: received };
+        // The history's turn first: of two stewards at the same moment the second sees the first.
+        let life = self.life(&approval.project).await?;
+        life.after(&step, now.date_naive())?;
+        sqlx::query(
+            "INSERT INTO projects (project, version, digest, canonical, entered) VALUES ($1, $2, $3, $4, $5)",
         )
         .bind(approval.project.as_str())
         .bind(i64::from(approval.version))
@@ -114,8 +112,8 @@ impl Write {
         .bind(stamp(now))
         .execute(&mut *self.tx)
         .await?;
-        // Another steward entered one for the same version in the same moment.
-        if done.rows_affected() == 1 { Ok(true) } else { Err(wrong) }
+        self.record_step(&approval.project, step, by, now).await?;
+        Ok(true)
     }
 
     /// Adds a steward's signature to the approval of a project with this digest; the caller has
@@ -123,7 +121,7 @@ impl Write {
     /// it is new.
     ///
     /// # Errors
-    /// [`StoreError::NoSuchApproval`], [`StoreError::Database`].
+    /// [`StoreError::NoSuchApproval`], [`StoreError::Life`] if it cannot be signed now, [`StoreError::Database`].
     pub async fn sign_project(
         &mut self,
         project: &ProjectId,
@@ -137,44 +135,70 @@ impl Write {
             .fetch_optional(&mut *self.tx)
             .await?
             .ok_or_else(|| StoreError::NoSuchApproval(project.clone()))?;
+        let version: u32 = number(&row, "version")?;
         let done = sqlx::query(
             "INSERT INTO project_signatures (project, version, steward, signature, signed) \
              VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
         )
         .bind(project.as_str())
-        .bind(number::<i64>(&row, "version")?)
+        .bind(i64::from(version))
         .bind(signature.steward.as_str())
         .bind(signature.signature.as_str())
         .bind(stamp(now))
         .execute(&mut *self.tx)
         .await?;
-        Ok(done.rows_affected() == 1)
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        let step = Step::Signed { version, steward: signature.steward.clone() };
+        self.record_step(project, step, &signature.steward, now).await?;
+        Ok(true)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::lifecycle::LifeError;
     use crate::store::fixtures::{approval, name, now, stores};
+
+    fn anna() -> StewardId {
+        name("anna")
+    }
 
     #[tokio::test]
     async fn versions_follow_each_other_and_keep_their_own_signatures() {
         for test in stores().await {
-            let first = approval();
+            let (first, today) = (approval(), now().date_naive());
             let second = Approval { version: 2, ..approval() };
-            let signature = StewardSignature { steward: name("steward-a"), signature: "00".repeat(64) };
+            let signed_by = |steward| StewardSignature { steward: name(steward), signature: "00".repeat(64) };
+            let signature = signed_by("steward-a");
             let mut write = test.store.write().await.unwrap();
-            assert!(write.enter_project(&first, now()).await.unwrap());
-            assert!(!write.enter_project(&first, now()).await.unwrap());
-            let third = Approval { version: 3, ..approval() };
-            let refused = write.enter_project(&third, now()).await;
-            assert!(matches!(refused, Err(StoreError::ApprovalVersion { next: 2, .. })));
-            let changed = Approval { title: "Another".to_owned(), ..approval() };
-            assert!(write.enter_project(&changed, now()).await.is_err());
-            assert!(write.enter_project(&second, now()).await.unwrap());
+            assert!(write.enter_project(&first, today, &anna(), now()).await.unwrap());
+            assert!(!write.enter_project(&first, today, &anna(), now()).await.unwrap());
+            // One application at a time, and signatures count once it is complete.
+            let refused = write.enter_project(&second, today, &anna(), now()).await;
+            assert!(matches!(refused, Err(StoreError::Life(LifeError::ApplicationOpen { version: 1, .. }))));
             let digest = first.digest().unwrap();
+            write.commit().await.unwrap();
+            let mut write = test.store.write().await.unwrap();
+            let early = write.sign_project(&first.project, &digest, &signature, now()).await;
+            assert!(matches!(early, Err(StoreError::Life(LifeError::NotComplete(1)))));
+            drop(write);
+            let mut write = test.store.write().await.unwrap();
+            let complete = Step::Complete { version: 1, day: today };
+            write.record_step(&first.project, complete, &anna(), now()).await.unwrap();
             assert!(write.sign_project(&first.project, &digest, &signature, now()).await.unwrap());
             assert!(!write.sign_project(&first.project, &digest, &signature, now()).await.unwrap());
+            assert!(
+                write.sign_project(&first.project, &digest, &signed_by("steward-b"), now()).await.unwrap()
+            );
+            let third = Approval { version: 3, ..approval() };
+            let refused = write.enter_project(&third, today, &anna(), now()).await;
+            assert!(matches!(refused, Err(StoreError::Life(LifeError::NextVersion { next: 2 }))));
+            let changed = Approval { title: "Another".to_owned(), ..approval() };
+            assert!(write.enter_project(&changed, today, &anna(), now()).await.is_err());
+            assert!(write.enter_project(&second, today, &anna(), now()).await.unwrap());
             let unknown = Digest::from_bytes([0; 32]);
             assert!(write.sign_project(&first.project, &unknown, &signature, now()).await.is_err());
             write.commit().await.unwrap();
@@ -182,7 +206,8 @@ mod tests {
             assert_eq!(stored.len(), 2);
             assert_eq!(stored[0].signed.approval, second);
             assert!(stored[0].signed.signatures.is_empty());
-            assert_eq!(stored[1].signed, SignedApproval { approval: first, signatures: vec![signature] });
+            let signatures = vec![signature, signed_by("steward-b")];
+            assert_eq!(stored[1].signed, SignedApproval { approval: first, signatures });
             assert_eq!(stored[1].entered, now());
             assert_eq!(test.store.projects().await.unwrap().len(), 1);
         }
@@ -192,7 +217,7 @@ mod tests {
     async fn an_approval_changed_in_the_database_does_not_read_back() {
         for test in stores().await {
             let mut write = test.store.write().await.unwrap();
-            write.enter_project(&approval(), now()).await.unwrap();
+            write.enter_project(&approval(), now().date_naive(), &anna(), now()).await.unwrap();
             write.commit().await.unwrap();
             let other = Approval { title: "Another".to_owned(), ..approval() };
             sqlx::query("UPDATE projects SET canonical = $1")

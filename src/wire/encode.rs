@@ -1,5 +1,9 @@
 //! From domain types to protobuf messages.
 
+mod project;
+
+pub(super) use project::{project_state, step, steward_signature, work_item};
+
 use chrono::SecondsFormat;
 
 use tonic::Status;
@@ -8,8 +12,7 @@ use super::proto;
 use super::proto::phase::Name;
 use super::proto::refuse_held_request::Reason;
 use super::queries::Answers;
-use crate::domain::answer::{Checked, LogEntry, ProjectState, PublishedTable, Submission};
-use crate::domain::approval::{SignedApproval, StewardSignature};
+use crate::domain::answer::{Checked, LogEntry, PublishedTable, Submission};
 use crate::domain::canonical::{Canonical, CanonicalError};
 use crate::domain::held::{HeldRefusal, HeldResult, ReleaseStatement};
 use crate::domain::order::LinkageOrder;
@@ -88,30 +91,6 @@ fn period(period: Period) -> proto::Period {
 
 fn by(by: &By) -> proto::By {
     proto::By { variable: by.variable.to_string(), code_list: by.code_list.to_string() }
-}
-
-/// A signature.
-pub(super) fn steward_signature(given: &StewardSignature) -> Result<proto::StewardSignature, Refusal> {
-    let signature = hex::decode(&given.signature).map_err(|_| {
-        Refusal::new(RefusalKind::Internal, "answer.signature", "a stored signature is not hexadecimal")
-    })?;
-    Ok(proto::StewardSignature { steward: given.steward.to_string(), signature })
-}
-
-fn signed_approval(signed: &SignedApproval) -> Result<proto::SignedApproval, Refusal> {
-    Ok(proto::SignedApproval {
-        canonical: signed.approval.canonical().map_err(not_encodable)?,
-        signatures: signed.signatures.iter().map(steward_signature).collect::<Result<_, _>>()?,
-    })
-}
-
-/// A project.
-pub(super) fn project_state(state: &ProjectState) -> Result<proto::ProjectState, Refusal> {
-    Ok(proto::ProjectState {
-        approval: Some(signed_approval(&state.approval)?),
-        approval_digest: state.digest.to_string(),
-        active: state.active,
-    })
 }
 
 /// An order, in its canonical encoding.
@@ -234,6 +213,6 @@ pub(super) const fn format(format: Format) -> proto::Format {
     }
 }
 
-fn not_encodable(error: CanonicalError) -> Refusal {
+pub(super) fn not_encodable(error: CanonicalError) -> Refusal {
     Refusal::new(RefusalKind::Internal, "answer.encoding", error.to_string())
 }

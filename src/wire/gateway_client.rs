@@ -1,5 +1,7 @@
 //! A client of the gateway for researchers, stewards, consumers and auditors, in domain types.
 
+mod projects;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,18 +15,17 @@ use super::proto;
 use super::proto::audit_client::AuditClient;
 use super::proto::microdata_client::MicrodataClient;
 use super::proto::phase::Name;
-use super::proto::projects_client::ProjectsClient;
 use super::proto::queries_client::QueriesClient;
 use super::proto::statistics_client::StatisticsClient;
 use super::status::PeerRefusal;
 use super::token_client::{Line, TokenSource};
 use crate::config::{Peer, TlsFiles};
-use crate::domain::answer::{Checked, LogEntry, ProjectState, PublishedTable, Submission};
-use crate::domain::approval::{Approval, StewardSignature};
-use crate::domain::canonical::{Canonical, CanonicalError, Digest};
+use crate::domain::answer::{Checked, LogEntry, PublishedTable, Submission};
+use crate::domain::approval::StewardSignature;
+use crate::domain::canonical::{Canonical, CanonicalError};
 use crate::domain::disclosure_report::DisclosureReport;
 use crate::domain::held::{HeldRefusal, HeldResult, ReleaseStatement};
-use crate::domain::ids::{ProjectId, RequestId, RunId, TableId};
+use crate::domain::ids::{RequestId, RunId, TableId};
 use crate::domain::query::Query;
 use crate::domain::refusal::Refusal;
 use crate::statistics::Format;
@@ -105,10 +106,6 @@ impl GatewayClient {
         Ok(Self { line: client::connect_with_tokens(gateway, authority, revoked, tokens).await? })
     }
 
-    fn projects(&self) -> ProjectsClient<Line> {
-        ProjectsClient::new(self.line.clone())
-    }
-
     fn queries(&self) -> QueriesClient<Line> {
         QueriesClient::new(self.line.clone())
     }
@@ -123,51 +120,6 @@ impl GatewayClient {
 
     fn audit(&self) -> AuditClient<Line> {
         AuditClient::new(self.line.clone())
-    }
-
-    /// Enters an approval; for stewards. It is without force until two stewards have signed.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn enter_project(&self, approval: &Approval) -> Result<ProjectState, ClientError> {
-        let request = proto::EnterRequest { canonical: approval.canonical()? };
-        Ok(decode::project_state(self.projects().enter(request).await?.into_inner())?)
-    }
-
-    /// Adds a signature to an approval with this digest; for stewards.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn sign_project(
-        &self,
-        project: &ProjectId,
-        digest: Digest,
-        signature: &StewardSignature,
-    ) -> Result<ProjectState, ClientError> {
-        let request = proto::SignRequest {
-            project: project.to_string(),
-            approval_digest: digest.to_string(),
-            signature: Some(encode::steward_signature(signature).map_err(ClientError::Signature)?),
-        };
-        Ok(decode::project_state(self.projects().sign(request).await?.into_inner())?)
-    }
-
-    /// A project; for stewards, auditors and the recipients' researchers.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn project(&self, project: &ProjectId) -> Result<ProjectState, ClientError> {
-        let request = proto::GetRequest { project: project.to_string() };
-        Ok(decode::project_state(self.projects().get(request).await?.into_inner())?)
-    }
-
-    /// All projects; for stewards and auditors.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn list_projects(&self) -> Result<Vec<ProjectState>, ClientError> {
-        let answer = self.projects().list(proto::ListRequest {}).await?.into_inner();
-        Ok(answer.projects.into_iter().map(decode::project_state).collect::<Result<_, _>>()?)
     }
 
     /// What would run, without touching data; for researchers.

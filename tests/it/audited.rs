@@ -11,7 +11,9 @@ use kpr::authorise::Role;
 use kpr::domain::canonical::Canonical;
 use kpr::domain::clock::Clock;
 use kpr::domain::held::HeldRefusal;
-use kpr::domain::ids::{OrganisationId, RunId, TableId};
+use kpr::domain::ids::{OrganisationId, RequestId, RunId, TableId};
+use kpr::domain::lifecycle::Step;
+use kpr::domain::words::Words;
 use kpr::linkage::{DeclineCode, DeclineReason};
 use kpr::partner::GatewayLink;
 use kpr::statistics::Format;
@@ -74,11 +76,18 @@ const ROWS: &[(&str, Leaves)] = &[
     ("/kpr.v1.Identity/MapCodes", Nothing(IDENTITY)),
     ("/kpr.v1.Witness/AddCheckpoint", Nothing(WITNESS)),
     ("/kpr.v1.Witness/GetHeld", Nothing(WITNESS)),
+    ("/kpr.v1.Projects/RegisterHours", A(28, "steward", |p| p.hours().boxed())),
+    ("/kpr.v1.Projects/Cost", A(29, "steward", |p| p.cost().boxed())),
+    (
+        "/kpr.v1.Projects/Worklist",
+        Nothing("reads applications; its roles are refused nothing by the policies"),
+    ),
+    ("/kpr.v1.Projects/Record", A(27, "steward", |p| p.record().boxed())),
 ];
 
 impl Played {
     async fn enter(&mut self) {
-        self.world.client("anna").await.enter_project(&example_approval().unwrap()).await.unwrap();
+        self.world.client("anna").await.enter_project(&example_approval().unwrap(), None).await.unwrap();
     }
 
     async fn sign(&mut self) {
@@ -140,6 +149,45 @@ impl Played {
     async fn publish(&mut self) {
         let (run, table) = (self.run.clone().unwrap(), TableId::new("audited").unwrap());
         self.world.client("anna").await.publish(&run, &table).await.unwrap();
+    }
+
+    async fn hours(&mut self) {
+        let (project, entry) = (example_approval().unwrap().project, RequestId::new("hours").unwrap());
+        let worked = (SystemClock.today(), 30);
+        let what = Words::new("reading the application").unwrap();
+        self.world.client("anna").await.register_hours(&project, &entry, worked, &what).await.unwrap();
+    }
+
+    async fn cost(&mut self) {
+        self.world.client("anna").await.cost(&example_approval().unwrap().project).await.unwrap();
+    }
+
+    /// Every kind of step, each with the leaf of its own.
+    async fn record(&mut self) {
+        let anna = self.world.client("anna").await;
+        let mut approval = example_approval().unwrap();
+        approval.version = 2;
+        let project = approval.project.clone();
+        let (today, words) = (SystemClock.today(), || Words::new("a reason").unwrap());
+        let steps = [
+            (Step::Incomplete { version: 2, missing: words() }, 21),
+            (Step::Complete { version: 2, day: today }, 22),
+            (Step::Preliminary { version: 2, reason: words(), likely: today }, 23),
+            (Step::Rejected { version: 2, reason: words() }, 24),
+            (Step::Suspended { reason: words() }, 25),
+            (Step::Lifted { reason: words() }, 26),
+            (Step::Closed { reason: words() }, 27),
+        ];
+        let from = self.leaves(0).await.len() as u64;
+        anna.enter_project(&approval, None).await.unwrap();
+        for (step, _) in &steps {
+            anna.record_step(&project, step).await.unwrap();
+        }
+        // What does not follow is refused, and that is recorded too.
+        anna.record_step(&project, &steps[6].0).await.unwrap_err();
+        let kinds: Vec<u16> = self.leaves(from).await.iter().map(|leaf| leaf.kind).collect();
+        let steps: Vec<u16> = steps.iter().map(|(_, kind)| *kind).collect();
+        assert_eq!(kinds, [&[3, 20], steps.as_slice(), &[12]].concat());
     }
 
     /// A researcher of an organisation that no approval names.

@@ -18,6 +18,7 @@ mod faults;
 mod identity;
 mod ingest;
 mod leak;
+mod lifecycle;
 mod microdata;
 mod oracle;
 mod partner;

@@ -85,7 +85,7 @@ fn letters(bytes: &[u8]) -> usize {
     bytes.split(|byte| !(b'a'..=b'p').contains(byte)).map(<[u8]>::len).max().unwrap_or(0)
 }
 
-async fn sealed(world: &World, run: &RunId) -> Option<Vec<u8>> {
+pub async fn sealed(world: &World, run: &RunId) -> Option<Vec<u8>> {
     let options = SqliteConnectOptions::new().filename(world.stage.path("gateway/control.sqlite"));
     let mut control = SqliteConnection::connect_with(&options).await.unwrap();
     let row = sqlx::query("SELECT sealed FROM held_results WHERE run = ?").bind(run.as_str());

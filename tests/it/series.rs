@@ -4,7 +4,9 @@ use kpr::app::stage::{example_approval, example_query};
 use kpr::audit::Leaf;
 use kpr::domain::canonical::Canonical;
 use kpr::domain::ids::{ProjectId, TableId};
+use kpr::domain::lifecycle::Step;
 use kpr::domain::query::Query;
+use kpr::domain::words::Words;
 use kpr::statistics::Format;
 use kpr::store::Phase;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -130,5 +132,27 @@ async fn where_nothing_is_kept_earlier_questions_are_evaluated_again() {
     let refused = Err("disclosure.not_beside_earlier".to_owned());
     assert_eq!(answered(&world, "third", &of_project(narrower(&["320"]))).await, refused);
     assert_eq!(answered(&world, "first-later", &whole).await, refused);
+    world.end().await;
+}
+
+/// Under a suspended project nothing is run, not even to tell who was in what it received; then nobody is answered beside it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_earlier_question_of_a_suspended_project_is_not_evaluated_again() {
+    let world = World::running(&Making { persons: 1500, discharge_rate: 0.3, ..Making::default() }).await;
+    let mut approval = example_approval().unwrap();
+    approval.project = ProjectId::new("P-2026-0009").unwrap();
+    approval.linked_sets_until = None;
+    world.approve_this(&approval).await;
+    let mut query = example_query().unwrap();
+    query.project = approval.project.clone();
+    answered(&world, "first", &query).await.unwrap();
+    let suspended = Step::Suspended { reason: Words::new("a complaint is looked into").unwrap() };
+    world.client("anna").await.record_step(&approval.project, &suspended).await.unwrap();
+    world.approve().await;
+    let beside = answered(&world, "beside", &narrower(&["310", "320"])).await;
+    assert_eq!(beside, Err("disclosure.not_beside_earlier".to_owned()));
+    let leaves = world.client("auditor").await.entries(0, 1000).await.unwrap();
+    let leaves = leaves.iter().map(|entry| Leaf::from_canonical(&entry.leaf).unwrap());
+    assert_eq!(leaves.filter(|leaf| leaf.kind == ORDER_GIVEN).count(), 2, "one for each question");
     world.end().await;
 }

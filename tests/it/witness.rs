@@ -51,7 +51,7 @@ impl Log {
     async fn act(&self, number: u32) {
         let mut approval = example_approval().unwrap();
         approval.project = ProjectId::new(format!("P-2026-{number:04}")).unwrap();
-        self.client("anna").await.enter_project(&approval).await.unwrap();
+        self.client("anna").await.enter_project(&approval, None).await.unwrap();
     }
 
     /// The latest checkpoint once it is cosigned, and its size.

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use kpr::app::stage::{Process, Running, Stage, StageOptions, example_approval, example_query};
 use kpr::app::system::{SystemClock, SystemEntropy};
 use kpr::domain::approval::Approval;
+use kpr::domain::clock::Clock;
 use kpr::domain::ids::{RequestId, RunId};
+use kpr::domain::lifecycle::Step;
 use kpr::domain::query::Query;
 use kpr::registers::synth::{self, SynthOptions};
 use kpr::statistics::Format;
@@ -149,10 +151,12 @@ impl World {
         self.stage.partner_approves(approval).await.unwrap();
     }
 
-    /// Enters an approval and has both stewards sign it.
+    /// Enters an approval, marks it complete, and has both stewards sign it.
     pub async fn sign_this(&self, approval: &Approval) {
         let (anna, bjorn) = (self.client("anna").await, self.client("bjorn").await);
-        let digest = anna.enter_project(approval).await.unwrap().digest;
+        let digest = anna.enter_project(approval, None).await.unwrap().digest;
+        let complete = Step::Complete { version: approval.version, day: SystemClock.today() };
+        anna.record_step(&approval.project, &complete).await.unwrap();
         for (client, steward) in [(&anna, "anna"), (&bjorn, "bjorn")] {
             let signature = self.stage.sign(approval, steward).unwrap();
             client.sign_project(&approval.project, digest, &signature).await.unwrap();

@@ -21,6 +21,9 @@ pub(super) const AUDIT_ORIGIN: &str = "kpr.example/audit";
 /// The name of the stage's witness.
 const WITNESS_NAME: &str = "kpr.example/witness";
 
+/// What an hour costs on a stage.
+const COST: &str = "[cost]\nore_an_hour = 95000\nore_a_machine_hour = 4000\n";
+
 /// Why an installation is not made or a process of it does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum StageError {
@@ -155,7 +158,7 @@ pub(super) fn configurations(
     let gateway = format!(
         "listen = \"{}\"\nhttps_listen = \"{}\"\nregister = {:?}\nstore = {:?}\npolicies = {:?}\n\
          scratch = {:?}\naudit_key = {:?}\naudit_origin = \"{AUDIT_ORIGIN}\"\npattern_key = {:?}\n\
-         order_seconds = {}\n{}{}{keys}",
+         order_seconds = {}\n{COST}{}{}{keys}",
         stage.addresses.gateway,
         stage.addresses.https,
         stage.register(),

@@ -9,7 +9,7 @@ use super::super::event::QueryOpened;
 use super::super::note::NoteSigner;
 use super::*;
 use crate::domain::clock::{Entropy, EntropyError, FixedClock};
-use crate::store::fixtures::{TestStore, name, now, run_id, stores, submission};
+use crate::store::fixtures::{TestStore, approval, enter_active, name, now, run_id, stores, submission};
 use crate::store::{Store, StoreError};
 
 /// Counts, so that no two salts are alike.
@@ -47,13 +47,14 @@ fn signature(steward: &str) -> StewardSignature {
 
 /// A run whose microdata are held.
 async fn held(test: &TestStore, log: &AuditLog) -> Run {
+    enter_active(&test.store).await;
     let mut write = test.store.write().await.unwrap();
     write.submit(&submission("req-1"), run_id(1), now()).await.unwrap();
     write.commit().await.unwrap();
     let digest = Digest::from_bytes([9; 32]);
     let opened = QueryOpened {
         query: digest,
-        approval: digest,
+        approval: approval().digest().unwrap(),
         policies: digest,
         plan: digest,
         rule: name("records-5"),

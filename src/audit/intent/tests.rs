@@ -4,18 +4,20 @@ use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
 
-use super::super::event::{ApprovalEntered, BudgetReserved};
+use super::super::event::{ApprovalEntered, BudgetReserved, ProjectSuspended, SuspensionLifted};
 use super::super::note::NoteSigner;
 use super::super::verify::{Demands, verify};
 use super::*;
 use crate::domain::approval::Approval;
 use crate::domain::canonical::CanonicalError;
 use crate::domain::clock::{Entropy, EntropyError, FixedClock};
+use crate::domain::lifecycle::Step;
 use crate::domain::period::Period;
 use crate::domain::refusal::RefusalKind;
 use crate::domain::rho::Rho;
 use crate::domain::table::{CellValue, LinkageQuality, RecipientReport, TableShape};
-use crate::store::fixtures::{TestStore, approval, name, now, run_id, stores, submission};
+use crate::domain::words::Words;
+use crate::store::fixtures::{TestStore, approval, enter_active, name, now, run_id, stores, submission};
 use crate::store::{Store, StoreError};
 
 /// Counts, so that no two salts are alike.
@@ -53,7 +55,7 @@ fn opened() -> QueryOpened {
     let digest = Digest::from_bytes([1; 32]);
     QueryOpened {
         query: digest,
-        approval: digest,
+        approval: approval().digest().unwrap(),
         policies: digest,
         plan: digest,
         rule: name("tables-5"),
@@ -90,6 +92,7 @@ fn table(run: &RunId) -> ResultTable {
 }
 
 async fn submit(test: &TestStore, number: u8) -> RunId {
+    enter_active(&test.store).await;
     let mut write = test.store.write().await.unwrap();
     write.submit(&submission(&format!("req-{number}")), run_id(number), now()).await.unwrap();
     write.commit().await.unwrap();
@@ -110,6 +113,7 @@ async fn receive(
     received.map_err(|unreceived| match unreceived {
         Unreceived::Failed(error) => error,
         Unreceived::Moved(_) => panic!("no ledger is part of this"),
+        Unreceived::Inactive(_, why) => StoreError::Inactive(why).into(),
     })
 }
 
@@ -270,19 +274,19 @@ async fn a_change_and_its_event_stand_or_fall_together() {
             event: ApprovalEntered { approval: Digest::from_bytes([1; 32]), version: 1 }.into(),
         };
         let mut recording = log.begin().await.unwrap();
-        recording.write().enter_project(&approval, now()).await.unwrap();
+        recording.write().enter_project(&approval, now().date_naive(), &name("anna"), now()).await.unwrap();
         drop(recording);
         assert!(test.store.projects().await.unwrap().is_empty());
 
         let dry = AuditLog::open(test.store.clone(), signer(), Arc::new(FixedClock(now())), Arc::new(Dry));
         let dry = dry.await.unwrap();
         let mut recording = dry.begin().await.unwrap();
-        recording.write().enter_project(&approval, now()).await.unwrap();
+        recording.write().enter_project(&approval, now().date_naive(), &name("anna"), now()).await.unwrap();
         assert!(matches!(recording.commit(entry()).await, Err(AuditError::Entropy(_))));
         assert!(test.store.projects().await.unwrap().is_empty());
 
         let mut recording = log.begin().await.unwrap();
-        recording.write().enter_project(&approval, now()).await.unwrap();
+        recording.write().enter_project(&approval, now().date_naive(), &name("anna"), now()).await.unwrap();
         assert_eq!(recording.commit(entry()).await.unwrap(), 0);
         assert_eq!(test.store.projects().await.unwrap().len(), 1);
         assert_eq!(kinds(&log).await, [3]);
@@ -397,5 +401,95 @@ async fn a_reservation_and_its_event_are_durable_together() {
         recording.write().reserve_budget(&other, rho("0.1"), rho("0.3"), now()).await.unwrap();
         assert!(recording.commit_lease(reserved(&other)).await.is_err());
         assert_eq!(test.store.budget_spent(&project).await.unwrap(), rho("0.1"));
+    }
+}
+
+/// Suspends the project, or lifts that, as the pipeline does: the step and its leaf in one transaction.
+async fn stop(log: &AuditLog, lift: bool) {
+    let reason = Words::new("a reason").unwrap();
+    let (step, event): (Step, Event) = if lift {
+        (Step::Lifted { reason: reason.clone() }, SuspensionLifted { reason }.into())
+    } else {
+        (Step::Suspended { reason: reason.clone() }, ProjectSuspended { reason }.into())
+    };
+    let mut recording = log.begin().await.unwrap();
+    recording.write().record_step(&approval().project, step, &name("anna"), now()).await.unwrap();
+    let project = Some(approval().project);
+    recording.commit(Entry { actor: actor(), project, run: None, event }).await.unwrap();
+}
+
+#[tokio::test]
+async fn under_a_suspended_project_nothing_is_opened_or_received() {
+    for test in stores().await {
+        let log = open(&test.store).await.unwrap();
+        let (first, second) = (submit(&test, 1).await, submit(&test, 2).await);
+        let intent = intend(&log, &first).await;
+        stop(&log, false).await;
+        let refused = log.open_intent(actor(), name("P-2026-0001"), second.clone(), opened()).await;
+        assert!(matches!(refused, Err(AuditError::Store(StoreError::Inactive(Inactive::Suspended)))));
+        let why = Refusal::from(Inactive::Suspended);
+        let (project, query) = (name("P-2026-0001"), Digest::from_bytes([1; 32]));
+        log.refuse_unopened(actor(), project, &second, query, &why).await.unwrap();
+
+        let (digest, bytes) = (table(&first).digest().unwrap(), table(&first).canonical().unwrap());
+        let Err(Unreceived::Inactive(intent, Inactive::Suspended)) =
+            log.receive_bytes(intent, digest, &bytes, None).await
+        else {
+            panic!("a result was received");
+        };
+        assert!(log.released::<ResultTable>(&first).await.is_err());
+        log.refuse(intent, &why).await.unwrap();
+        for run in [&first, &second] {
+            let run = test.store.run(run).await.unwrap();
+            assert_eq!((run.phase, run.ending.unwrap().0.as_str()), (Phase::Refused, "project.suspended"));
+        }
+        assert_eq!(kinds(&log).await, [5, 25, 8, 8]);
+        // Lifted, it goes on with others.
+        stop(&log, true).await;
+        let third = submit(&test, 3).await;
+        receive(&log, intend(&log, &third).await, &table(&third)).await.unwrap();
+    }
+}
+
+/// Whatever comes first, no receipt stands in the log between a suspension and its lifting. The two logs are two
+/// processes, so that nothing but the database keeps the order.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspension_and_a_receipt_do_not_cross() {
+    for test in stores().await {
+        let logs = [Arc::new(open(&test.store).await.unwrap()), Arc::new(open(&test.store).await.unwrap())];
+        let mut released = 0;
+        for round in 1..=30 {
+            let run = submit(&test, round).await;
+            let intent = intend(&logs[0], &run).await;
+            let stopping = tokio::spawn({
+                let log = Arc::clone(&logs[1]);
+                async move { stop(&log, false).await }
+            });
+            if round % 3 == 0 {
+                tokio::task::yield_now().await;
+            }
+            let received = receive(&logs[0], intent, &table(&run)).await;
+            stopping.await.unwrap();
+            let result = logs[0].released::<ResultTable>(&run).await;
+            assert_eq!(received.is_ok(), result.is_ok());
+            released += u32::from(received.is_ok());
+            stop(&logs[1], true).await;
+        }
+        let mut suspended = false;
+        let entries = logs[0].entries(0, 1000).await.unwrap();
+        let kinds = entries.iter().map(|e| Leaf::from_canonical(&e.leaf).unwrap().kind);
+        let mut receipts = 0;
+        for kind in kinds {
+            match kind {
+                25 => suspended = true,
+                26 => suspended = false,
+                7 => {
+                    assert!(!suspended, "a receipt stands after a suspension");
+                    receipts += 1;
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(receipts, released);
     }
 }

@@ -11,7 +11,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use kpr::app::stage::{Process, Running, Stage, StageOptions, example_approval, example_query};
 use kpr::app::system::{SystemClock, SystemEntropy};
 use kpr::audit;
+use kpr::domain::clock::Clock;
 use kpr::domain::ids::{RequestId, RunId, TableId, VariableId};
+use kpr::domain::lifecycle::{Standing, Step};
 use kpr::domain::query::{Condition, Query};
 use kpr::registers::synth::{self, SynthOptions};
 use kpr::statistics::Format;
@@ -133,10 +135,16 @@ async fn story(stage: &Stage) -> anyhow::Result<RunId> {
         (client("anna").await?, client("bjorn").await?, client("researcher").await?);
 
     let approval = example_approval()?;
-    let digest = anna.enter_project(&approval).await?.digest;
+    let digest = anna.enter_project(&approval, None).await?.digest;
+    let complete = Step::Complete { version: approval.version, day: SystemClock.today() };
+    let due = anna.record_step(&approval.project, &complete).await?.due.context("a due day")?;
+    done(&format!(
+        "application for project {} received and complete: an answer is due {due}",
+        approval.project
+    ));
     anna.sign_project(&approval.project, digest, &stage.sign(&approval, "anna")?).await?;
     let state = bjorn.sign_project(&approval.project, digest, &stage.sign(&approval, "bjorn")?).await?;
-    ensure!(state.active, "the approval should be in force");
+    ensure!(state.standing == Standing::Active, "the approval should be in force");
     done(&format!("project {} approved by two stewards", approval.project));
 
     stage.partner_approves(&approval).await?;

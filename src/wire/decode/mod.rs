@@ -8,7 +8,7 @@ mod query;
 
 pub(super) use answer::{checked, log_entry, published_table, submission};
 pub(super) use microdata::{held, held_refusal, release_statement};
-pub(super) use project::{approval, project_state, steward_signature};
+pub(super) use project::{approval, optional_day, project_state, step, steward_signature, words, work_item};
 pub(super) use query::query;
 
 use std::fmt::Display;
@@ -74,7 +74,7 @@ fn is_plain(text: &str) -> bool {
         && !text.split(|c: char| !c.is_ascii_digit()).any(|run| run.len() >= 11)
 }
 
-fn date(path: &str, text: &str) -> Result<NaiveDate, FieldError> {
+pub(super) fn date(path: &str, text: &str) -> Result<NaiveDate, FieldError> {
     // chrono also reads years of other lengths and signs; only one spelling is taken.
     let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| text.len() == 10);
     date.ok_or_else(|| FieldError::new(path, "must be a date written YYYY-MM-DD"))

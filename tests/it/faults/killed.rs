@@ -45,7 +45,7 @@ async fn hold(world: &World, run: &RunId, phase: Phase) -> Option<SqliteConnecti
 }
 
 /// Starts runs until one is held in a phase.
-async fn held_run(world: &World, name: &str, phase: Phase) -> (String, RunId, SqliteConnection) {
+pub(super) async fn held_run(world: &World, name: &str, phase: Phase) -> (String, RunId, SqliteConnection) {
     for attempt in 0..20 {
         let request = format!("{name}-{phase}-{attempt}");
         let run = submit(world, &request).await;
@@ -56,7 +56,7 @@ async fn held_run(world: &World, name: &str, phase: Phase) -> (String, RunId, Sq
     panic!("no run could be held while {phase}");
 }
 
-async fn let_go(mut held: SqliteConnection) {
+pub(super) async fn let_go(mut held: SqliteConnection) {
     held.execute("ROLLBACK").await.unwrap();
     held.close().await.unwrap();
 }

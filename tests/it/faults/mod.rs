@@ -8,6 +8,7 @@ mod killed;
 pub mod liar;
 mod lies;
 mod partner;
+mod stopped;
 mod unrecorded;
 
 use std::path::{Path, PathBuf};
@@ -143,19 +144,24 @@ const NEVER: [(&str, &str); 5] = [
     ),
 ];
 
-/// Checks that every result has its receipt, that the log verifies and closes every intent, and that
-/// nothing lies in the scratch folder.
-async fn in_order(world: &World) {
+/// Checks that nothing is in progress, open or left in the scratch folder, and that every result has its receipt.
+async fn nothing_left(world: &World) {
     let mut control = control(world).await;
     for (what, sql) in NEVER {
         let found: i64 = sqlx::query_scalar(sql).fetch_one(&mut control).await.unwrap();
         assert_eq!(found, 0, "{what}");
     }
+    assert_eq!(files(&world.stage.path("gateway/scratch")), [] as [PathBuf; 0]);
+}
+
+/// As [`nothing_left`], and checks that the log verifies and closes every intent.
+async fn in_order(world: &World) {
+    nothing_left(world).await;
+    let mut control = control(world).await;
     let results: i64 =
         sqlx::query_scalar("SELECT count(*) FROM results").fetch_one(&mut control).await.unwrap();
     let log = log(world).await;
     let of = |kind: u16| log.events.get(&kind).copied().unwrap_or(0);
     assert_eq!(of(RECEIVED), results.unsigned_abs());
     assert_eq!(of(OPENED), of(RECEIVED) + of(REFUSED) + of(FAILED));
-    assert_eq!(files(&world.stage.path("gateway/scratch")), [] as [PathBuf; 0]);
 }
