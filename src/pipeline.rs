@@ -424,3 +424,6 @@ fn not_submitted() -> Refusal {
 fn not_encodable() -> Refusal {
     Refusal::new(RefusalKind::Invalid, "query.encoding", "the query cannot be encoded")
 }
+
+#[cfg(test)]
+mod model_tests;
