@@ -6,6 +6,7 @@
 mod catalogue;
 mod error;
 mod grouping;
+mod impossible;
 mod load;
 mod query_plan;
 mod shape;

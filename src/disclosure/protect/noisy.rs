@@ -22,7 +22,7 @@ pub(super) const fn unsaid() -> LinkageQuality {
     LinkageQuality { matched: unsaid, unknown: unsaid, several_numbers: unsaid, invalid_rows: unsaid }
 }
 
-/// The table of a plan with noise in every cell. The lease must be the run's, and of what the noise costs; every measure
+/// The table of a plan with noise in every cell that somebody can be in. The lease must be the run's, and of what the noise costs; every measure
 /// has an equal part of it.
 pub(super) fn table(
     plan: &QueryPlan,
@@ -46,7 +46,9 @@ pub(super) fn table(
     let mut values = vec![CellValue::Withheld; shape.cells() * measures];
     let mut put = |measure: usize, estimates: &mut dyn Iterator<Item = Estimate>| {
         for (cell, Estimate { value, low, high }) in estimates.enumerate() {
-            values[cell * measures + measure] = CellValue::Noisy { value, low, high };
+            let noisy = CellValue::Noisy { value, low, high };
+            let value = if shape.is_impossible(cell) { CellValue::NotApplicable } else { noisy };
+            values[cell * measures + measure] = value;
         }
     };
 
