@@ -9,7 +9,7 @@ use super::contribution::Sensitivity;
 use super::fit::{fit, variances};
 use super::law::Law;
 use super::margins::{Margins, inner_below, inner_cells, possible_cells, sensitivity};
-use super::mechanism::{Mechanism, Noisy, OUTSIDE, PrivacyError, with_noise};
+use super::mechanism::{Mechanism, Noisy, OUTSIDE, PrivacyError, suffices, with_noise};
 use super::spending::Share;
 use crate::domain::rho::Rho;
 use crate::domain::table::TableShape;
@@ -60,6 +60,20 @@ pub fn noisy_table(
     let values = noisy_cells(shape, &counts, sensitivity, mechanism, margins, OUTSIDE, share)?;
     let decimals = if margins == Margins::Fitted { FITTED_DECIMALS } else { 0 };
     Ok(NoisyTable { values, decimals, cost })
+}
+
+/// Whether a share suffices for [`noisy_table`], whatever the counts are.
+///
+/// # Errors
+/// [`PrivacyError`].
+pub fn suffices_for_table(
+    shape: &TableShape,
+    contribution: Contribution,
+    mechanism: Mechanism,
+    margins: Margins,
+    share: Share,
+) -> Result<(), PrivacyError> {
+    suffices(sensitivity(shape, contribution, margins)?, mechanism, share)
 }
 
 /// Adds noise to numbers that add up to the margins of a table, one for each measure of each cell, of which one person

@@ -4,6 +4,7 @@
 use super::DisclosureError;
 use crate::disclosure::privacy::{
     Bounds, CellValues, Contribution, Estimate, Margins, Place, PrivacyError, Share, Spending, noisy_table,
+    suffices_for_table,
 };
 use crate::domain::ids::RunId;
 use crate::domain::method::{Method, Noise};
@@ -53,7 +54,7 @@ pub(super) fn table(
     };
 
     let mut spending = Spending::new(lease);
-    let part = Rho::from_units(noise.rho.units() / (measures as u64).max(1)).unwrap_or(Rho::ZERO);
+    let part = part(noise, shape);
     if counted.values.len() != plan.measured().len() {
         return Err(DisclosureError::NotATable);
     }
@@ -64,12 +65,10 @@ pub(super) fn table(
     }
 
     let counts: Vec<usize> = (0..measures).filter(|&m| shape.measures[m].statistic.is_none()).collect();
-    let mut counted_shape = shape.clone();
-    counted_shape.measures.retain(|measure| measure.statistic.is_none());
     let of_counts: Vec<u64> =
         counted.counts.chunks(measures).flat_map(|cell| counts.iter().map(move |&m| cell[m])).collect();
     let noisy = noisy_table(
-        &counted_shape,
+        &of_persons(shape),
         &of_counts,
         Contribution::of_persons(plan.cells_a_person()),
         noise.mechanism,
@@ -93,11 +92,53 @@ pub(super) fn table(
     Ok(ResultTable { run, shape: shape.clone(), values, report })
 }
 
+/// Whether a plan's privacy loss suffices for the noise of each of its measures: whatever is counted, the table will
+/// be made.
+pub(super) fn suffices(plan: &QueryPlan, noise: Noise) -> Result<(), PrivacyError> {
+    let (shape, mechanism) = (plan.shape(), noise.mechanism);
+    let mut spending = Spending::trial(noise.rho);
+    for asked in plan.measured() {
+        let share = spending.take(part(noise, shape)).map_err(|_| PrivacyError::TooLittle)?;
+        let values = values(shape, &asked.value, &[])?;
+        let quantile = |place, share| values.suffices_for_quantiles(place, mechanism, share);
+        match asked.value.statistic {
+            Statistic::Sum => values.suffices_for_sums(mechanism, margins(noise), share),
+            Statistic::Mean => values.suffices_for_means(mechanism, margins(noise), share),
+            Statistic::LowerQuartile => quantile(Place::LOWER_QUARTILE, share),
+            Statistic::Median => quantile(Place::MEDIAN, share),
+            Statistic::UpperQuartile => quantile(Place::UPPER_QUARTILE, share),
+        }?;
+    }
+    let contribution = Contribution::of_persons(plan.cells_a_person());
+    suffices_for_table(&of_persons(shape), contribution, mechanism, margins(noise), spending.rest())
+}
+
+/// The privacy loss of each measure of values; what is left is for all that count persons.
+fn part(noise: Noise, shape: &TableShape) -> Rho {
+    Rho::from_units(noise.rho.units() / (shape.measures.len() as u64).max(1)).unwrap_or(Rho::ZERO)
+}
+
+/// The table without its measures of values.
+fn of_persons(shape: &TableShape) -> TableShape {
+    let mut shape = shape.clone();
+    shape.measures.retain(|measure| measure.statistic.is_none());
+    shape
+}
+
+/// Values in the cells of the table, within the bounds of what one person contributes.
+fn values<'a>(
+    shape: &TableShape,
+    asked: &OutcomeValue,
+    of_cells: &'a [PlacedValue],
+) -> Result<CellValues<'a>, PrivacyError> {
+    CellValues::new(shape, of_cells, Bounds::new(asked.low, asked.high)?, asked.per_person())
+}
+
 const fn margins(noise: Noise) -> Margins {
     if noise.consistent_margins { Margins::Added } else { Margins::Own }
 }
 
-/// A statistic of the values of every cell, within the bounds of what one person contributes.
+/// A statistic of the values of every cell.
 fn estimates(
     shape: &TableShape,
     asked: &OutcomeValue,
@@ -105,8 +146,7 @@ fn estimates(
     noise: Noise,
     share: Share,
 ) -> Result<Vec<Estimate>, PrivacyError> {
-    let bounds = Bounds::new(asked.low, asked.high)?;
-    let values = CellValues::new(shape, of_cells, bounds, asked.per_person())?;
+    let values = values(shape, asked, of_cells)?;
     let quantile = |place, share| values.noisy_quantiles(place, noise.mechanism, share);
     match asked.statistic {
         Statistic::Sum => values.noisy_sums(noise.mechanism, margins(noise), share),
@@ -116,3 +156,7 @@ fn estimates(
         Statistic::UpperQuartile => quantile(Place::UPPER_QUARTILE, share),
     }
 }
+
+#[cfg(test)]
+#[path = "noisy_tests.rs"]
+mod tests;
