@@ -22,7 +22,6 @@ use crate::domain::canonical::{CanonicalError, Digest};
 use crate::domain::ids::RunId;
 use crate::domain::method::Method;
 use crate::domain::refusal::{Refusal, RefusalKind};
-use crate::domain::rho::Rho;
 use crate::domain::rule::Rule;
 use crate::domain::table::{CellValue, ResultTable, TableShape};
 use crate::execute::{Counted, Protected};
@@ -32,6 +31,8 @@ use crate::store::BudgetLease;
 
 mod noisy;
 mod perturbed;
+
+pub use noisy::{TooLittleLoss, suffices};
 
 /// Why a table is not released.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -95,39 +96,6 @@ pub enum DisclosureError {
 impl From<Unproved> for DisclosureError {
     fn from(_: Unproved) -> Self {
         Self::Unprotectable
-    }
-}
-
-/// A privacy loss is too small for what a query asks. This follows from the query alone, and no data are read for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "a privacy loss of rho = {rho} for {measures} measures needs noise larger than any register: ask for fewer \
-     measures, or for values within narrower bounds and of fewer events, or, as far as the policies allow, for a greater \
-     privacy loss"
-)]
-pub struct TooLittleLoss {
-    /// The loss.
-    pub rho: Rho,
-    /// How many measures share it.
-    pub measures: usize,
-}
-
-impl From<TooLittleLoss> for Refusal {
-    fn from(error: TooLittleLoss) -> Self {
-        Self::new(RefusalKind::Precondition, "budget.too_little_loss", error.to_string())
-    }
-}
-
-/// Whether a plan's privacy loss suffices for all of its noise, before any of the budget is reserved: what is reserved
-/// is never given back.
-///
-/// # Errors
-/// [`TooLittleLoss`].
-pub fn suffices(plan: &QueryPlan) -> Result<(), TooLittleLoss> {
-    match plan.approved().method() {
-        Method::Noise(noise) => noisy::suffices(plan, noise)
-            .map_err(|_| TooLittleLoss { rho: noise.rho, measures: plan.shape().measures.len() }),
-        Method::Suppress | Method::Fold | Method::Cellkey(_) | Method::Generalise(_) => Ok(()),
     }
 }
 

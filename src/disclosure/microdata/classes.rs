@@ -14,7 +14,8 @@ pub(super) struct Class {
     pub(super) rows: u32,
 }
 
-/// The quasi-identifiers and how their codes are packed: one field a variable. A field of all ones, which no code fills, is unknown.
+/// The quasi-identifiers and how their codes are packed: one field a variable. A field of all ones, which no code
+/// fills, is unknown.
 pub(super) struct Frame {
     pub(super) trees: Vec<Hierarchy>,
     pub(super) weights: Vec<u64>,

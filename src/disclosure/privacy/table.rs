@@ -77,8 +77,8 @@ pub fn suffices_for_table(
 }
 
 /// Adds noise to numbers that add up to the margins of a table, one for each measure of each cell, of which one person
-/// changes those that get noise by so much. Cells that nobody can be in get none: they stay 0. A number is outside its interval with probability at most `outside`.
-/// Fitted ones are in units of 10^-6.
+/// changes those that get noise by so much. Cells that nobody can be in get none: they stay 0. A number is outside its
+/// interval with probability at most `outside`. Fitted ones are in units of 10^-6.
 pub(super) fn noisy_cells(
     shape: &TableShape,
     numbers: &[i64],

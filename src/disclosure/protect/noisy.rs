@@ -9,6 +9,7 @@ use crate::disclosure::privacy::{
 use crate::domain::ids::RunId;
 use crate::domain::method::{Method, Noise};
 use crate::domain::query::{OutcomeValue, Statistic};
+use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::domain::rho::Rho;
 use crate::domain::table::{
     CellValue, LinkageQuality, NoiseReport, PrivateNoise, RecipientReport, ResultTable, TableShape,
@@ -23,8 +24,8 @@ pub(super) const fn unsaid() -> LinkageQuality {
     LinkageQuality { matched: unsaid, unknown: unsaid, several_numbers: unsaid, invalid_rows: unsaid }
 }
 
-/// The table of a plan with noise in every cell that somebody can be in. The lease must be the run's, and of what the noise costs; every measure
-/// has an equal part of it.
+/// The table of a plan with noise in every cell that somebody can be in. The lease must be the run's, and of what the
+/// noise costs; every measure has an equal part of it.
 pub(super) fn table(
     plan: &QueryPlan,
     noise: Noise,
@@ -92,9 +93,41 @@ pub(super) fn table(
     Ok(ResultTable { run, shape: shape.clone(), values, report })
 }
 
-/// Whether a plan's privacy loss suffices for the noise of each of its measures: whatever is counted, the table will
-/// be made.
-pub(super) fn suffices(plan: &QueryPlan, noise: Noise) -> Result<(), PrivacyError> {
+/// A privacy loss is too small for what a query asks. This follows from the query alone, and no data are read for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a privacy loss of rho = {rho} for {measures} measures needs noise larger than any register: ask for fewer \
+     measures, or for values within narrower bounds and of fewer events, or, as far as the policies allow, for a greater \
+     privacy loss"
+)]
+pub struct TooLittleLoss {
+    /// The loss.
+    pub rho: Rho,
+    /// How many measures share it.
+    pub measures: usize,
+}
+
+impl From<TooLittleLoss> for Refusal {
+    fn from(error: TooLittleLoss) -> Self {
+        Self::new(RefusalKind::Precondition, "budget.too_little_loss", error.to_string())
+    }
+}
+
+/// Whether a plan's privacy loss suffices for all of its noise, before any of the budget is reserved: what is reserved
+/// is never given back.
+///
+/// # Errors
+/// [`TooLittleLoss`].
+pub fn suffices(plan: &QueryPlan) -> Result<(), TooLittleLoss> {
+    match plan.approved().method() {
+        Method::Noise(noise) => tried(plan, noise)
+            .map_err(|_| TooLittleLoss { rho: noise.rho, measures: plan.shape().measures.len() }),
+        Method::Suppress | Method::Fold | Method::Cellkey(_) | Method::Generalise(_) => Ok(()),
+    }
+}
+
+/// Makes the noise of each measure ready, with the shares that [`table`] gives them.
+fn tried(plan: &QueryPlan, noise: Noise) -> Result<(), PrivacyError> {
     let (shape, mechanism) = (plan.shape(), noise.mechanism);
     let mut spending = Spending::trial(noise.rho);
     for asked in plan.measured() {

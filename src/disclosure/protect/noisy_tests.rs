@@ -5,7 +5,6 @@ use std::path::Path;
 
 use super::*;
 use crate::authorise::fixtures::{approved_with_noise, query};
-use crate::disclosure::protect::{TooLittleLoss, suffices};
 use crate::domain::query::{Query, ValueOf};
 use crate::plan::{Catalogue, plan};
 

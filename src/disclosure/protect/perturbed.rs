@@ -10,7 +10,8 @@ use crate::domain::table::{CellValue, NoiseReport, RecipientReport, ResultTable,
 use crate::execute::{Counted, Placed};
 use crate::plan::QueryPlan;
 
-/// The table of a plan with cell-key noise in every cell that somebody can be in: who is counted decides the noise, and nothing else does.
+/// The table of a plan with cell-key noise in every cell that somebody can be in: who is counted decides the noise, and
+/// nothing else does.
 pub(super) fn table(
     plan: &QueryPlan,
     noise: Cellkey,
