@@ -3,7 +3,7 @@
 use chrono::Days;
 
 use super::recall::Recalls;
-use super::release::{Answer, busy, not_encodable, not_released, question};
+use super::release::{Answered, busy, not_encodable, not_released, question};
 use super::{Gateway, MOST_JUDGEMENTS, actor};
 use crate::audit::{AuditError, AuditIntent, HeldRecord, HeldRun};
 use crate::authorise::{Action, Caller, Resource};
@@ -216,7 +216,7 @@ impl Gateway {
         };
         let remembered = judged.remembered().ok_or_else(not_released)?;
         let approval = self.stored(&run.project, &run.approval_digest).await?.signed.approval;
-        let answer = Answer {
+        let answer = Answered {
             run: &run.run,
             organisation: &run.organisation,
             query: &run.query,

@@ -17,7 +17,7 @@ use crate::registers::Snapshot;
 use crate::store::{LedgerEntry, LedgerRefusal, LedgerRelease, StoreError};
 
 /// What a result that is about to be recorded answers.
-pub(super) struct Answer<'a> {
+pub(super) struct Answered<'a> {
     /// Its run.
     pub(super) run: &'a RunId,
     /// Who receives it.
@@ -94,7 +94,7 @@ impl Gateway {
                 return Err(error.into());
             }
         };
-        let answer = Answer {
+        let answer = Answered {
             run,
             organisation,
             query: approved.query(),
@@ -111,7 +111,7 @@ impl Gateway {
     pub(super) fn record(
         &self,
         head: u64,
-        answer: &Answer<'_>,
+        answer: &Answered<'_>,
         remembered: &Remembered,
     ) -> Result<LedgerRecord, Refusal> {
         let release = LedgerRelease {

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::impossible::Impossible;
 use super::query_plan::Parts;
 use super::*;
 use crate::authorise::fixtures::{approved, condition, query};
