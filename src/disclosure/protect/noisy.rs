@@ -191,5 +191,4 @@ fn estimates(
 }
 
 #[cfg(test)]
-#[path = "noisy_tests.rs"]
 mod tests;
