@@ -33,7 +33,7 @@ use crate::audit::{
     QueryRefused, RecordKeysAsked,
 };
 use crate::authorise::{Action, ApprovedQuery, Caller, PoliciesInForce, authorise};
-use crate::disclosure::{PatternKey, Recollection, protect};
+use crate::disclosure::{PatternKey, Recollection, protect, suffices};
 use crate::domain::answer::{BudgetState, Checked, Submission};
 use crate::domain::approval::StewardKey;
 use crate::domain::canonical::{Canonical, Digest};
@@ -213,7 +213,8 @@ impl Gateway {
         Ok(run)
     }
 
-    /// Query -> approved query -> plan, with the snapshot it is made for.
+    /// Query -> approved query -> plan, with the snapshot it is made for. A plan that could never be carried out with
+    /// its privacy loss is refused here, before any budget is reserved.
     async fn plan(&self, caller: &Caller, query: Query) -> Result<(QueryPlan, Snapshot), Refusal> {
         let approval = self.active_approval(caller, &query.project).await?;
         let approved: ApprovedQuery =
@@ -221,7 +222,9 @@ impl Gateway {
         let (organisation, domain) = (caller.organisation(), approved.domain());
         self.store.may_use_method(organisation, domain, approved.domain_method()).await?;
         let snapshot = Snapshot::open_current(&self.register)?;
-        Ok((plan(approved, &self.catalogue, snapshot.municipalities())?, snapshot))
+        let plan = plan(approved, &self.catalogue, snapshot.municipalities())?;
+        suffices(&plan)?;
+        Ok((plan, snapshot))
     }
 
     /// A plan's whole run: intent, counts, and the receipt that lets a table out, the leaf that says that microdata

@@ -38,7 +38,7 @@ pub use inspection::{Range, Stopped};
 pub use ledger::{Recalled, Recollection};
 pub use pattern::PatternKey;
 pub use proposed::{Earlier, Judged, Proposed, Remembered, may_publish};
-pub use protect::{DisclosureError, protect, recall, recall_again};
+pub use protect::{DisclosureError, TooLittleLoss, protect, recall, recall_again, suffices};
 pub use released::{Disclosed, ReleaseError, Released};
 pub use report::open_report;
 pub use warrant::Warrant;

@@ -57,6 +57,12 @@ impl Nested {
         self.nodes[cell % self.nodes.len()].1 == self.places.len()
     }
 
+    /// The measure of the shape that a cell counts; none for a difference.
+    #[cfg(test)]
+    pub(super) fn measure(&self, cell: usize) -> Option<usize> {
+        self.places.iter().position(|&node| node == cell % self.nodes.len())
+    }
+
     /// For each cell whether it is the count of the widest measure.
     pub(super) fn is_widest(&self, cell: usize) -> bool {
         cell.is_multiple_of(self.nodes.len())

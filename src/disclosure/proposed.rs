@@ -159,10 +159,13 @@ impl Counts {
     }
 
     fn disclosed(&self, withheld: &[bool]) -> Result<Disclosed<ResultTable>, DisclosureError> {
-        let value = |(&count, &withheld): (&u64, &bool)| {
-            if withheld { CellValue::Withheld } else { CellValue::Count(count) }
+        let measures = self.shape.measures.len().max(1);
+        let value = |(at, (&count, &withheld)): (usize, (&u64, &bool))| match (count, withheld) {
+            (0, _) if self.shape.is_impossible(at / measures) => CellValue::NotApplicable,
+            (_, true) => CellValue::Withheld,
+            (_, false) => CellValue::Count(count),
         };
-        let values: Vec<CellValue> = self.counts.iter().zip(withheld).map(value).collect();
+        let values: Vec<CellValue> = self.counts.iter().zip(withheld).enumerate().map(value).collect();
         let rule = &self.rule;
         let report = RecipientReport {
             rule: rule.id().clone(),

@@ -32,12 +32,17 @@ use crate::store::BudgetLease;
 mod noisy;
 mod perturbed;
 
+pub use noisy::{TooLittleLoss, suffices};
+
 /// Why a table is not released.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DisclosureError {
     /// The counts do not fit the shape, or do not add up.
     #[error("the counts do not add up to the table's margins")]
     NotATable,
+    /// Somebody is counted where nobody can be: the plan leaves such persons out.
+    #[error("somebody is counted in a cell that nobody can be in")]
+    Impossible,
     /// No pattern protects every small cell.
     #[error("no suppression pattern was found that protects every small cell")]
     Unprotectable,
@@ -124,6 +129,7 @@ pub fn protect(
 ) -> Result<Proposed, DisclosureError> {
     let (method, rule) = (plan.approved().method(), plan.approved().rule());
     let counted = counted.open(Warrant::new());
+    nobody_impossible(plan.shape(), &counted)?;
     if !matches!(method, Method::Noise(_)) && !plan.measured().is_empty() {
         return Err(DisclosureError::Exact);
     }
@@ -206,6 +212,20 @@ pub fn recall_again(
     Ok(if same { Some(Recalled::new(ledger::Release::restore(membership, pattern)?)) } else { None })
 }
 
+/// Whether nobody is counted where nobody can be.
+fn nobody_impossible(shape: &TableShape, counted: &Counted) -> Result<(), DisclosureError> {
+    let counts = counted.counts.chunks(shape.measures.len().max(1)).enumerate();
+    let mut in_cells =
+        counts.filter(|(_, counts)| counts.iter().any(|&count| count > 0)).map(|(cell, _)| cell);
+    let mut placed = counted.persons.iter().map(|placed| placed.leaf as usize);
+    let mut measured = counted.values.iter().flatten().map(|(leaf, _)| *leaf as usize);
+    let impossible = |cell: usize| shape.is_impossible(cell);
+    if in_cells.any(impossible) || placed.any(impossible) || measured.any(impossible) {
+        return Err(DisclosureError::Impossible);
+    }
+    Ok(())
+}
+
 /// A table folded by the margin of each of its dimensions.
 fn folded(
     mut shape: TableShape,
@@ -229,7 +249,8 @@ fn folded(
 }
 
 /// Which counts are to be withheld, numbered as [`TableShape`] numbers them, and the proved ranges of these. In a folded table the total of every
-/// category that is shown stays published: what folding tells of it follows from its number then.
+/// category that is shown stays published: what folding tells of it follows from its number then. A cell that nobody
+/// can be in is known to be empty, and never withheld.
 fn protect_counts(
     shape: &TableShape,
     counts: &[u64],
@@ -241,7 +262,14 @@ fn protect_counts(
     let cells = nested.counts.len();
     let zeros_shown = nested.zeros_shown(rule);
     let least = u64::from(rule.min_persons());
-    let is_small = |at: usize| nested.counts[at] < least && (nested.counts[at] > 0 || !zeros_shown[at]);
+    let impossible: Vec<bool> =
+        (0..cells).map(|at| shape.is_impossible(at * shape.cells() / cells)).collect();
+    if (0..cells).any(|at| impossible[at] && nested.counts[at] > 0) {
+        return Err(DisclosureError::Impossible);
+    }
+    let is_small = |at: usize| {
+        nested.counts[at] < least && (nested.counts[at] > 0 || !zeros_shown[at] && !impossible[at])
+    };
     let primary: Vec<bool> = (0..cells).map(is_small).collect();
     let absent: Vec<bool> = (0..cells).map(|at| !nested.is_released(at)).collect();
     let is_total = |at: usize| {
@@ -250,7 +278,8 @@ fn protect_counts(
                 < 2
     };
     // A cell with nobody in it is published, or known as the difference of two measures that are equal.
-    let fixed = (0..cells).map(|at| nested.counts[at] == 0 && zeros_shown[at] || is_folded && is_total(at));
+    let is_known = |at: usize| impossible[at] || nested.counts[at] == 0 && zeros_shown[at];
+    let fixed = (0..cells).map(|at| is_known(at) || is_folded && is_total(at));
     let fixed: Vec<bool> = fixed.collect();
     // What folding publishes leaves no room for ranges.
     let min_range = if is_folded { 0 } else { u64::from(rule.min_range()) };
@@ -274,7 +303,7 @@ fn protect_counts(
         counts: &nested.counts,
         withheld: &found.withheld,
         sensitive: &primary,
-        impossible: &vec![false; cells],
+        impossible: &impossible,
         alone: &alone,
         min_persons: least,
         min_range,
@@ -295,6 +324,8 @@ fn table_digest(shape: &TableShape, counts: &[u64]) -> Result<Digest, Disclosure
 
 #[cfg(test)]
 mod fold_tests;
+#[cfg(test)]
+mod impossible_tests;
 #[cfg(test)]
 pub(in crate::disclosure) mod tests {
     use super::*;
@@ -334,6 +365,7 @@ pub(in crate::disclosure) mod tests {
                     variable: variable(name),
                     label: name.to_owned(),
                     codes: list(leaves),
+                    impossible: Vec::new(),
                 })
                 .collect(),
             measures: (0..measures)

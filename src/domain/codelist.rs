@@ -135,6 +135,33 @@ impl CodeList {
         std::iter::successors(Some(index), |&i| self.parent(i))
     }
 
+    /// The positions, ascending, of the codes that `holds` names, of those below them, and of every code that has
+    /// nothing else below it.
+    #[must_use]
+    pub fn covered(&self, holds: impl Fn(&Code) -> bool) -> Vec<u32> {
+        let mut covered: Vec<bool> = Vec::with_capacity(self.codes.len());
+        for (index, code) in self.codes.iter().enumerate() {
+            let above = self.parent(index).and_then(|parent| covered.get(parent).copied());
+            covered.push(holds(code) || above.unwrap_or(false));
+        }
+        // Children stand after their parents: from the last on, what is below a code is settled before the code.
+        let mut open = vec![(0_u32, 0_u32); self.codes.len()];
+        for index in (0..self.codes.len()).rev() {
+            let (below, covered_below) = open.get(index).copied().unwrap_or_default();
+            if below > 0
+                && below == covered_below
+                && let Some(flag) = covered.get_mut(index)
+            {
+                *flag = true;
+            }
+            if let Some((below, covered_below)) = self.parent(index).and_then(|parent| open.get_mut(parent)) {
+                *below += 1;
+                *covered_below += u32::from(covered.get(index) == Some(&true));
+            }
+        }
+        covered.into_iter().zip(0..).filter_map(|(covered, index)| covered.then_some(index)).collect()
+    }
+
     /// The list cut down to the leaves for which `keep` holds, and what lies above them.
     #[must_use]
     pub fn restricted(&self, keep: impl Fn(&Code) -> bool) -> Self {
@@ -174,5 +201,26 @@ impl TryFrom<Bare> for CodeList {
 impl From<CodeList> for Bare {
     fn from(list: CodeList) -> Self {
         Self { id: list.id, label: list.label, codes: list.codes }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_covered_goes_down_and_up_the_tree() {
+        // Total(0): a(1): x(2), y(3); b(4): z(5).
+        let parents = [None, Some(0), Some(1), Some(1), Some(0), Some(4)];
+        let codes = ["Total", "a", "x", "y", "b", "z"].into_iter().zip(parents);
+        let codes = codes.map(|(code, parent)| Code { code: code.to_owned(), label: String::new(), parent });
+        let list = CodeList::new(CodeListId::new("l").unwrap(), String::new(), codes.collect()).unwrap();
+        let covered = |named: &[&str]| list.covered(|code| named.contains(&code.code.as_str()));
+        assert_eq!(covered(&[]), [0_u32; 0]);
+        assert_eq!(covered(&["x"]), [2]);
+        assert_eq!(covered(&["x", "y"]), [1, 2, 3]);
+        assert_eq!(covered(&["b"]), [4, 5]);
+        assert_eq!(covered(&["z"]), [4, 5]);
+        assert_eq!(covered(&["a", "z"]), [0, 1, 2, 3, 4, 5]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::ids::PersonNo;
 
@@ -14,6 +14,12 @@ pub struct RecordKey(pub u64);
 impl fmt::Debug for RecordKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RecordKey(redacted)")
+    }
+}
+
+impl Zeroize for RecordKey {
+    fn zeroize(&mut self) {
+        self.0.zeroize();
     }
 }
 
@@ -31,13 +37,22 @@ pub struct RecordKeyMap {
 }
 
 impl RecordKeyMap {
-    /// The keys of these persons; none if one of them comes with two keys.
+    /// The keys of these persons; none if one of them comes with two keys. The pairs are erased.
     pub fn new(mut pairs: Vec<(PersonNo, RecordKey)>) -> Option<Self> {
         pairs.sort_unstable_by_key(|(person, _)| *person);
-        pairs.dedup();
-        let distinct = pairs.iter().zip(pairs.iter().skip(1)).all(|(one, next)| one.0 != next.0);
-        let keys = Zeroizing::new(pairs.iter().map(|(_, key)| key.0).collect());
-        distinct.then(|| Self { persons: pairs.into_iter().map(|(person, _)| person).collect(), keys })
+        let neighbours = || pairs.iter().zip(pairs.iter().skip(1));
+        let distinct = neighbours().all(|(one, next)| one.0 != next.0 || one.1 == next.1);
+        // Both of their whole length from the start: one that grows leaves what it held behind.
+        let mut persons: Vec<PersonNo> = Vec::with_capacity(pairs.len());
+        let mut keys = Zeroizing::new(Vec::with_capacity(pairs.len()));
+        for (person, key) in &mut pairs {
+            if persons.last() != Some(person) {
+                persons.push(*person);
+                keys.push(key.0);
+            }
+            key.zeroize();
+        }
+        distinct.then_some(Self { persons, keys })
     }
 
     /// The key of a person; none of one who is not in the run.

@@ -20,6 +20,17 @@ pub struct Dimension {
     pub label: String,
     /// Its codes, the total first.
     pub codes: CodeList,
+    /// The positions, ascending, of the codes that nobody in the cohort can have, as the catalogue says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub impossible: Vec<u32>,
+}
+
+impl Dimension {
+    /// Whether nobody in the cohort can have the code at `position`.
+    #[must_use]
+    pub fn is_impossible(&self, position: usize) -> bool {
+        u32::try_from(position).is_ok_and(|position| self.impossible.binary_search(&position).is_ok())
+    }
 }
 
 /// What is counted in each cell.
@@ -83,6 +94,19 @@ impl TableShape {
         positions
     }
 
+    /// Whether nobody can be in a cell: a structural zero. Everyone knows that it is empty, whatever is released.
+    #[must_use]
+    pub fn is_impossible(&self, cell: usize) -> bool {
+        self.has_impossible()
+            && self.dimensions.iter().zip(self.positions(cell)).any(|(d, position)| d.is_impossible(position))
+    }
+
+    /// Whether there is any cell that nobody can be in.
+    #[must_use]
+    pub fn has_impossible(&self) -> bool {
+        self.dimensions.iter().any(|d| !d.impossible.is_empty())
+    }
+
     /// Fills in the margins of values that stand in the inner cells, so many of each cell one after the other. Along
     /// one dimension after the other, every node is added to the one above it, children before their parents: each
     /// inner cell comes exactly once to every margin over it.
@@ -105,7 +129,8 @@ impl TableShape {
     }
 }
 
-/// A count as it is released: a number, a number with noise, or withheld. Nothing tells why it is withheld.
+/// A count as it is released: a number, a number with noise, withheld, or not applicable. Nothing tells why it is
+/// withheld.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum CellValue {
@@ -122,6 +147,25 @@ pub enum CellValue {
     },
     /// Withheld, written `:` (confidential) as Statistics Norway writes it.
     Withheld,
+    /// Of a cell that nobody can be in ([`TableShape::is_impossible`]), written `.` (not applicable).
+    #[serde(with = "not_applicable")]
+    NotApplicable,
+}
+
+/// The sign of a value that is not applicable; every other sign is refused.
+mod not_applicable {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(".")
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<(), D::Error> {
+        match String::deserialize(from)?.as_str() {
+            "." => Ok(()),
+            _ => Err(D::Error::custom("a value that is no number is null or .")),
+        }
+    }
 }
 
 impl CellValue {
@@ -130,7 +174,7 @@ impl CellValue {
     pub const fn count(self) -> Option<u64> {
         match self {
             Self::Count(n) => Some(n),
-            Self::Noisy { .. } | Self::Withheld => None,
+            Self::Noisy { .. } | Self::Withheld | Self::NotApplicable => None,
         }
     }
 }
@@ -227,5 +271,22 @@ impl ResultTable {
         let part = self.value(cell, measure)?.count()?;
         let whole = self.value(cell, 0)?.count()?;
         (2000 * part + whole).checked_div(2 * whole)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_reads_as_it_is_written_and_no_other_sign_is_one() {
+        let noisy = CellValue::Noisy { value: -1, low: -3, high: 1 };
+        let values = [CellValue::Count(7), noisy, CellValue::Withheld, CellValue::NotApplicable];
+        let text = serde_json::to_string(&values).unwrap();
+        assert_eq!(text, r#"[7,{"value":-1,"low":-3,"high":1},null,"."]"#);
+        assert_eq!(serde_json::from_str::<[CellValue; 4]>(&text).unwrap(), values);
+        for other in [r#"":""#, r#""..""#, r#""""#, "-1", "true", "[]"] {
+            assert!(serde_json::from_str::<CellValue>(other).is_err(), "{other}");
+        }
     }
 }

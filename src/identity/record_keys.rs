@@ -4,6 +4,7 @@ use std::fmt;
 
 use hkdf::Hkdf;
 use sha2::Sha256;
+use zeroize::Zeroizing;
 
 use super::keys::KeyRing;
 use crate::domain::ids::PersonNo;
@@ -39,8 +40,9 @@ impl RecordKeys {
     }
 
     /// The keys of these persons, in this order; 0 for an identifier that the vault does not know, who is in no cell.
-    pub(super) fn of_all(&self, persons: &[PersonNo]) -> Vec<RecordKey> {
-        persons.iter().map(|&p| if p.is_unknown() { RecordKey(0) } else { self.of(p) }).collect()
+    pub(super) fn of_all(&self, persons: &[PersonNo]) -> Zeroizing<Vec<RecordKey>> {
+        let keys = persons.iter().map(|&p| if p.is_unknown() { RecordKey(0) } else { self.of(p) });
+        Zeroizing::new(keys.collect())
     }
 }
 
@@ -53,8 +55,6 @@ impl fmt::Debug for RecordKeys {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-
-    use zeroize::Zeroizing;
 
     use super::*;
     use crate::identity::keys::RootKey;
@@ -79,7 +79,7 @@ mod tests {
         let rotated = RecordKeys::new(&KeyRing::new(other, vec![root(1)]).unwrap(), "KPR");
         let elsewhere = RecordKeys::new(&KeyRing::new(root(1), vec![]).unwrap(), "NPR");
         let unknown = PersonNo(PersonNo::FIRST_UNKNOWN);
-        assert_eq!(first.of_all(&[PersonNo(7), unknown]), [first.of(PersonNo(7)), RecordKey(0)]);
+        assert_eq!(*first.of_all(&[PersonNo(7), unknown]), [first.of(PersonNo(7)), RecordKey(0)]);
         let mut seen = BTreeSet::new();
         for person in (0..500).map(PersonNo) {
             assert_eq!(first.of(person), rotated.of(person));

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
 
 use super::codes::{self, Mapped};
 use super::error::IdentityError;
@@ -128,7 +129,7 @@ impl IdentityService {
         accepted: &AcceptedOrder,
         codes: Vec<LinkageCode>,
         record_keys_of: Option<&DomainId>,
-    ) -> Result<(Mapped, Vec<RecordKey>), IdentityError> {
+    ) -> Result<(Mapped, Zeroizing<Vec<RecordKey>>), IdentityError> {
         let order = accepted.order();
         // Its time may have passed while the codes came.
         self.check(order).await?;

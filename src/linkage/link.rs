@@ -8,6 +8,7 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use futures::future::BoxFuture;
+use zeroize::Zeroizing;
 
 use super::batch::{CodedBatch, CodedRows, row_schema};
 use super::code::LinkageCode;
@@ -23,8 +24,8 @@ pub struct MappedCodes {
     pub person_no: Vec<PersonNo>,
     /// How many persons came under more than one code.
     pub several_numbers: u64,
-    /// One for each code, where they were asked for.
-    pub record_keys: Option<Vec<RecordKey>>,
+    /// One for each code, where they were asked for; erased on drop.
+    pub record_keys: Option<Zeroizing<Vec<RecordKey>>>,
 }
 
 /// Asks the identity service for the persons behind linkage codes. It sees codes and nothing else.
@@ -157,7 +158,7 @@ pub async fn link(
         MappedCodes {
             person_no: Vec::new(),
             several_numbers: 0,
-            record_keys: record_keys_of.map(|_| Vec::new()),
+            record_keys: record_keys_of.map(|_| Zeroizing::default()),
         }
     } else {
         mapper.map(rows.order(), &codes, record_keys_of).await?
@@ -186,7 +187,8 @@ fn record_keys(mapped: &MappedCodes, asked: Option<&DomainId>) -> Result<Option<
         (None, None) => Ok(None),
         (Some(_), Some(keys)) if keys.len() == mapped.person_no.len() => {
             let pairs = mapped.person_no.iter().copied().zip(keys.iter().copied());
-            let known = pairs.filter(|(person, _)| !person.is_unknown()).collect();
+            let mut known = Vec::with_capacity(keys.len());
+            known.extend(pairs.filter(|(person, _)| !person.is_unknown()));
             RecordKeyMap::new(known).map(Some).ok_or(LinkageError::Mapping)
         }
         _ => Err(LinkageError::Mapping),
@@ -256,8 +258,8 @@ mod tests {
             if self.short {
                 person_no.pop();
             }
-            let keys = person_no.iter().map(|p| RecordKey(u64::from(p.0) + 7)).collect();
-            let record_keys = record_keys_of.filter(|_| !self.keyless).map(|_| keys);
+            let keys = person_no.iter().map(|p| RecordKey(u64::from(p.0) + 7)).collect::<Vec<_>>();
+            let record_keys = record_keys_of.filter(|_| !self.keyless).map(|_| Zeroizing::new(keys));
             Box::pin(async move { Ok(MappedCodes { person_no, several_numbers: 1, record_keys }) })
         }
     }

@@ -3,9 +3,9 @@
 use chrono::Days;
 
 use super::recall::Recalls;
-use super::release::{busy, not_encodable, not_released, question};
+use super::release::{Answered, busy, not_encodable, not_released, question};
 use super::{Gateway, MOST_JUDGEMENTS, actor};
-use crate::audit::{AuditError, AuditIntent, HeldRecord, HeldRun, LedgerRecord};
+use crate::audit::{AuditError, AuditIntent, HeldRecord, HeldRun};
 use crate::authorise::{Action, Caller, Resource};
 use crate::disclosure::ledger::Refused;
 use crate::disclosure::{DisclosureError, Held, hold, release_held};
@@ -19,7 +19,7 @@ use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::execute::{Counted, Protected};
 use crate::plan::QueryPlan;
 use crate::registers::Snapshot;
-use crate::store::{HeldRow, LedgerRelease, Run, StoreError};
+use crate::store::{HeldRow, Run, StoreError};
 
 /// How many days microdata wait for two stewards; then they are erased.
 pub const HELD_DAYS: u64 = 30;
@@ -216,22 +216,15 @@ impl Gateway {
         };
         let remembered = judged.remembered().ok_or_else(not_released)?;
         let approval = self.stored(&run.project, &run.approval_digest).await?.signed.approval;
-        let kept = approval.linked_sets_until;
-        let ledger = LedgerRecord {
-            head,
-            release: LedgerRelease {
-                run: run.run.clone(),
-                organisation: run.organisation.clone(),
-                project: run.project.clone(),
-                snapshot: row.snapshot,
-                question: row.question,
-                definition: run.query.canonical().map_err(not_encodable)?,
-                pattern: remembered.pattern.clone(),
-                lives_until: kept.unwrap_or_else(|| self.clock.today()),
-            },
-            sealed: kept.map(|_| remembered.sealed.clone()),
-            report: None,
+        let answer = Answered {
+            run: &run.run,
+            organisation: &run.organisation,
+            query: &run.query,
+            snapshot: row.snapshot,
+            question: row.question,
+            kept: approval.linked_sets_until,
         };
+        let ledger = self.record(head, &answer, remembered)?;
         match self.audit.release_held(by, signature, release, &judged, &ledger).await {
             Ok(_) => {
                 self.tick();

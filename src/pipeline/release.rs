@@ -1,5 +1,7 @@
 //! The last step of a run: the table is judged beside what its recipient has received, recorded and let out.
 
+use chrono::NaiveDate;
+
 use super::recall::Recalls;
 use super::{Gateway, MOST_JUDGEMENTS, actor};
 use crate::audit::{Actor, AuditIntent, LedgerRecord, Unreceived};
@@ -7,11 +9,28 @@ use crate::disclosure::ledger::Refused;
 use crate::disclosure::{DisclosureError, Earlier, Judged, Proposed, Released, Remembered, may_publish};
 use crate::domain::canonical::{Canonical, CanonicalError, Digest};
 use crate::domain::ids::{OrganisationId, RunId};
+use crate::domain::query::Query;
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::domain::table::ResultTable;
 use crate::plan::QueryPlan;
 use crate::registers::Snapshot;
 use crate::store::{LedgerEntry, LedgerRefusal, LedgerRelease, StoreError};
+
+/// What a result that is about to be recorded answers.
+pub(super) struct Answered<'a> {
+    /// Its run.
+    pub(super) run: &'a RunId,
+    /// Who receives it.
+    pub(super) organisation: &'a OrganisationId,
+    /// What was asked.
+    pub(super) query: &'a Query,
+    /// The digest of the data it is made from.
+    pub(super) snapshot: Digest,
+    /// The digest of what was asked, by which the same question is found again.
+    pub(super) question: Digest,
+    /// The last day on which who is in it may be kept; none if it may not be.
+    pub(super) kept: Option<NaiveDate>,
+}
 
 impl Gateway {
     /// Proposed table -> judged beside the recipient's earlier ones -> recorded with its receipt -> released. Of
@@ -75,23 +94,38 @@ impl Gateway {
                 return Err(error.into());
             }
         };
-        let Some(Remembered { pattern, sealed, report }) = judged.remembered() else {
-            return Ok((judged, None));
-        };
-        let report = report.clone();
-        let kept = approved.approval().approval().linked_sets_until;
-        let release = LedgerRelease {
-            run: run.clone(),
-            organisation: organisation.clone(),
-            project: approved.query().project.clone(),
+        let answer = Answered {
+            run,
+            organisation,
+            query: approved.query(),
             snapshot: snapshot.id(),
             question,
-            definition: approved.query().canonical().map_err(not_encodable)?,
-            pattern: pattern.clone(),
-            lives_until: kept.unwrap_or_else(|| self.clock.today()),
+            kept: approved.approval().approval().linked_sets_until,
         };
-        let sealed = kept.map(|_| sealed.clone());
-        Ok((judged, Some(LedgerRecord { head, release, sealed, report })))
+        let record = judged.remembered().map(|remembered| self.record(head, &answer, remembered));
+        let record = record.transpose()?;
+        Ok((judged, record))
+    }
+
+    /// What goes into the ledger with a result that was judged on this head of it.
+    pub(super) fn record(
+        &self,
+        head: u64,
+        answer: &Answered<'_>,
+        remembered: &Remembered,
+    ) -> Result<LedgerRecord, Refusal> {
+        let release = LedgerRelease {
+            run: answer.run.clone(),
+            organisation: answer.organisation.clone(),
+            project: answer.query.project.clone(),
+            snapshot: answer.snapshot,
+            question: answer.question,
+            definition: answer.query.canonical().map_err(not_encodable)?,
+            pattern: remembered.pattern.clone(),
+            lives_until: answer.kept.unwrap_or_else(|| self.clock.today()),
+        };
+        let sealed = answer.kept.map(|_| remembered.sealed.clone());
+        Ok(LedgerRecord { head, release, sealed, report: remembered.report.clone() })
     }
 
     /// Deletes who was in releases whose time is up.

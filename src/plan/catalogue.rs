@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use super::impossible::Impossible;
 use super::load::{self, CatalogueError};
 use crate::domain::canonical::Digest;
 use crate::domain::codelist::CodeList;
@@ -99,6 +100,8 @@ pub struct Dataset {
     pub label: String,
     /// Its variables.
     pub variables: Vec<Variable>,
+    /// What persons with certain rows cannot be.
+    pub impossible: Vec<Impossible>,
 }
 
 impl Dataset {

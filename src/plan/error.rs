@@ -154,6 +154,17 @@ pub enum PlanError {
         /// The most it may have.
         most: usize,
     },
+    /// The conditions on the cohort leave no code of a dimension that anybody could have.
+    #[error(
+        "nobody can be in this cohort and in any code of {list}, as the catalogue says; ask without the dimension \
+         {variable}, or with other conditions"
+    )]
+    Nobody {
+        /// The dimension.
+        variable: VariableId,
+        /// The code list it is grouped by.
+        list: CodeListId,
+    },
     /// The catalogue does not hold together, which its loading refuses.
     #[error("the catalogue is inconsistent: {0}")]
     Catalogue(String),
@@ -184,6 +195,7 @@ impl PlanError {
             Self::Title { .. } => "plan.title",
             Self::TooMany { .. } => "plan.too_many",
             Self::Cells { .. } => "plan.too_many_cells",
+            Self::Nobody { .. } => "plan.nobody",
             Self::NoQuasiIdentifier => "plan.no_quasi_identifier",
             Self::Catalogue(_) => "plan.catalogue",
             Self::Canonical(_) => "plan.not_encodable",

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::domain::codelist::CodeList;
 use crate::domain::ids::{CodeListId, VariableId};
+use crate::domain::table::Dimension;
 
 /// The municipality of persons without a known residence on the index date.
 pub(super) const UNKNOWN_MUNICIPALITY: &str = "9999";
@@ -13,7 +14,16 @@ const OLDEST: usize = 150;
 
 /// How a dimension places a person: always at exactly one leaf of its code list, or nowhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Grouping {
+pub struct Grouping {
+    leaves: Leaves,
+    /// The positions of the codes that nobody can have. One whom the data put there falls nowhere: nothing that is
+    /// released, no margin either, tells of wrong data.
+    impossible: Vec<u32>,
+}
+
+/// The leaf for each value of the variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Leaves {
     /// By the code of the population register: 1 man, 2 woman.
     Sex(HashMap<u8, usize>),
     /// By age in whole years; the position of the leaf for each year from 0.
@@ -45,11 +55,35 @@ pub enum GroupingError {
 }
 
 impl Grouping {
-    /// How `list` groups `variable`.
+    /// How a dimension places persons.
     ///
     /// # Errors
     /// [`GroupingError`].
-    pub fn new(variable: &VariableId, list: &CodeList) -> Result<Self, GroupingError> {
+    pub fn of(dimension: &Dimension) -> Result<Self, GroupingError> {
+        let leaves = Leaves::new(&dimension.variable, &dimension.codes)?;
+        Ok(Self { leaves, impossible: dimension.impossible.clone() })
+    }
+
+    /// Whether `list` groups `variable`.
+    ///
+    /// # Errors
+    /// [`GroupingError`].
+    pub(super) fn check(variable: &VariableId, list: &CodeList) -> Result<(), GroupingError> {
+        Leaves::new(variable, list).map(|_| ())
+    }
+
+    /// The leaf of a person of this sex, age in whole years and municipality on the index date; none if
+    /// the person falls nowhere.
+    #[must_use]
+    pub fn leaf(&self, sex: Option<u8>, age: Option<i32>, municipality: Option<&str>) -> Option<usize> {
+        let leaf = self.leaves.leaf(sex, age, municipality)?;
+        let impossible = u32::try_from(leaf).is_ok_and(|leaf| self.impossible.binary_search(&leaf).is_ok());
+        (!impossible).then_some(leaf)
+    }
+}
+
+impl Leaves {
+    fn new(variable: &VariableId, list: &CodeList) -> Result<Self, GroupingError> {
         let leaves = list.codes().iter().zip(list.leaves()).enumerate();
         let mut leaves =
             leaves.filter(|(_, (_, leaf))| *leaf).map(|(at, (code, _))| (code.code.as_str(), at));
@@ -70,10 +104,7 @@ impl Grouping {
         }
     }
 
-    /// The leaf of a person of this sex, age in whole years and municipality on the index date; none if
-    /// the person falls nowhere.
-    #[must_use]
-    pub fn leaf(&self, sex: Option<u8>, age: Option<i32>, municipality: Option<&str>) -> Option<usize> {
+    fn leaf(&self, sex: Option<u8>, age: Option<i32>, municipality: Option<&str>) -> Option<usize> {
         match self {
             Self::Sex(leaves) => leaves.get(&sex?).copied(),
             Self::Age(leaves) => leaves.get(usize::try_from(age?).ok()?.min(OLDEST)).copied(),
@@ -122,7 +153,29 @@ mod tests {
     }
 
     fn grouping(variable: &str, codes: &[&str]) -> Result<Grouping, GroupingError> {
-        Grouping::new(&VariableId::new(variable).unwrap(), &list(codes))
+        without(variable, codes, &[])
+    }
+
+    fn without(variable: &str, codes: &[&str], impossible: &[u32]) -> Result<Grouping, GroupingError> {
+        Grouping::of(&Dimension {
+            variable: VariableId::new(variable).unwrap(),
+            label: String::new(),
+            codes: list(codes),
+            impossible: impossible.to_vec(),
+        })
+    }
+
+    #[test]
+    fn one_whom_the_data_put_where_nobody_can_be_falls_nowhere() {
+        let ages = without("age", &["0-17", "18-44", "45+"], &[3]).unwrap();
+        assert_eq!(
+            [17, 44, 45, 200].map(|age| ages.leaf(None, Some(age), None)),
+            [Some(1), Some(2), None, None]
+        );
+        // Nobody moves on to where persons without a known residence are.
+        let region = without("municipality", &["0301", "9999"], &[1]).unwrap();
+        assert_eq!(region.leaf(None, None, Some("0301")), None);
+        assert_eq!(region.leaf(None, None, None), Some(2));
     }
 
     #[test]

@@ -9,7 +9,8 @@ use super::catalogue::{
     Catalogue, CatalogueDimension, Dataset, Register, RegisterSource, Values, Variable, VariableKind,
     VariableRole,
 };
-use super::grouping::{self, GroupingError};
+use super::grouping::{Grouping, GroupingError};
+use super::impossible::Impossible;
 use crate::domain::canonical::Digest;
 use crate::domain::codelist::{Code, CodeList, CodeListError};
 use crate::domain::ids::{BadName, CodeListId, DatasetId, RegisterId, VariableId};
@@ -72,6 +73,8 @@ struct DatasetEntry {
     id: DatasetId,
     label: String,
     variable: Vec<VariableEntry>,
+    #[serde(default)]
+    impossible: Vec<Impossible>,
 }
 
 #[derive(Deserialize)]
@@ -192,7 +195,7 @@ pub(super) fn catalogue(policies: &Path) -> Result<Catalogue, CatalogueError> {
         for dimension in &entry.dimension {
             dimensions.push(self::dimension(dimension, &code_lists).map_err(|e| e.at(&path))?);
         }
-        let register = register(entry, &code_lists).map_err(fault)?;
+        let register = register(entry, &code_lists, &labels.keys().collect()).map_err(fault)?;
         let id = register.id.clone();
         if registers.insert(id.clone(), register).is_some() {
             return Err(fault(format!("register {id} is described twice")));
@@ -266,7 +269,7 @@ fn dimension(
     for named in &entry.code_list {
         let list = code_lists.get(&named.id).ok_or_else(|| DimensionFault::Missing(named.id.clone()))?;
         // A list that does not fit its variable must stop the start, not the first query.
-        grouping::Grouping::new(&entry.variable, list).map_err(DimensionFault::Grouping)?;
+        Grouping::check(&entry.variable, list).map_err(DimensionFault::Grouping)?;
     }
     Ok(CatalogueDimension {
         variable: entry.variable.clone(),
@@ -275,14 +278,22 @@ fn dimension(
     })
 }
 
-fn register(entry: RegisterFile, code_lists: &HashMap<CodeListId, CodeList>) -> Result<Register, String> {
+fn register(
+    entry: RegisterFile,
+    code_lists: &HashMap<CodeListId, CodeList>,
+    of_dimensions: &HashSet<&CodeListId>,
+) -> Result<Register, String> {
     let mut seen = HashSet::new();
     let mut datasets = Vec::new();
     for dataset in entry.dataset {
         if !seen.insert(dataset.id.clone()) {
             return Err(format!("dataset {} is described twice", dataset.id));
         }
-        datasets.push(self::dataset(dataset, code_lists)?);
+        // Elsewhere it would have no effect: cohorts come from partners.
+        if !dataset.impossible.is_empty() && entry.source != RegisterSource::Partner {
+            return Err("only datasets of a partner say what is impossible".to_owned());
+        }
+        datasets.push(self::dataset(dataset, code_lists, of_dimensions)?);
     }
     Ok(Register {
         id: entry.register,
@@ -294,7 +305,11 @@ fn register(entry: RegisterFile, code_lists: &HashMap<CodeListId, CodeList>) -> 
     })
 }
 
-fn dataset(entry: DatasetEntry, code_lists: &HashMap<CodeListId, CodeList>) -> Result<Dataset, String> {
+fn dataset(
+    entry: DatasetEntry,
+    code_lists: &HashMap<CodeListId, CodeList>,
+    of_dimensions: &HashSet<&CodeListId>,
+) -> Result<Dataset, String> {
     let mut seen = HashSet::new();
     let mut variables = Vec::new();
     for variable in entry.variable {
@@ -309,7 +324,11 @@ fn dataset(entry: DatasetEntry, code_lists: &HashMap<CodeListId, CodeList>) -> R
         let VariableEntry { id, label, kind, role, .. } = variable;
         variables.push(Variable { id, label, kind, role, values, bounds });
     }
-    Ok(Dataset { id: entry.id, label: entry.label, variables })
+    for statement in &entry.impossible {
+        let fault = |reason| format!("what is impossible in dataset {}: {reason}", entry.id);
+        statement.check(&variables, code_lists, of_dimensions).map_err(fault)?;
+    }
+    Ok(Dataset { id: entry.id, label: entry.label, variables, impossible: entry.impossible })
 }
 
 /// The farthest from zero that a bound may lie: sums of such values stay whole numbers of 64 bits.

@@ -6,6 +6,7 @@
 mod catalogue;
 mod error;
 mod grouping;
+mod impossible;
 mod load;
 mod query_plan;
 mod shape;
@@ -20,5 +21,6 @@ pub use catalogue::{
 };
 pub use error::PlanError;
 pub use grouping::Grouping;
+pub use impossible::Impossible;
 pub use load::CatalogueError;
 pub use query_plan::{Follow, Measured, QueryPlan, plan};

@@ -130,7 +130,7 @@ impl Parts {
         let groupings = shape
             .dimensions
             .iter()
-            .map(|d| Grouping::new(&d.variable, &d.codes).map_err(|e| PlanError::Catalogue(e.to_string())))
+            .map(|d| Grouping::of(d).map_err(|e| PlanError::Catalogue(e.to_string())))
             .collect::<Result<_, _>>()?;
         let (follows, measured) = (follows(&query.outcomes), measured(&query.outcomes));
         Ok(Self { shape, groupings, follows, measured })
@@ -211,6 +211,15 @@ fn steps(approved: &ApprovedQuery, parts: &Parts, catalogue: &Catalogue, section
             described(&follow.conditions),
             follow.date,
             days.join(", "),
+        ));
+    }
+    for dimension in parts.shape.dimensions.iter().filter(|d| !d.impossible.is_empty()) {
+        let codes = dimension.codes.codes().iter().enumerate();
+        let named = codes.filter(|(at, _)| dimension.is_impossible(*at)).map(|(_, code)| code.code.as_str());
+        steps.push(format!(
+            "leave out whom wrong data put in {} {}: nobody in this cohort can be there, as the catalogue says",
+            dimension.variable,
+            named.collect::<Vec<_>>().join(", ")
         ));
     }
     let by: Vec<String> = query.by.iter().map(|by| format!("{} ({})", by.variable, by.code_list)).collect();

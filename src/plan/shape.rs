@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use super::catalogue::Catalogue;
 use super::error::PlanError;
 use super::grouping::UNKNOWN_MUNICIPALITY;
+use super::impossible;
 use crate::domain::codelist::CodeList;
 use crate::domain::ids::VariableId;
-use crate::domain::query::{By, Outcome, Query, ValueOf};
+use crate::domain::query::{By, Cohort, Outcome, Query, ValueOf};
 use crate::domain::table::{Dimension, Measure, TableShape};
 
 /// The most counts a table may have, margins and measures included.
@@ -23,7 +24,7 @@ pub(super) fn shape(
     let dimensions = query
         .by
         .iter()
-        .map(|by| dimension(by, catalogue, municipalities))
+        .map(|by| dimension(by, &query.cohort, catalogue, municipalities))
         .collect::<Result<Vec<_>, PlanError>>()?;
     let shape = TableShape {
         title: query.title.clone(),
@@ -41,6 +42,7 @@ pub(super) fn shape(
 
 fn dimension(
     by: &By,
+    cohort: &Cohort,
     catalogue: &Catalogue,
     municipalities: &BTreeSet<String>,
 ) -> Result<Dimension, PlanError> {
@@ -53,7 +55,12 @@ fn dimension(
     } else {
         list.clone()
     };
-    Ok(Dimension { variable: by.variable.clone(), label: known.label.clone(), codes })
+    let dataset = catalogue.dataset(&cohort.register, &cohort.dataset);
+    let impossible = dataset.map_or_else(Vec::new, |d| impossible::positions(d, &cohort.conditions, &codes));
+    if impossible.first() == Some(&0) {
+        return Err(PlanError::Nobody { variable: by.variable.clone(), list: by.code_list.clone() });
+    }
+    Ok(Dimension { variable: by.variable.clone(), label: known.label.clone(), codes, impossible })
 }
 
 fn measures(query: &Query, catalogue: &Catalogue) -> Result<Vec<Measure>, PlanError> {

@@ -10,6 +10,7 @@ use crate::domain::codelist::{Code, CodeList};
 use crate::domain::ids::{CodeListId, DatasetId, RegisterId, VariableId};
 use crate::domain::order::OrderError;
 use crate::domain::query::{By, Outcome, OutcomeValue, Query, Statistic, ValueOf};
+use crate::domain::table::TableShape;
 
 fn catalogue() -> Catalogue {
     Catalogue::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/policies"))).unwrap()
@@ -240,6 +241,111 @@ fn a_file_with_an_unknown_field_or_an_unknown_list_is_refused() {
         ),
     ] {
         let refusal = load(text).unwrap_err().to_string();
+        assert!(refusal.contains(expected), "{refusal}");
+    }
+}
+
+/// The codes that nobody can have in a dimension of the example question, with these values of a variable as a
+/// condition more.
+fn impossible(name: &'static str, values: &'static [&'static str], age: &'static str) -> Vec<String> {
+    let parts = parts(|q| {
+        q.cohort.conditions.retain(|c| c.variable.as_str() != name);
+        q.cohort.conditions.push(condition(name, values));
+        q.by[1] = by("age", age);
+    })
+    .unwrap();
+    let dimension = &parts.shape.dimensions[1];
+    let codes = dimension.codes.codes().iter().enumerate();
+    codes.filter(|(at, _)| dimension.is_impossible(*at)).map(|(_, code)| code.code.clone()).collect()
+}
+
+#[test]
+fn what_the_catalogue_says_is_impossible_follows_from_the_conditions_of_the_cohort() {
+    assert_eq!(impossible("fagomrade", &["310"], "age_4"), ["45-66", "67+"]);
+    assert_eq!(impossible("fagomrade", &["310"], "age_10").len(), 7);
+    assert_eq!(impossible("sektor", &["BUP"], "age_4"), ["45-66", "67+"]);
+    // Of a classification by the beginning of its codes; letters of another case are other codes.
+    assert_eq!(impossible("hovedtilstand", &["O800", "O14"], "age_4"), ["67+"]);
+    for (name, values) in [
+        ("fagomrade", &["310", "320"][..]),
+        ("fagomrade", &["320"]),
+        ("hovedtilstand", &["O800", "F321"]),
+        ("hovedtilstand", &["o800"]),
+        ("omsorgsniva", &["1"]),
+    ] {
+        assert_eq!(impossible(name, values, "age_4"), [""; 0], "{name} {values:?}");
+    }
+}
+
+#[test]
+fn a_cell_is_impossible_by_any_of_its_codes_and_a_shape_without_such_cells_is_encoded_as_before() {
+    let parts = |values: &'static [&'static str]| {
+        parts(|q| q.cohort.conditions.push(condition("fagomrade", values))).unwrap()
+    };
+    let plain = parts(&["320"]);
+    assert!(!plain.shape.has_impossible());
+    assert!(!serde_json::to_string(&plain.shape).unwrap().contains("impossible"));
+    let Parts { shape, groupings, .. } = parts(&["310"]);
+    let named = |cell: usize| [3, 4].contains(&shape.positions(cell)[1]);
+    assert!((0..shape.cells()).all(|cell| shape.is_impossible(cell) == named(cell)));
+    assert_eq!(
+        [17, 44, 45, 67].map(|age| groupings[1].leaf(None, Some(age), None)),
+        [Some(1), Some(2), None, None]
+    );
+    let again: TableShape = serde_json::from_str(&serde_json::to_string(&shape).unwrap()).unwrap();
+    assert_eq!(again, shape);
+}
+
+#[test]
+fn two_conditions_that_leave_no_age_are_refused() {
+    let mut catalogue = catalogue();
+    let npr = catalogue.registers.get_mut(&RegisterId::new("NPR").unwrap()).unwrap();
+    let statement = npr.datasets[0].impossible[0].clone();
+    let young = Impossible {
+        any_of: vec!["360".to_owned()],
+        codes: vec!["0-17".to_owned(), "18-44".to_owned()],
+        ..statement
+    };
+    npr.datasets[0].impossible.push(young);
+    let mut query = query();
+    query.cohort.conditions = vec![condition("fagomrade", &["310"]), condition("fagomrade", &["360"])];
+    let refusal = Parts::of(&query, &catalogue, &BTreeSet::new()).err().unwrap();
+    assert!(matches!(refusal, PlanError::Nobody { .. }), "{refusal}");
+}
+
+#[test]
+fn a_statement_of_impossibility_names_what_exists() {
+    let good =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/policies/registers/npr.toml")).unwrap();
+    let load = |from: &str, to: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        for folder in ["registers", "codelists"] {
+            let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies").join(folder);
+            std::fs::create_dir(dir.path().join(folder)).unwrap();
+            for file in std::fs::read_dir(shipped).unwrap().map(|entry| entry.unwrap()) {
+                std::fs::copy(file.path(), dir.path().join(folder).join(file.file_name())).unwrap();
+            }
+        }
+        assert!(good.contains(from));
+        std::fs::write(dir.path().join("registers/npr.toml"), good.replacen(from, to, 1)).unwrap();
+        Catalogue::load(dir.path()).map(|_| ())
+    };
+    load("[\"310\"]", "[\"310\", \"360\"]").unwrap();
+    for (from, to, expected) in [
+        ("any_of = [\"310\"]", "any_of = [\"311\"]", "`any_of` must list codes of fagomrade"),
+        ("any_of = [\"310\"]", "any_of = []", "`any_of` must list codes of fagomrade"),
+        ("any_of = [\"O\"]", "any_of = [\"O 8\"]", "`any_of` must list codes of hovedtilstand"),
+        ("variable = \"fagomrade\"", "variable = \"utdato\"", "utdato is no variable with codes"),
+        ("variable = \"fagomrade\"", "variable = \"field\"", "field is no variable with codes"),
+        ("code_list = \"age_4\"", "code_list = \"age_5\"", "no dimension is grouped by a code list age_5"),
+        ("code_list = \"age_4\"", "code_list = \"iplos_score\"", "no dimension is grouped by"),
+        ("codes = [\"45-66\", \"67+\"]", "codes = [\"67\"]", "`codes` must list codes of age_4"),
+        ("codes = [\"45-66\", \"67+\"]", "codes = []", "`codes` must list codes of age_4"),
+        ("codes = [\"45-66\", \"67+\"]", "codes = [\"Total\"]", "some code of age_4 must be left possible"),
+        ("any_of = [\"310\"]", "any_of = [\"310\"]\nwhy = \"x\"", "unknown field"),
+        ("source = \"partner\"", "source = \"own\"", "only datasets of a partner"),
+    ] {
+        let refusal = load(from, to).unwrap_err().to_string();
         assert!(refusal.contains(expected), "{refusal}");
     }
 }

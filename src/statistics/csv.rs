@@ -35,7 +35,7 @@ fn number(value: Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::figures::decimal;
-    use super::super::testing::{noisy_table, table};
+    use super::super::testing::{impossible_table, noisy_table, table};
     use crate::domain::canonical::Canonical;
     use crate::domain::query::Statistic;
     use crate::domain::table::ResultTable;
@@ -79,5 +79,19 @@ Total,\"11,\"\"03\",15,,0,,0.0,
         );
         assert_eq!(lines.next().unwrap(), "Total,Total,-2,,-9,,5,,-1,,-8,,6,");
         assert_eq!(ResultTable::from_canonical(&table.canonical().unwrap()).unwrap(), table);
+    }
+
+    #[test]
+    fn of_a_cell_that_nobody_can_be_in_nothing_is_applicable() {
+        let table = impossible_table();
+        let text = String::from_utf8(super::write(&table).unwrap()).unwrap();
+        let men: Vec<&str> = text.lines().filter(|line| line.starts_with("1,")).collect();
+        assert_eq!(men[..2], ["1,Total,,.,,.,,.", "1,0301,,.,,.,,."]);
+        assert!(!text.lines().any(|line| line.starts_with("2,") && line.contains('.')));
+        let encoded = table.canonical().unwrap();
+        assert_eq!(ResultTable::from_canonical(&encoded).unwrap(), table);
+        // A table without such cells is encoded as before there were any.
+        let plain = super::super::testing::table().canonical().unwrap();
+        assert!(!String::from_utf8(plain).unwrap().contains("impossible"));
     }
 }

@@ -14,7 +14,7 @@ pub(super) enum Value {
     Permille(u64),
     /// Withheld.
     Confidential,
-    /// The share of nobody.
+    /// Of a cell that nobody can be in, or the share of nobody.
     NotApplicable,
 }
 
@@ -89,6 +89,7 @@ fn noisy(table: &ResultTable) -> Vec<Figure> {
                 Some(CellValue::Noisy { value, .. }) if end == 0 => Value::Noisy(value, decimals),
                 Some(CellValue::Noisy { low, .. }) if end == 1 => Value::Noisy(low, decimals),
                 Some(CellValue::Noisy { high, .. }) => Value::Noisy(high, decimals),
+                Some(CellValue::NotApplicable) => Value::NotApplicable,
                 _ => Value::Confidential,
             };
             figures.push(Figure {
@@ -111,12 +112,16 @@ pub(super) fn decimal(units: i64, decimals: u32) -> String {
 
 /// A count. One that is missing is taken as withheld.
 fn count(table: &ResultTable, cell: usize, measure: usize) -> Value {
-    table.value(cell, measure).and_then(CellValue::count).map_or(Value::Confidential, Value::Count)
+    match table.value(cell, measure) {
+        Some(CellValue::Count(persons)) => Value::Count(persons),
+        Some(CellValue::NotApplicable) => Value::NotApplicable,
+        Some(CellValue::Noisy { .. } | CellValue::Withheld) | None => Value::Confidential,
+    }
 }
 
 fn share(table: &ResultTable, cell: usize, measure: usize) -> Value {
     match (count(table, cell, 0), count(table, cell, measure)) {
-        (Value::Count(0), Value::Count(_)) => Value::NotApplicable,
+        (Value::Count(0), Value::Count(_)) | (Value::NotApplicable, _) => Value::NotApplicable,
         (Value::Count(_), Value::Count(_)) => {
             table.share_permille(cell, measure).map_or(Value::Confidential, Value::Permille)
         }

@@ -145,7 +145,9 @@ fn number(value: Value) -> Option<Json> {
 mod tests {
     use serde_json::json;
 
-    use super::super::testing::{noisy_table, table};
+    use crate::domain::table::CellValue;
+
+    use super::super::testing::{impossible_table, noisy_table, table};
     use super::*;
 
     fn written() -> Json {
@@ -211,5 +213,22 @@ mod tests {
         let noise =
             json!({"mechanism": "gaussian", "rho": "0.01", "left_before": "0.05", "left_after": "0.04"});
         assert_eq!(dataset["extension"]["report"]["noise"], noise);
+    }
+
+    #[test]
+    fn cells_that_nobody_can_be_in_have_the_status_not_applicable() {
+        let mut noisy = noisy_table();
+        noisy.shape.dimensions[0].impossible = vec![1];
+        noisy.values[6..12].fill(CellValue::NotApplicable);
+        for (table, men) in [(impossible_table(), 9..18), (noisy, 18..36)] {
+            let dataset: Json = serde_json::from_slice(&write(&table).unwrap()).unwrap();
+            for at in men.clone() {
+                assert!(dataset["value"][at].is_null());
+                assert_eq!(dataset["status"][at.to_string()], ".");
+            }
+            let others = dataset["status"].as_object().unwrap().iter();
+            let mut others = others.filter(|(at, _)| !men.contains(&at.parse().unwrap()));
+            assert!(others.all(|(_, status)| status == ":"));
+        }
     }
 }

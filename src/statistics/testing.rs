@@ -20,6 +20,7 @@ fn dimension(variable: &str, label: &str, codes: &[(&str, &str, Option<u32>)]) -
         variable: VariableId::new(variable).unwrap(),
         label: label.to_owned(),
         codes: CodeList::new(id, label.to_owned(), codes.collect()).unwrap(),
+        impossible: Vec::new(),
     }
 }
 
@@ -78,6 +79,18 @@ pub(super) fn table() -> ResultTable {
             noise: None,
         },
     }
+}
+
+/// The same where nobody can be a man.
+pub(super) fn impossible_table() -> ResultTable {
+    let mut table = table();
+    table.shape.dimensions[0].impossible = vec![1];
+    for (at, value) in table.values.iter_mut().enumerate() {
+        if table.shape.is_impossible(at / 2) {
+            *value = CellValue::NotApplicable;
+        }
+    }
+    table
 }
 
 /// The same with noise in every number.

@@ -60,9 +60,11 @@ impl Store {
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     if backend == Backend::Sqlite {
-                        // Write-ahead log, and every commit on disk before it is acknowledged.
+                        // Write-ahead log, and every commit on disk before it is acknowledged. What is deleted is
+                        // overwritten: microdata that are refused, and memberships whose time is up.
                         let settings = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-                                        PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 10000;";
+                                        PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 10000; \
+                                        PRAGMA secure_delete = ON;";
                         connection.execute(settings).await?;
                     }
                     Ok(())
@@ -136,5 +138,25 @@ mod tests {
             let mut write = test.store.write().await.unwrap();
             assert_eq!(write.audit_head().await.unwrap().size, 0);
         }
+    }
+
+    /// What was deleted, and is in no log of the database any more, is not in its file either.
+    #[tokio::test]
+    async fn what_is_deleted_is_overwritten() {
+        let test = crate::store::fixtures::sqlite().await;
+        let path = test.url.trim_start_matches("sqlite://").to_owned();
+        let secret = b"a sealed membership, of which a page is left over ".repeat(500);
+        let lies_there = || {
+            let bytes = std::fs::read(&path).unwrap();
+            bytes.windows(50).any(|window| window == &secret[..50])
+        };
+        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+        test.store.pool.execute("CREATE TABLE sealed (bytes BLOB)").await.unwrap();
+        sqlx::query("INSERT INTO sealed VALUES ($1)").bind(&secret).execute(&test.store.pool).await.unwrap();
+        test.store.pool.execute(checkpoint).await.unwrap();
+        assert!(lies_there(), "it is not where it is looked for");
+        test.store.pool.execute("DELETE FROM sealed").await.unwrap();
+        test.store.pool.execute(checkpoint).await.unwrap();
+        assert!(!lies_there());
     }
 }

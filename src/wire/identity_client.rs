@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Request, Status, Streaming};
+use zeroize::{Zeroize, Zeroizing};
 
 use super::client::{self, ConnectError};
 use super::encode;
@@ -109,13 +110,14 @@ impl IdentityLink {
             let mut mapped = MappedCodes {
                 person_no: Vec::with_capacity(codes.len()),
                 several_numbers: 0,
-                record_keys: record_keys_of.map(|_| Vec::with_capacity(codes.len())),
+                record_keys: record_keys_of.map(|_| Zeroizing::new(Vec::with_capacity(codes.len()))),
             };
-            while let Some(answer) = answers.message().await? {
+            while let Some(mut answer) = answers.message().await? {
                 mapped.person_no.extend(answer.person_no.into_iter().map(PersonNo));
                 if let Some(keys) = &mut mapped.record_keys {
-                    keys.extend(answer.record_key.into_iter().map(RecordKey));
+                    keys.extend(answer.record_key.iter().copied().map(RecordKey));
                 }
+                answer.record_key.zeroize();
                 mapped.several_numbers = answer.several_numbers;
                 if mapped.person_no.len() > codes.len() {
                     break;

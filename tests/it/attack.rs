@@ -45,11 +45,13 @@ pub fn read(csv: &[u8]) -> Released {
         let values = MEASURES.map(|measure| {
             let value = &record[column(measure)];
             let status = &record[column(&format!("{measure}_status"))];
-            assert!(
-                status.is_empty() || (status == ":" && value.is_empty()),
-                "a status other than empty or ':'"
-            );
-            value.parse::<u64>().ok()
+            match (status, value) {
+                ("", value) => Some(value.parse::<u64>().unwrap()),
+                (":", "") => None,
+                // Nobody can be there, and everyone knows that.
+                (".", "") => Some(0),
+                _ => panic!("a status other than empty, ':' or '.'"),
+            }
         });
         for (m, measure) in MEASURES.iter().enumerate().skip(1) {
             let share = &record[column(&format!("{measure}_share"))];

@@ -203,7 +203,7 @@ async fn a_file_is_resolved_kept_and_its_codes_mapped() {
         let codes = [code(&key, B), code(&key, A)];
         let domain = DomainId::new(domain).ok();
         let mapped = running.link("gateway").map(&order, &codes, domain.as_ref()).await.unwrap();
-        assert_eq!(mapped.record_keys.map(|keys| keys == known), same);
+        assert_eq!(mapped.record_keys.map(|keys| *keys == known), same);
     }
 }
 

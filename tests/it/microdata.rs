@@ -2,11 +2,18 @@
 //! refusal, restart and other questions do.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt;
+use kpr::app::gateway;
 use kpr::app::stage::{Process, example_approval, example_query};
+use kpr::app::system::{SystemClock, SystemEntropy};
+use kpr::config::GatewayConfig;
 use kpr::domain::approval::{Approval, Tier};
 use kpr::domain::canonical::Digest;
+use kpr::domain::clock::Clock;
 use kpr::domain::held::{HeldRefusal, HeldResult, ReleaseStatement};
 use kpr::domain::ids::{ProjectId, RequestId, RuleId, RunId};
 use kpr::domain::query::{Answer, Query};
@@ -15,6 +22,7 @@ use kpr::store::Phase;
 use kpr::wire::gateway_client::ClientError;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, Row, SqliteConnection};
+use tokio_util::sync::CancellationToken;
 
 use crate::attack::{self, K};
 use crate::oracle;
@@ -265,4 +273,70 @@ async fn beside_other_questions(world: &World, released: &[Record]) {
     assert!(held(world, &again).await.is_none() && sealed(world, &again).await.is_none());
     assert_eq!(code(sign(world, "bjorn", &statement).await), "microdata.not_held");
     assert_eq!(code(world.client("researcher").await.fetch(&again, Format::Csv).await), "result.none");
+}
+
+/// A clock that is so many days ahead.
+#[derive(Clone, Default)]
+struct Ahead(Arc<AtomicI64>);
+
+impl Clock for Ahead {
+    fn now(&self) -> DateTime<Utc> {
+        SystemClock.now() + TimeDelta::days(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// Microdata wait so many days.
+const WAIT: i64 = 30;
+
+/// The gateway runs in this process with a clock of its own, on what the one before has left.
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_wait_too_long_are_erased_and_cannot_be_signed_any_more() {
+    let mut world = World::running(&Making { persons: 1500, discharge_rate: 0.3, ..Making::default() }).await;
+    world.approve_this(&approval()).await;
+    let (run, phase, why) = until_held(&world, "records", &question()).await;
+    assert_eq!((phase, why.as_str()), (Phase::Held, ""));
+    let statement = held(&world, &run).await.unwrap().statement;
+    assert!(!sign(&world, "anna", &statement).await.unwrap());
+    assert!(world.gateway.take().unwrap().stop().await);
+
+    let (clock, stop) = (Ahead::default(), CancellationToken::new());
+    clock.0.store(WAIT, Ordering::Relaxed);
+    let (ready, is_ready) = tokio::sync::oneshot::channel();
+    let serving = tokio::spawn({
+        let (clock, stop) = (Arc::new(clock.clone()), stop.clone());
+        let config = GatewayConfig::load(&world.stage.configuration("gateway")).unwrap();
+        async move {
+            let ready = |_| ready.send(()).unwrap();
+            gateway::run(&config, clock, Arc::new(SystemEntropy), stop, ready).await
+        }
+    });
+    is_ready.await.unwrap();
+
+    // On the last day they wait still, with the first signature.
+    let waiting = held(&world, &run).await.unwrap();
+    assert_eq!((&waiting.statement, waiting.signed_by.len()), (&statement, 1));
+    assert!(sealed(&world, &run).await.is_some());
+    let last = waiting.lapses;
+    assert_eq!(last, clock.today());
+
+    // On the day after, the second signature comes too late.
+    clock.0.store(WAIT + 1, Ordering::Relaxed);
+    assert_eq!(code(sign(&world, "bjorn", &statement).await), "microdata.not_held");
+    let end = world.end_of(&run).await;
+    assert_eq!((end.phase, end.code.as_str()), (Phase::Refused, "microdata.lapsed"));
+    assert!(held(&world, &run).await.is_none() && sealed(&world, &run).await.is_none());
+    assert_eq!(code(sign(&world, "anna", &statement).await), "microdata.not_held");
+    assert_eq!(code(world.client("researcher").await.fetch(&run, Format::Csv).await), "result.none");
+
+    // The log says of the run that it was held, signed once and refused, this by the gateway itself.
+    let entries = world.client("auditor").await.entries(0, 4096).await.unwrap();
+    let leaves = entries.iter().map(|e| serde_json::from_slice::<serde_json::Value>(&e.leaf).unwrap());
+    let of_run: Vec<_> = leaves.filter(|leaf| leaf["run"] == run.as_str()).collect();
+    let [.., held, signed, refused] = of_run.as_slice() else { panic!("{of_run:?}") };
+    assert_eq!([held, signed, refused].map(|leaf| leaf["type"].as_u64().unwrap()), [15, 16, 8]);
+    assert_eq!((&signed["role"], &refused["role"]), (&"steward".into(), &"gateway".into()));
+    assert!(refused["time"].as_str().unwrap().starts_with(&clock.today().to_string()));
+    stop.cancel();
+    serving.await.unwrap().unwrap();
+    world.end().await;
 }

@@ -88,6 +88,30 @@ async fn partner_changes(world: &World) {
     assert!(gone.rows_affected() > 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn ages_that_a_field_of_care_does_not_treat_are_not_applicable() {
+    let world = World::running(&Making { persons: 1500, discharge_rate: 0.3, ..Making::default() }).await;
+    world.approve().await;
+    let checked = world.client("researcher").await.check(&narrower(&["310"])).await.unwrap();
+    assert!(checked.steps.iter().any(|step| step.contains("age 45-66, 67+")), "{:?}", checked.steps);
+    let csv = answered(&world, "children", &narrower(&["310"])).await.unwrap();
+    let (mut old, mut young) = (0, 0);
+    for line in csv::Reader::from_reader(csv.as_slice()).into_records() {
+        let line = line.unwrap();
+        let statuses: Vec<&str> = line.iter().skip(4).step_by(2).collect();
+        if ["45-66", "67+"].contains(&&line[1]) {
+            assert!(statuses.iter().all(|status| *status == "."), "{line:?}");
+            assert!(line.iter().skip(3).step_by(2).all(str::is_empty), "{line:?}");
+            old += 1;
+        } else {
+            assert_ne!(statuses[0], ".", "{line:?}");
+            young += 1;
+        }
+    }
+    assert!(old > 20 && 2 * young == 3 * old);
+    world.end().await;
+}
+
 /// Where linked sets may not be kept, what was released before is evaluated again for each judgement.
 #[tokio::test(flavor = "multi_thread")]
 async fn where_nothing_is_kept_earlier_questions_are_evaluated_again() {

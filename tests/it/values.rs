@@ -84,6 +84,15 @@ async fn statistics_of_values_lie_near_the_truth_and_are_paid_for() {
     let client = world.client("researcher").await;
     let budget = client.check(&asked()).await.unwrap().budget.unwrap();
     assert_eq!([budget.cost, budget.left].map(|rho| rho.to_string()), ["60", "100"]);
+    // Less than can be divided among six measures: refused before anything is reserved, also by the check.
+    let little = Query { privacy_loss: Some("0.000000005".parse().unwrap()), ..asked() };
+    for refused in [
+        world.submit("too-little", &little).await.unwrap_err().to_string(),
+        client.check(&little).await.unwrap_err().to_string(),
+    ] {
+        assert!(refused.contains("budget.too_little_loss") && refused.contains("6 measures"), "{refused}");
+    }
+    assert_eq!(client.check(&asked()).await.unwrap().budget.unwrap().left.to_string(), "100");
     let run = world.submit("first", &asked()).await.unwrap();
     let end = world.end_of(&run).await;
     assert_eq!(end.phase, Phase::Released, "{} {}", end.code, end.hint);

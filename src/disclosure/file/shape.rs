@@ -18,7 +18,7 @@ impl FileTable {
     pub(super) fn shape(&self) -> Result<TableShape, FileError> {
         let dimensions = self.dimensions.iter().map(|d| {
             let (variable, list) = names(&d.name);
-            Ok(Dimension { variable, label: d.name.clone(), codes: d.list(list)? })
+            Ok(Dimension { variable, label: d.name.clone(), codes: d.list(list)?, impossible: Vec::new() })
         });
         let (code, _) = names("persons");
         Ok(TableShape {

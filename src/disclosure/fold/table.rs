@@ -8,7 +8,7 @@ use super::group::{Draw, Fate, FoldRule, fate};
 use crate::disclosure::pattern::PatternKey;
 use crate::domain::canonical::Digest;
 use crate::domain::codelist::{Code, CodeList, CodeListError};
-use crate::domain::table::TableShape;
+use crate::domain::table::{Dimension, TableShape};
 
 /// Why a table cannot be folded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +48,8 @@ enum Source {
 
 /// Folds one dimension by its margin: the persons of the first measure over all other dimensions.
 ///
+/// Codes that nobody can have are in no group that is folded: everyone knows that they add nothing to one.
+///
 /// The same margin is folded the same way in every table, whatever it is crossed with: two ways of
 /// folding the same counts would give them away together.
 ///
@@ -82,7 +84,14 @@ pub fn fold(
     let margin: Vec<u64> = (0..list.len()).map(|node| counts[node * block]).collect();
 
     let variable = shape.dimensions[dimension].variable.as_str();
-    let mut plan = Plan { list, children: &children, codes: Vec::new(), sources: Vec::new() };
+    let is_impossible = |node: usize| shape.dimensions[dimension].is_impossible(node);
+    let mut plan = Plan {
+        list,
+        children: &children,
+        impossible: (0..list.len()).map(is_impossible).collect(),
+        codes: Vec::new(),
+        sources: Vec::new(),
+    };
     plan.lay(0, None, &|group| {
         let counts: Vec<u64> = group.iter().map(|&node| margin[node]).collect();
         let named = group.iter().map(|&node| list.codes()[node].code.as_str());
@@ -103,9 +112,13 @@ pub fn fold(
         }
     }
     let places = places(list, &sources);
-    let mut shape = shape.clone();
     let codes_folded = list.len() - shown;
-    shape.dimensions[dimension].codes = CodeList::new(list.id().clone(), list.label().to_owned(), codes)?;
+    let impossible =
+        sources.iter().zip(0_u32..).filter(|(s, _)| matches!(s, Source::Node(node) if is_impossible(*node)));
+    let impossible = impossible.map(|(_, place)| place).collect();
+    let codes = CodeList::new(list.id().clone(), list.label().to_owned(), codes)?;
+    let mut shape = shape.clone();
+    shape.dimensions[dimension] = Dimension { codes, impossible, ..shape.dimensions[dimension].clone() };
     Ok(Folded { shape, counts: folded, codes_folded, places })
 }
 
@@ -158,6 +171,7 @@ fn children(list: &CodeList) -> Vec<Vec<usize>> {
 struct Plan<'a> {
     list: &'a CodeList,
     children: &'a [Vec<usize>],
+    impossible: Vec<bool>,
     codes: Vec<Code>,
     sources: Vec<Source>,
 }
@@ -168,15 +182,19 @@ impl Plan<'_> {
         let at = u32::try_from(self.codes.len()).unwrap_or(u32::MAX);
         self.codes.push(Code { parent, ..self.list.codes()[node].clone() });
         self.sources.push(Source::Node(node));
-        let group = &self.children[node];
-        match fate(group) {
-            Fate::Shown => group.iter().for_each(|&child| self.lay(child, Some(at), fate)),
+        let below = &self.children[node];
+        let group: Vec<usize> = below.iter().copied().filter(|&child| !self.impossible[child]).collect();
+        match if group.is_empty() { Fate::Shown } else { fate(&group) } {
+            Fate::Shown => below.iter().for_each(|&child| self.lay(child, Some(at), fate)),
             Fate::All => {}
             Fate::Some(folded) => {
                 let of = |wanted: bool| {
                     group.iter().zip(&folded).filter(move |(_, f)| **f == wanted).map(|(&child, _)| child)
                 };
-                of(false).for_each(|child| self.lay(child, Some(at), fate));
+                let shown: Vec<usize> = of(false).collect();
+                let is_shown = |child: &&usize| self.impossible[**child] || shown.contains(child);
+                let shown: Vec<usize> = below.iter().filter(is_shown).copied().collect();
+                shown.into_iter().for_each(|child| self.lay(child, Some(at), fate));
                 let above = &self.list.codes()[node];
                 let label =
                     if parent.is_none() { "Øvrig".to_owned() } else { format!("Øvrig {}", above.label) };

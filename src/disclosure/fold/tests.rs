@@ -44,6 +44,7 @@ fn shape(lists: Vec<CodeList>, measures: u32) -> TableShape {
                 variable: variable(codes.id().as_str()),
                 label: codes.label().to_owned(),
                 codes,
+                impossible: Vec::new(),
             })
             .collect(),
         measures: (0..measures)

@@ -47,7 +47,12 @@ fn shape() -> TableShape {
     };
     TableShape {
         title: "Persons".to_owned(),
-        dimensions: vec![Dimension { variable: variable("place"), label: "Place".to_owned(), codes: list }],
+        dimensions: vec![Dimension {
+            variable: variable("place"),
+            label: "Place".to_owned(),
+            codes: list,
+            impossible: Vec::new(),
+        }],
         measures: vec![measure("persons", vec![]), measure("seen", vec![0])],
         period: Period::new("2024-01-01".parse().unwrap(), "2024-12-31".parse().unwrap()).unwrap(),
     }

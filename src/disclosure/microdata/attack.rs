@@ -1,6 +1,6 @@
 //! Attackers who know the rule, this source code and everything released, and something of persons.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
@@ -10,7 +10,6 @@ use zeroize::Zeroizing;
 use super::fixtures::{even, extract, key, leaves, quasi, random, rule, run, sensitive};
 use super::*;
 use crate::domain::codelist::CodeList;
-use crate::domain::ids::VariableId;
 use crate::domain::microdata::SerialNumber;
 
 fn made(extract: &Extract, rule: &MicrodataRule) -> Result<Anonymised, MicrodataError> {
@@ -164,126 +163,31 @@ fn that_the_data_were_generalised_tells_at_most_a_factor_of_four() {
     assert!(here / before <= 1.0 / coin, "{here}");
 }
 
-/// A release as the ledger holds it. Persons are the rows of the extract, from `first` on.
-fn held(extract: &Extract, table: MicrodataTable, first: usize) -> Held {
-    let number: HashMap<&SerialNumber, usize> = extract.serials.iter().zip(0..).collect();
-    let persons = table.serials.iter().map(|serial| (number[serial] + first) as u32).collect();
-    let asked = |role: Role| {
-        (role == Role::Sensitive).then(|| match &extract.attributes[0].kind {
-            Kind::Sensitive(asked) => asked.clone(),
-            Kind::Other => None,
-        })
-    };
-    let columns = table.columns.into_iter().map(|c| HeldColumn {
-        variable: c.variable,
-        role: c.role,
-        values: c.values,
-        diversity: asked(c.role).flatten(),
-    });
-    Held { persons, columns: columns.collect() }
-}
-
-/// The same rows with fewer variables.
-fn with_variables(mut extract: Extract, keep: &[usize]) -> Extract {
-    let mut at = 0..;
-    extract.quasi.retain(|_| keep.contains(&at.next().unwrap()));
-    extract
-}
-
-fn names(extract: &Extract) -> BTreeSet<VariableId> {
-    extract.quasi.iter().map(|q| q.variable.clone()).collect()
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// Two releases of the same persons, other variables: joined by serial number they stand as one.
-    #[test]
-    fn releases_that_are_laid_side_by_side_keep_k_and_l(seed in any::<u64>()) {
-        let asked = || Some(Diversity::new(2, [].into()).unwrap());
-        let first = with_variables(village(seed, 150, asked()), &[0, 2]);
-        let mut second = with_variables(village(seed, 150, None), &[1, 3]);
-        second.attributes.clear();
-        let rule = rule(4, 50);
-        let Ok(before) = made(&first, &rule) else { return Ok(()) };
-        let persons: Vec<u32> = (0..150).collect();
-        let before = [held(&first, before.table, 0)];
-        second.prior = prior(&before, &persons, &names(&second), &[], 4).unwrap();
-        let Ok(after) = made(&second, &rule) else { return Ok(()) };
-        let [before] = before;
-        let both = [before, held(&second, after.table, 0)];
-        let joint = JointClasses::of(&both, &BTreeSet::new()).unwrap();
-        prop_assert!(joint.smallest().unwrap() >= 4);
-        let mut members: HashMap<u32, Vec<i64>> = HashMap::new();
-        for (row, &person) in both[0].persons.iter().enumerate() {
-            let value = both[0].columns[2].values.value(row).unwrap();
-            members.entry(joint.class(person).unwrap()).or_default().push(value);
-        }
-        for values in members.values() {
-            prop_assert!((0..10).all(|v| values.iter().filter(|x| **x == v).count() * 2 <= values.len()));
-        }
-    }
-}
-
-/// Each release is 4-anonymous by itself; joined by serial number, a person stands alone.
+/// Each release is 4-anonymous by itself; joined by serial number, a person stands alone. That is why an organisation
+/// receives microdata once.
 #[test]
 fn releases_made_without_regard_to_each_other_betray_persons() {
     let alone = |seed| {
-        let parts = [[0, 2], [1, 3]].map(|keep| {
-            let extract = with_variables(village(seed, 150, None), &keep);
+        let mut joined: BTreeMap<SerialNumber, Vec<Option<i64>>> = BTreeMap::new();
+        for keep in [[0, 2], [1, 3]] {
+            let mut extract = village(seed, 150, None);
+            let mut at = 0..;
+            extract.quasi.retain(|_| keep.contains(&at.next().unwrap()));
             let table = made(&extract, &rule(4, 50)).unwrap().table;
-            held(&extract, table, 0)
-        });
-        JointClasses::of(&parts, &BTreeSet::new()).unwrap().smallest() == Some(1)
+            let quasi = table.columns.iter().filter(|c| matches!(c.role, Role::QuasiIdentifier { .. }));
+            let quasi: Vec<&Values> = quasi.map(|c| &c.values).collect();
+            for (row, serial) in table.serials.iter().enumerate() {
+                joined
+                    .entry(serial.clone())
+                    .or_default()
+                    .extend(quasi.iter().map(|values| values.value(row)));
+            }
+        }
+        let mut classes: HashMap<&Vec<Option<i64>>, usize> = HashMap::new();
+        joined.values().for_each(|told| *classes.entry(told).or_default() += 1);
+        classes.values().any(|&persons| persons == 1)
     };
     assert!((0..5).all(alone));
-}
-
-/// One person more in the second release than in the first: being new is known.
-#[test]
-fn a_person_who_is_new_alone_does_not_pass() {
-    let list = || even("place", &[2]);
-    let first = extract(vec![quasi("place", list(), [vec![1; 5], vec![2; 5]].concat())], vec![]);
-    let table = made(&first, &rule(3, 0)).unwrap().table;
-    let before = [held(&first, table, 0)];
-    let quasi = names(&first);
-    let check = |persons: &[u32]| prior(&before, persons, &quasi, &[], 3).map(|_| ());
-    let everyone: Vec<u32> = (0..10).collect();
-    assert_eq!(check(&everyone), Ok(()));
-    assert_eq!(check(&[&everyone[..], &[10]].concat()), Err(JointError::TooFewDiffer));
-    assert_eq!(check(&[&everyone[..], &[10, 11, 12]].concat()), Ok(()));
-    // Nor one who is gone: the places tell the five apart already.
-    assert_eq!(check(&everyone[1..]), Err(JointError::TooFewDiffer));
-    assert_eq!(check(&everyone[5..]), Ok(()));
-    assert_eq!(check(&[0, 0, 0, 0, 0, 0]), Err(JointError::NotARelease));
-}
-
-/// Those who are left out of a second release become known as such: they must be diverse by themselves.
-#[test]
-fn those_left_behind_stay_diverse() {
-    let asked = Some(Diversity::new(2, [].into()).unwrap());
-    let values = vec![Some(1), Some(1), Some(1), Some(2), Some(2), Some(2)];
-    let first =
-        extract(vec![quasi("place", even("place", &[2]), vec![1; 6])], vec![sensitive(values, asked)]);
-    let table = made(&first, &rule(3, 0)).unwrap().table;
-    let before = [held(&first, table, 0)];
-    let none = BTreeSet::new();
-    assert_eq!(prior(&before, &[3, 4, 5], &none, &[], 3).err(), Some(JointError::TooFewDiffer));
-    assert!(prior(&before, &[0, 1, 2, 3, 4, 5], &none, &[], 3).is_ok());
-}
-
-/// A variable released as it is becomes known when it was a quasi-identifier earlier.
-#[test]
-fn a_quasi_identifier_of_an_earlier_release_is_known_later() {
-    let first = extract(vec![quasi("place", even("place", &[2]), [vec![1; 5], vec![2; 5]].concat())], vec![]);
-    let table = made(&first, &rule(3, 0)).unwrap().table;
-    let before = [held(&first, table, 0)];
-    let persons: Vec<u32> = (0..10).collect();
-    let exact = Values::Numbers((0..10).map(Some).collect());
-    let as_known =
-        |name| prior(&before, &persons, &BTreeSet::new(), &[(fixtures::variable(name), &exact)], 3);
-    assert_eq!(as_known("place").err(), Some(JointError::TooFewDiffer));
-    assert!(as_known("income").is_ok());
 }
 
 /// The random extracts of the other tests, under the neighbour's eyes.

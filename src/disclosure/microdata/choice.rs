@@ -80,7 +80,7 @@ fn members(frame: &Frame, keys: &[u64], choice: &Choice) -> Vec<(u64, u32)> {
         .zip(keys)
         .map(|(row, &key)| {
             let key = lift(key);
-            (if choice.suppressed.has(key) { frame.unknown(key) } else { key }, row)
+            (if choice.suppressed.has(key) { frame.unknown() } else { key }, row)
         })
         .collect();
     members.sort_unstable();

@@ -14,8 +14,8 @@ pub(super) struct Class {
     pub(super) rows: u32,
 }
 
-/// The quasi-identifiers and how their codes are packed: what the recipient holds already in the highest
-/// bits, then one field a variable. A field of all ones, which no code fills, is unknown.
+/// The quasi-identifiers and how their codes are packed: one field a variable. A field of all ones, which no code
+/// fills, is unknown.
 pub(super) struct Frame {
     pub(super) trees: Vec<Hierarchy>,
     pub(super) weights: Vec<u64>,
@@ -37,14 +37,7 @@ impl Frame {
                 return Err(MicrodataError::TooWide);
             }
         }
-        let prior = extract.prior.classes();
-        if prior.iter().max().is_some_and(|&most| u64::from(most) >> (64 - low).min(63) > 0) {
-            return Err(MicrodataError::TooWide);
-        }
-        let mut keys: Vec<u64> = match prior {
-            [] => vec![0; extract.rows()],
-            classes => classes.iter().map(|&class| u64::from(class) << low).collect(),
-        };
+        let mut keys = vec![0_u64; extract.rows()];
         for (quasi, (shift, _)) in extract.quasi.iter().zip(&fields) {
             for (key, &code) in keys.iter_mut().zip(&quasi.codes) {
                 *key |= u64::from(code) << shift;
@@ -65,14 +58,9 @@ impl Frame {
         u32::try_from(key >> shift & mask).unwrap_or(u32::MAX)
     }
 
-    /// What the recipient holds already.
-    pub(super) const fn prior(&self, key: u64) -> u64 {
-        key >> self.low
-    }
-
     /// The key of suppressed rows: every variable unknown.
-    pub(super) const fn unknown(&self, key: u64) -> u64 {
-        key | ((1 << self.low) - 1)
+    pub(super) const fn unknown(&self) -> u64 {
+        (1 << self.low) - 1
     }
 
     /// What a row loses that is suppressed.

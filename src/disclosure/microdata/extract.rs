@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 
 use super::MicrodataError;
-use super::joint::Prior;
 use super::rule::Diversity;
 use crate::domain::codelist::CodeList;
 use crate::domain::ids::VariableId;
@@ -51,8 +50,6 @@ pub struct Extract {
     pub quasi: Vec<QuasiIdentifier>,
     /// What is released as it is.
     pub attributes: Vec<Attribute>,
-    /// What the recipient holds of the same persons already.
-    pub prior: Prior,
 }
 
 impl Extract {
@@ -66,9 +63,8 @@ impl Extract {
     /// every variable is there once.
     pub(super) fn check(&self) -> Result<(), MicrodataError> {
         let rows = self.rows();
-        let lengths = (self.quasi.iter().map(|q| q.codes.len()))
-            .chain(self.attributes.iter().map(|a| a.values.len()))
-            .chain(self.prior.lengths());
+        let lengths =
+            (self.quasi.iter().map(|q| q.codes.len())).chain(self.attributes.iter().map(|a| a.values.len()));
         let names =
             (self.quasi.iter().map(|q| &q.variable)).chain(self.attributes.iter().map(|a| &a.variable));
         let mut once = HashSet::new();
@@ -83,13 +79,12 @@ impl Extract {
         if sound { Ok(()) } else { Err(MicrodataError::NotAnExtract) }
     }
 
-    /// Every sensitive variable that must be diverse, those released earlier included.
+    /// Every sensitive variable that must be diverse.
     pub(super) fn diverse(&self) -> impl Iterator<Item = (&Values, &Diversity)> {
-        let own = self.attributes.iter().filter_map(|a| match &a.kind {
+        self.attributes.iter().filter_map(|a| match &a.kind {
             Kind::Sensitive(Some(diversity)) => Some((&a.values, diversity)),
             _ => None,
-        });
-        own.chain(self.prior.sensitive().iter().map(|(values, diversity)| (values, diversity)))
+        })
     }
 }
 

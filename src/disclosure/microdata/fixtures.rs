@@ -3,7 +3,7 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 
-use super::{Attribute, Diversity, Extract, Kind, MicrodataRule, Prior, QuasiIdentifier};
+use super::{Attribute, Diversity, Extract, Kind, MicrodataRule, QuasiIdentifier};
 use crate::disclosure::PatternKey;
 use crate::domain::codelist::{Code, CodeList};
 use crate::domain::ids::{CodeListId, RuleId, RunId, VariableId};
@@ -73,7 +73,7 @@ pub(super) fn sensitive(values: Vec<Option<i64>>, diversity: Option<Diversity>) 
 
 pub(super) fn extract(quasi: Vec<QuasiIdentifier>, attributes: Vec<Attribute>) -> Extract {
     let rows = quasi.first().map_or(0, |q| q.codes.len()) as u64;
-    Extract { serials: (0..rows).map(serial).collect(), quasi, attributes, prior: Prior::none() }
+    Extract { serials: (0..rows).map(serial).collect(), quasi, attributes }
 }
 
 /// Uneven trees, skewed codes, any weights, at times with a sensitive variable that must be diverse.

@@ -3,8 +3,7 @@
 //! [`anonymise`] generalises the quasi-identifiers along their hierarchies with the least loss
 //! (`search`), suppresses few rows last (`suppression`), sees to l-diversity in a way that does not betray
 //! what it looked at (`choice`), puts the rows in the order of their serial numbers, and holds the result against the true rows
-//! once more (`verify`). What the recipient holds already from earlier releases is part of what it can
-//! tell apart (`joint`). `docs/disclosure-control.md` has the guarantee, its proof and its limits.
+//! once more (`verify`). `docs/disclosure-control.md` has the guarantee, its proof and its limits.
 
 #[cfg(test)]
 mod attack;
@@ -15,7 +14,6 @@ mod extract;
 #[cfg(test)]
 mod fixtures;
 mod hierarchy;
-mod joint;
 mod records;
 mod risk;
 mod rule;
@@ -26,7 +24,6 @@ mod tests;
 mod verify;
 
 pub use extract::{Attribute, Extract, Kind, QuasiIdentifier};
-pub use joint::{Held, HeldColumn, JointClasses, JointError, Prior, prior};
 pub use records::RecordsError;
 pub(in crate::disclosure) use records::records;
 pub use rule::{BadMicrodataRule, Diversity, MicrodataRule};

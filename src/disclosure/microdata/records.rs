@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{
-    Anonymised, Attribute, BadMicrodataRule, Extract, Kind, MicrodataError, MicrodataRule, Prior,
-    QuasiIdentifier, anonymise,
+    Anonymised, Attribute, BadMicrodataRule, Extract, Kind, MicrodataError, MicrodataRule, QuasiIdentifier,
+    anonymise,
 };
 use crate::disclosure::ledger::{Membership, MembershipBuilder, MembershipError, NotSealed};
 use crate::disclosure::pattern::PatternKey;
@@ -88,7 +88,7 @@ fn extract(
         values: Values::Numbers(persons.iter().map(|p| Some(i64::from(p.measures >> bit & 1))).collect()),
         kind: Kind::Sensitive(diversity.clone()),
     });
-    Ok(Extract { quasi: quasi.collect(), attributes: outcomes.collect(), serials, prior: Prior::none() })
+    Ok(Extract { quasi: quasi.collect(), attributes: outcomes.collect(), serials })
 }
 
 /// Anonymises the persons counted for a table of this shape by a rule.

@@ -18,29 +18,23 @@ impl Suppressed {
 
 /// Every class of fewer than `least` rows; and where these are fewer than `least` rows together, the
 /// smallest of the others too, since suppressed rows are a class of their own. Of equal ones that which
-/// tells least goes, and then `tie`, a keyed draw, decides. Rows of which the recipient holds different
-/// things already are told apart by that, so this goes for each such part. `None` where a part has fewer
-/// than `least` rows. Looks at quasi-identifiers only.
+/// tells least goes, and then `tie`, a keyed draw, decides. `None` where there are fewer than `least` rows. Looks at
+/// quasi-identifiers only.
 pub(super) fn suppress(frame: &Frame, classes: &[Class], least: u32, tie: u64) -> Option<Suppressed> {
     let mut found = Suppressed::default();
-    for part in classes.chunk_by(|a, b| frame.prior(a.key) == frame.prior(b.key)) {
-        let small = part.iter().filter(|class| class.rows < least);
-        let before = found.rows;
-        for class in small {
-            found.keys.push(class.key);
-            found.rows += u64::from(class.rows);
-        }
-        let together = found.rows - before;
-        if together > 0 && together < u64::from(least) {
-            let large = part.iter().filter(|class| class.rows >= least);
-            let cost = |class: &&Class| (class.rows, frame.whole() - frame.loss(class.key));
-            let cheapest = large.clone().map(|class| cost(&class)).min()?;
-            let equal: Vec<&Class> = large.filter(|class| cost(class) == cheapest).collect();
-            let drawn = usize::try_from(tie.checked_rem(equal.len() as u64)?).ok()?;
-            let class = equal.get(drawn)?;
-            found.keys.push(class.key);
-            found.rows += u64::from(class.rows);
-        }
+    for class in classes.iter().filter(|class| class.rows < least) {
+        found.keys.push(class.key);
+        found.rows += u64::from(class.rows);
+    }
+    if found.rows > 0 && found.rows < u64::from(least) {
+        let large = classes.iter().filter(|class| class.rows >= least);
+        let cost = |class: &&Class| (class.rows, frame.whole() - frame.loss(class.key));
+        let cheapest = large.clone().map(|class| cost(&class)).min()?;
+        let equal: Vec<&Class> = large.filter(|class| cost(class) == cheapest).collect();
+        let drawn = usize::try_from(tie.checked_rem(equal.len() as u64)?).ok()?;
+        let class = equal.get(drawn)?;
+        found.keys.push(class.key);
+        found.rows += u64::from(class.rows);
     }
     found.keys.sort_unstable();
     Some(found)

@@ -50,7 +50,6 @@ fn shuffled(extract: &Extract, seed: u64) -> Extract {
         serials: order.iter().map(|&row| extract.serials[row].clone()).collect(),
         quasi: quasi.collect(),
         attributes: attributes.collect(),
-        prior: Prior::none(),
     }
 }
 

@@ -65,7 +65,7 @@ pub(super) fn verify(extract: &Extract, table: &MicrodataTable, rule: &Microdata
             return Err(Fault::Columns);
         }
     }
-    let classes = classes(extract, &released, &truth)?;
+    let classes = classes(&released, truth.len())?;
     let is_unknown = |class: &&Vec<usize>| {
         class
             .first()
@@ -121,21 +121,15 @@ fn same(column: &Column, values: &Values, truth: &[usize]) -> bool {
     lists && truth.iter().enumerate().all(|(at, &row)| column.values.value(at) == values.value(row))
 }
 
-/// Released rows that look alike to the recipient, what it holds already included.
-fn classes(
-    extract: &Extract,
-    released: &[&[Option<u32>]],
-    truth: &[usize],
-) -> Result<Vec<Vec<usize>>, Fault> {
+/// Released rows that look alike to the recipient.
+fn classes(released: &[&[Option<u32>]], rows: usize) -> Result<Vec<Vec<usize>>, Fault> {
     let mut classes: HashMap<Vec<Option<u32>>, Vec<usize>> = HashMap::new();
-    for (at, &row) in truth.iter().enumerate() {
-        let mut told: Vec<Option<u32>> =
-            released.iter().map(|codes| codes.get(at).copied().flatten()).collect();
+    for at in 0..rows {
+        let told: Vec<Option<u32>> = released.iter().map(|codes| codes.get(at).copied().flatten()).collect();
         let unknown = told.iter().filter(|code| code.is_none()).count();
         if unknown != 0 && unknown != told.len() {
             return Err(Fault::Suppression);
         }
-        told.push(extract.prior.classes().get(row).copied());
         classes.entry(told).or_default().push(at);
     }
     Ok(classes.into_values().collect())

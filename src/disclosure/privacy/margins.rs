@@ -64,19 +64,30 @@ fn of_all_levels(shape: &TableShape, contribution: Contribution) -> Sensitivity 
     })
 }
 
-/// For each cell of a shape, whether it is an inner one.
+/// The leaves of a dimension that somebody can have.
+fn leaves(dimension: &Dimension) -> Vec<bool> {
+    let leaves = dimension.codes.leaves().into_iter().enumerate();
+    leaves.map(|(at, leaf)| leaf && !dimension.is_impossible(at)).collect()
+}
+
+/// For each cell of a shape, whether it is an inner one that somebody can be in.
 pub(super) fn inner_cells(shape: &TableShape) -> Vec<bool> {
     shape.dimensions.iter().fold(vec![true], |inner, dimension| {
-        let leaves = dimension.codes.leaves();
+        let leaves = leaves(dimension);
         inner.into_iter().flat_map(|i| leaves.iter().map(move |&leaf| i && leaf)).collect()
     })
 }
 
-/// For each cell of a shape, how many inner cells it is the sum of.
+/// For each cell of a shape, whether somebody can be in it.
+pub(super) fn possible_cells(shape: &TableShape) -> Vec<bool> {
+    (0..shape.cells()).map(|cell| !shape.is_impossible(cell)).collect()
+}
+
+/// For each cell of a shape, how many inner cells that somebody can be in it is the sum of.
 pub(super) fn inner_below(shape: &TableShape) -> Vec<u64> {
     shape.dimensions.iter().fold(vec![1], |sums, dimension| {
         let codes = &dimension.codes;
-        let mut below: Vec<u64> = codes.leaves().into_iter().map(u64::from).collect();
+        let mut below: Vec<u64> = leaves(dimension).into_iter().map(u64::from).collect();
         // Children come after their parents.
         for node in (1..codes.len()).rev() {
             let count = below.get(node).copied().unwrap_or(0);

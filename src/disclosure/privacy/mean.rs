@@ -1,7 +1,8 @@
 //! Noisy sums and means of bounded whole numbers.
 
+use super::contribution::Sensitivity;
 use super::margins::Margins;
-use super::mechanism::{Mechanism, Noisy, OUTSIDE, PrivacyError};
+use super::mechanism::{Mechanism, Noisy, OUTSIDE, PrivacyError, suffices};
 use super::spending::Share;
 use super::table::noisy_cells;
 use super::values::{Bounds, CellValues, Estimate};
@@ -17,7 +18,7 @@ impl CellValues<'_> {
         margins: Margins,
         share: Share,
     ) -> Result<Vec<Estimate>, PrivacyError> {
-        let sensitivity = self.sensitivity(margins)?.times(self.bounds.largest());
+        let sensitivity = self.sensitivity_of_sums(margins)?;
         let sums = self.added(|value| self.bounds.clamped(value));
         let noisy = noisy_cells(&self.shape, &sums, sensitivity, mechanism, margins, OUTSIDE, share)?;
         Ok(noisy.into_iter().map(Estimate::from).collect())
@@ -35,16 +36,58 @@ impl CellValues<'_> {
         margins: Margins,
         share: Share,
     ) -> Result<Vec<Estimate>, PrivacyError> {
-        let sensitivity = self.sensitivity(margins)?;
-        let (for_sums, for_numbers) = share.halves();
+        let [(of_sums, for_sums), (of_numbers, for_numbers)] = self.parts_of_means(margins, share)?;
         let outside = OUTSIDE / 2.0;
         let sums = self.added(|value| self.bounds.centred(value));
-        let sum_sensitivity = sensitivity.times(self.bounds.width());
-        let sums = noisy_cells(&self.shape, &sums, sum_sensitivity, mechanism, margins, outside, for_sums)?;
+        let sums = noisy_cells(&self.shape, &sums, of_sums, mechanism, margins, outside, for_sums)?;
         let numbers = self.added(|_| 1);
         let numbers =
-            noisy_cells(&self.shape, &numbers, sensitivity, mechanism, margins, outside, for_numbers)?;
+            noisy_cells(&self.shape, &numbers, of_numbers, mechanism, margins, outside, for_numbers)?;
         Ok(sums.into_iter().zip(numbers).map(|(sum, number)| mean(sum, number, self.bounds)).collect())
+    }
+}
+
+impl CellValues<'_> {
+    /// Whether a share suffices for [`CellValues::noisy_sums`], whatever the values are.
+    ///
+    /// # Errors
+    /// [`PrivacyError`].
+    pub fn suffices_for_sums(
+        &self,
+        mechanism: Mechanism,
+        margins: Margins,
+        share: Share,
+    ) -> Result<(), PrivacyError> {
+        suffices(self.sensitivity_of_sums(margins)?, mechanism, share)
+    }
+
+    /// Whether a share suffices for [`CellValues::noisy_means`], whatever the values are.
+    ///
+    /// # Errors
+    /// [`PrivacyError`].
+    pub fn suffices_for_means(
+        &self,
+        mechanism: Mechanism,
+        margins: Margins,
+        share: Share,
+    ) -> Result<(), PrivacyError> {
+        let parts = self.parts_of_means(margins, share)?;
+        parts.into_iter().try_for_each(|(sensitivity, share)| suffices(sensitivity, mechanism, share))
+    }
+
+    fn sensitivity_of_sums(&self, margins: Margins) -> Result<Sensitivity, PrivacyError> {
+        Ok(self.sensitivity(margins)?.times(self.bounds.largest()))
+    }
+
+    /// What one person changes of the centred sums and of the numbers, each with half of the share.
+    fn parts_of_means(
+        &self,
+        margins: Margins,
+        share: Share,
+    ) -> Result<[(Sensitivity, Share); 2], PrivacyError> {
+        let of_numbers = self.sensitivity(margins)?;
+        let (for_sums, for_numbers) = share.halves();
+        Ok([(of_numbers.times(self.bounds.width()), for_sums), (of_numbers, for_numbers)])
     }
 }
 

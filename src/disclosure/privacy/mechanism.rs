@@ -118,6 +118,16 @@ pub(super) fn with_noise(
     Ok((noisy.map_err(|_| PrivacyError::Sampler)?, Law::new(mechanism, scale)))
 }
 
+/// Whether a share suffices for noise where one person can change so much: noise is made ready for it, and added to
+/// nothing.
+pub(super) fn suffices(
+    sensitivity: Sensitivity,
+    mechanism: Mechanism,
+    share: Share,
+) -> Result<(), PrivacyError> {
+    with_noise(&[], sensitivity, mechanism, share).map(|_| ())
+}
+
 /// Numbers of which one person can change so much, with noise and intervals. Blocks; spends the share.
 ///
 /// # Errors

@@ -21,5 +21,5 @@ pub use margins::Margins;
 pub use mechanism::{Mechanism, Noisy, PrivacyError, noisy};
 pub use quantile::Place;
 pub use spending::{Overspent, Share, Spending};
-pub use table::{NoisyTable, noisy_table};
+pub use table::{NoisyTable, noisy_table, suffices_for_table};
 pub use values::{Bounds, CellValues, Estimate};

@@ -10,8 +10,9 @@
 
 use std::collections::HashMap;
 
+use super::contribution::Sensitivity;
 use super::margins::Margins;
-use super::mechanism::{Mechanism, OUTSIDE, PrivacyError, with_noise};
+use super::mechanism::{Mechanism, OUTSIDE, PrivacyError, suffices, with_noise};
 use super::spending::Share;
 use super::values::{Bounds, CellValues, Estimate};
 
@@ -81,8 +82,7 @@ impl CellValues<'_> {
     ) -> Result<Vec<Estimate>, PrivacyError> {
         let grid = Grid::new(self.bounds);
         let steps = grid.steps();
-        let change = u64::from(place.part.max(place.of - place.part));
-        let sensitivity = self.sensitivity(Margins::Own)?.times(change);
+        let sensitivity = self.sensitivity_of_scores(place)?;
         let above = self.cells_above();
         let mut brackets: Vec<Bracket> = vec![(0, grid.count); self.shape.cells()];
         let mut certain = brackets.clone();
@@ -110,6 +110,26 @@ impl CellValues<'_> {
             high: grid.before(end),
         };
         Ok(brackets.into_iter().zip(certain).map(found).collect())
+    }
+
+    /// Whether a share suffices for [`CellValues::noisy_quantiles`], whatever the values are.
+    ///
+    /// # Errors
+    /// [`PrivacyError`].
+    pub fn suffices_for_quantiles(
+        &self,
+        place: Place,
+        mechanism: Mechanism,
+        share: Share,
+    ) -> Result<(), PrivacyError> {
+        let sensitivity = self.sensitivity_of_scores(place)?;
+        let mut steps = share.parts(Grid::new(self.bounds).steps());
+        steps.try_for_each(|share| suffices(sensitivity, mechanism, share))
+    }
+
+    fn sensitivity_of_scores(&self, place: Place) -> Result<Sensitivity, PrivacyError> {
+        let change = u64::from(place.part.max(place.of - place.part));
+        Ok(self.sensitivity(Margins::Own)?.times(change))
     }
 
     /// For each inner cell with a value: the cells that the value is counted in.

@@ -32,6 +32,12 @@ impl Spending {
         Self { left: lease.rho() }
     }
 
+    /// As if so much were leased, to see whether it would suffice. What takes its shares from here adds no noise to
+    /// anything that is released.
+    pub(in crate::disclosure) const fn trial(rho: Rho) -> Self {
+        Self { left: rho }
+    }
+
     /// Takes a share.
     ///
     /// # Errors

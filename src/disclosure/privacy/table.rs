@@ -8,13 +8,13 @@ use super::contribution::Contribution;
 use super::contribution::Sensitivity;
 use super::fit::{fit, variances};
 use super::law::Law;
-use super::margins::{Margins, inner_below, inner_cells, sensitivity};
-use super::mechanism::{Mechanism, Noisy, OUTSIDE, PrivacyError, with_noise};
+use super::margins::{Margins, inner_below, inner_cells, possible_cells, sensitivity};
+use super::mechanism::{Mechanism, Noisy, OUTSIDE, PrivacyError, suffices, with_noise};
 use super::spending::Share;
 use crate::domain::rho::Rho;
 use crate::domain::table::TableShape;
 
-/// A table with noise in every cell of its shape, empty ones too.
+/// A table with noise in every cell of its shape that somebody can be in, empty ones too; the others are 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoisyTable {
     /// The numbers, as [`TableShape`] numbers them.
@@ -42,6 +42,10 @@ pub fn noisy_table(
     share: Share,
 ) -> Result<NoisyTable, PrivacyError> {
     let (measures, cost) = (shape.measures.len(), share.rho());
+    // Fitted noise would be moved into cells that nobody can be in.
+    if margins == Margins::Fitted && shape.has_impossible() {
+        return Err(PrivacyError::Margins);
+    }
     if margins == Margins::Fitted && mechanism != Mechanism::Gaussian {
         return Err(PrivacyError::Margins);
     }
@@ -58,9 +62,23 @@ pub fn noisy_table(
     Ok(NoisyTable { values, decimals, cost })
 }
 
+/// Whether a share suffices for [`noisy_table`], whatever the counts are.
+///
+/// # Errors
+/// [`PrivacyError`].
+pub fn suffices_for_table(
+    shape: &TableShape,
+    contribution: Contribution,
+    mechanism: Mechanism,
+    margins: Margins,
+    share: Share,
+) -> Result<(), PrivacyError> {
+    suffices(sensitivity(shape, contribution, margins)?, mechanism, share)
+}
+
 /// Adds noise to numbers that add up to the margins of a table, one for each measure of each cell, of which one person
-/// changes those that get noise by so much. A number is outside its interval with probability at most `outside`.
-/// Fitted ones are in units of 10^-6.
+/// changes those that get noise by so much. Cells that nobody can be in get none: they stay 0. A number is outside its
+/// interval with probability at most `outside`. Fitted ones are in units of 10^-6.
 pub(super) fn noisy_cells(
     shape: &TableShape,
     numbers: &[i64],
@@ -73,19 +91,14 @@ pub(super) fn noisy_cells(
     let measures = shape.measures.len();
     Ok(match margins {
         Margins::Own => {
-            let (values, law) = with_noise(numbers, sensitivity, mechanism, share)?;
+            let noise = (sensitivity, mechanism, share);
+            let (values, law) = with_noise_in(&possible_cells(shape), measures, numbers, noise)?;
             let half_width = law.reach(outside);
             values.into_iter().map(|value| Noisy { value, half_width }).collect()
         }
         Margins::Added => {
-            let inner = inner_cells(shape);
-            let chosen: Vec<usize> = (0..numbers.len()).filter(|&at| inner[at / measures]).collect();
-            let of: Vec<i64> = chosen.iter().map(|&at| numbers[at]).collect();
-            let (noisy, law) = with_noise(&of, sensitivity, mechanism, share)?;
-            let mut values = vec![0; numbers.len()];
-            for (at, value) in chosen.into_iter().zip(noisy) {
-                values[at] = value;
-            }
+            let noise = (sensitivity, mechanism, share);
+            let (mut values, law) = with_noise_in(&inner_cells(shape), measures, numbers, noise)?;
             add_up(shape, &mut values);
             with_sums(shape, values, law, outside)
         }
@@ -94,6 +107,23 @@ pub(super) fn noisy_cells(
             fitted(shape, &values, law, outside)
         }
     })
+}
+
+/// Adds noise to the numbers of these cells, so many measures each; the others become 0.
+fn with_noise_in(
+    cells: &[bool],
+    measures: usize,
+    numbers: &[i64],
+    (sensitivity, mechanism, share): (Sensitivity, Mechanism, Share),
+) -> Result<(Vec<i64>, Law), PrivacyError> {
+    let chosen: Vec<usize> = (0..numbers.len()).filter(|&at| cells[at / measures]).collect();
+    let of: Vec<i64> = chosen.iter().map(|&at| numbers[at]).collect();
+    let (noisy, law) = with_noise(&of, sensitivity, mechanism, share)?;
+    let mut values = vec![0; numbers.len()];
+    for (at, value) in chosen.into_iter().zip(noisy) {
+        values[at] = value;
+    }
+    Ok((values, law))
 }
 
 /// Fills every margin with the sum of its inner cells.
@@ -111,7 +141,8 @@ fn with_sums(shape: &TableShape, values: Vec<i64>, law: Law, outside: f64) -> Ve
         .enumerate()
         .map(|(at, value)| {
             let cells = below[at / measures];
-            let half_width = *reaches.entry(cells).or_insert_with(|| law.reach_of_sum(cells, outside));
+            let reach = || if cells == 0 { 0 } else { law.reach_of_sum(cells, outside) };
+            let half_width = *reaches.entry(cells).or_insert_with(reach);
             Noisy { value, half_width }
         })
         .collect()

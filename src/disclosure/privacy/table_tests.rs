@@ -29,7 +29,12 @@ fn shape(lists: Vec<CodeList>, measures: u32) -> TableShape {
         title: "A table".to_owned(),
         dimensions: lists
             .into_iter()
-            .map(|codes| Dimension { variable: variable(codes.id().as_str()), label: String::new(), codes })
+            .map(|codes| Dimension {
+                variable: variable(codes.id().as_str()),
+                label: String::new(),
+                codes,
+                impossible: Vec::new(),
+            })
             .collect(),
         measures: (0..measures)
             .map(|m| Measure {
@@ -195,4 +200,32 @@ fn what_cannot_be_kept_is_refused() {
     assert_eq!(ask(&[0; 15], Mechanism::Laplace, Margins::Fitted), PrivacyError::Margins);
     assert_eq!(ask(&[0; 14], Mechanism::Laplace, Margins::Own), PrivacyError::NotATable);
     assert_eq!(ask(&[u64::MAX; 15], Mechanism::Laplace, Margins::Own), PrivacyError::NotATable);
+}
+
+/// Cells that nobody can be in have no noise, and margins are the sums of the others.
+#[test]
+fn what_is_impossible_gets_no_noise() {
+    let mut shape = small(2);
+    // The second municipality; the county is still possible.
+    shape.dimensions[0].impossible = vec![3];
+    let inner = inner_cells(&shape);
+    assert_eq!(inner.iter().filter(|inner| **inner).count(), 4);
+    let counts: Vec<u64> = additive(&shape, |_| 50).iter().map(|&n| n as u64).collect();
+    for margins in [Margins::Own, Margins::Added] {
+        let share = Share::of("0.001");
+        let noisy = noisy_table(&shape, &counts, persons(1), Mechanism::Gaussian, margins, share).unwrap();
+        let values: Vec<i64> = noisy.values.iter().map(|n| n.value).collect();
+        for (cell, values) in values.chunks(2).enumerate() {
+            assert_eq!(shape.is_impossible(cell), values == [0, 0], "{margins:?} {cell}");
+        }
+        if margins == Margins::Added {
+            assert!(adds_up(&shape, &values));
+            // The county has the noise of one municipality only.
+            let width = |positions| noisy.values[2 * shape.cell(positions)].half_width;
+            assert_eq!(width(&[1, 1]), width(&[2, 1]));
+        }
+    }
+    let share = Share::of("0.001");
+    let fitted = noisy_table(&shape, &counts, persons(1), Mechanism::Gaussian, Margins::Fitted, share);
+    assert_eq!(fitted.unwrap_err(), PrivacyError::Margins);
 }

@@ -10,7 +10,8 @@ use crate::domain::table::{CellValue, NoiseReport, RecipientReport, ResultTable,
 use crate::execute::{Counted, Placed};
 use crate::plan::QueryPlan;
 
-/// The table of a plan with cell-key noise in every cell: who is counted decides the noise, and nothing else does.
+/// The table of a plan with cell-key noise in every cell that somebody can be in: who is counted decides the noise, and
+/// nothing else does.
 pub(super) fn table(
     plan: &QueryPlan,
     noise: Cellkey,
@@ -46,13 +47,16 @@ fn perturbed(
     {
         return Err(DisclosureError::NotATable);
     }
-    let value = |(persons, key): (u64, CellKey)| {
+    let value = |(at, (persons, key)): (usize, (u64, CellKey))| {
+        if shape.is_impossible(at / shape.measures.len().max(1)) {
+            return CellValue::NotApplicable;
+        }
         let value = table.perturb(persons, key);
         let (low, high) = table.interval(value);
         let [value, low, high] = [value, low, high].map(|n| i64::try_from(n).unwrap_or(i64::MAX));
         CellValue::Noisy { value, low, high }
     };
-    Ok(cells.into_iter().map(value).collect())
+    Ok(cells.into_iter().enumerate().map(value).collect())
 }
 
 /// How many persons each measure of each cell counts, margins included, and their key.

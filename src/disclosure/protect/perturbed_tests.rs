@@ -110,3 +110,18 @@ fn a_person_without_a_key_ends_the_run() {
     let stranger = keys(&vec![(8, 0, 0, false)]);
     assert_eq!(cell_keys(&shape, &placed, &stranger).unwrap_err(), DisclosureError::RecordKey);
 }
+
+#[test]
+fn a_cell_that_nobody_can_be_in_has_no_number() {
+    let mut shape = shape_of(&[4], 2);
+    shape.dimensions[0].impossible = vec![3];
+    let placed = vec![Placed { person: PersonNo(7), leaf: 1, measures: 1 }];
+    let mut counts = vec![0; shape.cells() * 2];
+    (counts[0], counts[2]) = (1, 1);
+    let tally = Tally { matched: 0, unknown: 0, several_numbers: 0, invalid_rows: 0 };
+    let counted = Counted { counts, persons: placed, values: Vec::new(), tally, record_keys: None };
+    let values = perturbed(&shape, &counted, &keys(&vec![(7, 0, 0, false)]), NOISE).unwrap();
+    for (at, value) in values.into_iter().enumerate() {
+        assert_eq!(value == CellValue::NotApplicable, at / 2 == 3, "{at}");
+    }
+}

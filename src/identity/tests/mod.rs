@@ -108,7 +108,7 @@ async fn map(
     service: &IdentityService,
     order: &LinkageOrder,
     codes: Vec<LinkageCode>,
-) -> Result<(Mapped, Vec<RecordKey>), IdentityError> {
+) -> Result<(Mapped, Zeroizing<Vec<RecordKey>>), IdentityError> {
     service.map_codes(&service.accept(order.clone()).await?, codes, None).await
 }
 
