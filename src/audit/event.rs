@@ -318,6 +318,60 @@ events! {
         /// The digest of all of them, under the label `kpr/tls/v1`.
         certificates: Digest,
     }
+    /// A release is entered in the overview of disclosures, in one transaction with its receipt.
+    30 "disclosure entered" DisclosureEntered {
+        /// The digest of who received it, on which basis, about whom.
+        facts: Digest,
+        /// Of records: the digest of the sealed set of persons who are in them.
+        persons: Option<Digest>,
+    }
+    /// What the overview of disclosures need not keep any longer is deleted.
+    31 "disclosures deleted" DisclosuresDeleted {
+        /// Releases before this day.
+        before: NaiveDate,
+        /// How many there were.
+        deleted: u64,
+    }
+    /// What is kept about a registered person is about to be shown to the person, through a portal.
+    32 "person served" PersonServed {
+        /// What is shown: the action, as the policies name it.
+        action: String,
+    }
+    /// A registered person has asked the sender of a delivery for a correction.
+    33 "correction requested" CorrectionRequested {
+        /// Its number among them.
+        entry: u64,
+        /// The delivery.
+        delivery: Digest,
+    }
+    /// A registered person has set a restriction, or lifted it.
+    34 "restriction set" RestrictionSet {
+        /// Its number in the history of restrictions.
+        entry: u64,
+        /// Which.
+        restriction: String,
+        /// Whether it holds from now on.
+        active: bool,
+    }
+    /// A registered person has asked for erasure; the person's rows are in no result from now on.
+    35 "erasure asked" ErasureAsked {
+        /// Its number among them.
+        entry: u64,
+    }
+    /// The rows of a registered person are out of the register.
+    36 "erasure carried out" ErasureCarriedOut {
+        /// The number of the erasure.
+        entry: u64,
+        /// The snapshot without them.
+        snapshot: Digest,
+    }
+    /// What registered persons have asked for is about to be shown to a steward.
+    37 "persons listed" PersonsListed {
+        /// What is shown: the action, as the policies name it.
+        action: String,
+        /// How many entries.
+        entries: u64,
+    }
 }
 
 #[cfg(test)]
@@ -325,7 +379,7 @@ mod tests {
     use super::*;
 
     /// The types as they have been written to logs. A line is added, never changed.
-    const TYPES: [(u16, &str, &str); 32] = [
+    const TYPES: [(u16, &str, &str); 40] = [
         (1, "gateway started", "version policies catalogue"),
         (2, "gateway stopped", ""),
         (3, "approval entered", "approval version"),
@@ -358,6 +412,14 @@ mod tests {
         (45, "call turned away", "method code calls"),
         (46, "unknown caller turned away", "method code calls"),
         (47, "certificates replaced", "certificates"),
+        (30, "disclosure entered", "facts persons"),
+        (31, "disclosures deleted", "before deleted"),
+        (32, "person served", "action"),
+        (33, "correction requested", "entry delivery"),
+        (34, "restriction set", "entry restriction active"),
+        (35, "erasure asked", "entry"),
+        (36, "erasure carried out", "entry snapshot"),
+        (37, "persons listed", "action entries"),
     ];
 
     fn one_of_each() -> Vec<Event> {
@@ -416,6 +478,14 @@ mod tests {
             CallTurnedAway { method: text("/a/B"), code: text("a.code"), calls: 2 }.into(),
             UnknownTurnedAway { method: text("*"), code: text("a.code"), calls: 2 }.into(),
             CertificatesReplaced { certificates: digest }.into(),
+            DisclosureEntered { facts: digest, persons: None }.into(),
+            DisclosuresDeleted { before: "2021-11-22".parse().unwrap(), deleted: 1 }.into(),
+            PersonServed { action: text("read_person_log") }.into(),
+            CorrectionRequested { entry: 1, delivery: digest }.into(),
+            RestrictionSet { entry: 1, restriction: text("all_use"), active: true }.into(),
+            ErasureAsked { entry: 1 }.into(),
+            ErasureCarriedOut { entry: 1, snapshot: digest }.into(),
+            PersonsListed { action: text("list_corrections"), entries: 1 }.into(),
         ]
     }
 
@@ -432,6 +502,6 @@ mod tests {
             }
             assert_eq!(text.matches("\":").count(), fields.split_whitespace().count(), "{text}");
         }
-        assert_eq!(type_name(30), None);
+        assert_eq!(type_name(99), None);
     }
 }

@@ -17,6 +17,7 @@ mod leaf;
 mod log;
 pub mod merkle;
 pub mod note;
+mod overview;
 pub mod proof;
 mod receipt;
 mod tiles;
@@ -32,7 +33,9 @@ pub use event::{
     ConfigurationInForce, CostStated, DisclosureReportRead, Entry, Event, GatewayStarted, GatewayStopped,
     HoursRegistered, OrderGiven, PoliciesReplaced, PreliminaryAnswerGiven, ProjectClosed, ProjectSuspended,
     QueryFailed, QueryOpened, QueryRefused, RecordKeysAsked, ReleaseSigned, ResultFetched, ResultHeld,
-    ResultReceived, SuspensionLifted, TablePublished, UnknownTurnedAway,
+    ResultReceived, SuspensionLifted, TablePublished, UnknownTurnedAway, CorrectionRequested,
+    DisclosureEntered, DisclosuresDeleted, ErasureAsked, ErasureCarriedOut, PersonServed, PersonsListed,
+    RestrictionSet,
 };
 pub use export::{Export, ExportError};
 pub use held::{HeldRecord, HeldRun};

@@ -69,8 +69,8 @@ async fn another_secret_is_refused() {
     assert!(matches!(refused(dir.path(), &[1, 2]).await, VaultError::Founding { version: 2 }));
     let same_version_other_secret = KeyRing::new(RootKey::new(2, Zeroizing::new([9; 32])), vec![]).unwrap();
     let clock = Arc::new(FixedClock(now()));
-    let path = dir.path().join("vault.db");
-    let outcome = IdentityService::open(&path, same_version_other_secret, stewards(), clock).await;
+    let (path, entropy) = (dir.path().join("vault.db"), Arc::new(Counting::default()));
+    let outcome = IdentityService::open(&path, same_version_other_secret, stewards(), clock, entropy).await;
     assert!(matches!(outcome.err(), Some(IdentityError::Vault(VaultError::RootSecret { version: 2 }))));
 }
 
