@@ -97,6 +97,7 @@ async fn fill(store: &Store, key: &PersonsKey, releases: u64, tables: u64) {
                 day: "2026-11-22".parse().unwrap(),
                 facts: &facts,
                 persons: sealed.as_ref().map(|set| (set.digest(), set.chunks())),
+                kept_until: None,
             };
             write.disclose(new).await.unwrap();
         }

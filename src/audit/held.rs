@@ -148,7 +148,7 @@ impl AuditLog {
         release: &VerifiedRelease,
         judged: &Judged<MicrodataTable>,
         ledger: &LedgerRecord,
-        facts: &DisclosureFacts,
+        (facts, kept_until): (&DisclosureFacts, NaiveDate),
     ) -> Result<AuditReceipt, AuditError> {
         let (statement, disclosed, run, intent) =
             (release.statement(), judged.disclosed(), of.run, of.intent);
@@ -174,7 +174,9 @@ impl AuditLog {
         write.store_result(&run.run, &StoredResult { digest: statement.result, bytes, receipt }).await?;
         write.record_release(ledger.head, &ledger.release, ledger.sealed.as_deref(), now).await?;
         write.set_phase(&run.run, Phase::Released, None).await?;
-        recording.disclose(|event| of.entry(event), receipt, &run.run, facts, Some(persons)).await?;
+        recording
+            .disclose(|event| of.entry(event), receipt, &run.run, facts, Some((persons, kept_until)))
+            .await?;
         recording.finish().await?;
         Ok(AuditReceipt::new(statement.result, receipt))
     }

@@ -298,9 +298,12 @@ impl AuditLog {
     /// leaf commits to exactly this result.
     ///
     /// # Errors
-    /// [`AuditError::NoReceipt`], [`AuditError::Store`].
+    /// [`AuditError::NoReceipt`], [`AuditError::Expired`], [`AuditError::Store`].
     pub async fn released<T: Canonical>(&self, run: &RunId) -> Result<(AuditReceipt, Vec<u8>), AuditError> {
         let stored = self.store.result(run).await?;
+        if stored.bytes.is_empty() {
+            return Err(AuditError::Expired);
+        }
         let wrong = || AuditError::NoReceipt(run.clone());
         let leaf = self.store.audit_leaves(stored.receipt, 1).await?;
         let leaf = leaf.first().filter(|(index, _)| *index == stored.receipt).ok_or_else(wrong)?;

@@ -1,5 +1,7 @@
 //! The overview of disclosures, written in the transaction that releases a result, and reaped when its time is up.
 
+use chrono::NaiveDate;
+
 use crate::disclosure::persons::SealedPersons;
 use crate::domain::canonical::Canonical;
 use crate::domain::ids::RunId;
@@ -11,15 +13,17 @@ use super::event::{Actor, DisclosureEntered, DisclosuresDeleted, Entry, Event};
 use super::log::{AuditLog, Recording};
 
 impl Recording<'_> {
-    /// Enters a release whose receipt is in this transaction, with a leaf that commits to what is entered.
+    /// Enters a release whose receipt is in this transaction, with a leaf that commits to what is entered. Records
+    /// come with the persons who are in them and the last day on which they are kept.
     pub(super) async fn disclose(
         &mut self,
         entry: impl FnOnce(Event) -> Entry,
         receipt: u64,
         run: &RunId,
         facts: &DisclosureFacts,
-        persons: Option<&SealedPersons>,
+        records: Option<(&SealedPersons, NaiveDate)>,
     ) -> Result<(), AuditError> {
+        let (persons, kept_until) = records.unzip();
         let event = DisclosureEntered { facts: facts.digest()?, persons: persons.map(SealedPersons::digest) };
         let entry = entry(event.into());
         if entry.project.as_ref() != Some(&facts.project) {
@@ -27,7 +31,10 @@ impl Recording<'_> {
         }
         let entered = self.add(entry).await?;
         let (day, persons) = (self.today(), persons.map(|set| (set.digest(), set.chunks())));
-        Ok(self.write().disclose(NewDisclosure { receipt, entered, run, day, facts, persons }).await?)
+        Ok(self
+            .write()
+            .disclose(NewDisclosure { receipt, entered, run, day, facts, persons, kept_until })
+            .await?)
     }
 }
 

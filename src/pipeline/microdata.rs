@@ -247,7 +247,8 @@ impl Gateway {
             report: None,
         };
         let facts = DisclosureFacts::of(&run.query, &approval, run.approval_digest, &run.organisation);
-        match self.audit.release_held(by, signature, release, &judged, &ledger, &facts).await {
+        let entered = (&facts, approval.records_until(self.clock.today()));
+        match self.audit.release_held(by, signature, release, &judged, &ledger, entered).await {
             Ok(_) => {
                 self.tick();
                 Ok(true)

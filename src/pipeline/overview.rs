@@ -19,9 +19,15 @@ impl Gateway {
         Ok(self.store.disclosures(after, MOST_LISTED).await?)
     }
 
-    /// Deletes who was in releases whose time is up, and releases that the overview need not keep any longer.
+    /// Deletes who was in releases whose time is up, records that are no longer kept, and releases that the overview need not keep any longer.
     pub(crate) async fn reap(&self) -> Result<(), Refusal> {
         self.forget().await?;
+        let mut write = self.store.write().await?;
+        let expired = write.expire_records(self.clock.today()).await?;
+        write.commit().await?;
+        if expired > 0 {
+            tracing::info!(expired, "released records were erased whose time is up");
+        }
         let deleted = self.audit.reap_disclosures(&self.actor, self.retention).await?;
         if deleted > 0 {
             tracing::info!(deleted, "disclosures were deleted that need not be kept any longer");

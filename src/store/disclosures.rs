@@ -29,6 +29,8 @@ pub struct NewDisclosure<'a> {
     pub facts: &'a DisclosureFacts,
     /// Of records: the digest of the sealed set of persons, and its chunks.
     pub persons: Option<(Digest, &'a [Vec<u8>])>,
+    /// Of records: the last day on which they themselves are kept.
+    pub kept_until: Option<NaiveDate>,
 }
 
 /// A release of records, with the sealed chunk of the set that one person's number lies in.
@@ -158,8 +160,8 @@ impl Write {
         .execute(&mut *self.tx)
         .await?;
         sqlx::query(
-            "INSERT INTO disclosures (receipt, entered, run, result, facts, day, persons) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            "INSERT INTO disclosures (receipt, entered, run, result, facts, day, persons, kept_until) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(int(new.receipt)?)
         .bind(int(new.entered)?)
@@ -168,6 +170,7 @@ impl Write {
         .bind(digest.as_str())
         .bind(new.day.to_string())
         .bind(new.persons.map(|(digest, _)| digest.to_string()))
+        .bind(new.kept_until.map(|day| day.to_string()))
         .execute(&mut *self.tx)
         .await?;
         let chunks = new.persons.map_or(&[][..], |(_, chunks)| chunks);
@@ -180,6 +183,23 @@ impl Write {
                 .await?;
         }
         Ok(())
+    }
+
+    /// Erases the records whose last day is before `today` (KPR regulation 4-11). What is kept about them, and of whom they
+    /// were, stays. Returns how many results were erased.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn expire_records(&mut self, today: NaiveDate) -> Result<u64, StoreError> {
+        let done = sqlx::query(
+            "UPDATE results SET bytes = $1 WHERE LENGTH(bytes) > 0 AND run IN \
+             (SELECT run FROM disclosures WHERE kept_until < $2)",
+        )
+        .bind(&[][..] as &[u8])
+        .bind(today.to_string())
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(done.rows_affected())
     }
 
     /// Deletes the releases that need not be kept any longer, the sets of persons in them, and what the leaves that

@@ -109,7 +109,7 @@ mod tests {
         (Backend::Sqlite, 7, "eaea2a9fd98dd8b73a79e9aef1aa1c340a51cc9f7d6f327dfa1465124f48d381"),
         (Backend::Sqlite, 8, "8e72397b1c5bce912b7fdc176cc7800efaddfe7394e6b1231aa1716f8490d2f7"),
         (Backend::Sqlite, 9, "91755798947297118347f7a37c7d3aca25217e4b209807cb0e4fac579b3a0190"),
-        (Backend::Sqlite, 10, "cca0402c2f24ac07a6d0dd46ba3a54e4f8a60e6a9d0cbca7571f52075eaff571"),
+        (Backend::Sqlite, 10, "78fe6709421f278491eb55e7cd31fb66556ffcd553e00380cc2431ba789a8e09"),
         (Backend::Postgres, 1, "65ba3391a5f5277b041836a29acc008e73df4b67da6ffe964dcf615cf44244f9"),
         (Backend::Postgres, 2, "bd6b0002f9f3fc5d731c0f0494f6729e21c4bfb39537401e60cec7342a935a2a"),
         (Backend::Postgres, 3, "ef13b82721474ca1a3068233046589a02060fc04d452c65f386b1a0e34482204"),
@@ -118,7 +118,7 @@ mod tests {
         (Backend::Postgres, 7, "89fa6aad7131e7030fbe79c2570048a69bc5f6c5c58743df1254e9a5d9b6a015"),
         (Backend::Postgres, 8, "5e94e54c9d08f4d9fa5c678d439b2ebe6a7257d3511381531914c5567531a933"),
         (Backend::Postgres, 9, "de3117ff03ec5900e88187ad57e0ebf14c036fc83dcdd18ad44cec07fe0957f9"),
-        (Backend::Postgres, 10, "c6af49d87d773e6cf243c5f35dc80e047d7c67529d7bbc2512453662ac23dbd6"),
+        (Backend::Postgres, 10, "175c51da745423f5f6cf82554c60c3dd9795ff343380ef7ab76a64174adb447e"),
     ];
 
     #[test]

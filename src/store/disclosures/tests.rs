@@ -4,7 +4,7 @@ use sqlx::Executor;
 
 use super::*;
 use crate::domain::query::Answer;
-use crate::store::fixtures::{TestStore, facts, now, run_id, stores, submission};
+use crate::store::fixtures::{TestStore, facts, now, result, run_id, stores, submission};
 
 fn day(text: &str) -> NaiveDate {
     text.parse().unwrap()
@@ -25,7 +25,9 @@ async fn enter(test: &TestStore, number: u8, day: NaiveDate, chunks: Option<&[Ve
     };
     let persons = chunks.map(|chunks| (Digest::from_bytes([number; 32]), chunks));
     let (run, entered) = (run_id(number), receipt + 1);
-    let new = NewDisclosure { receipt, entered, run: &run, day, facts: &facts, persons };
+    let kept_until = chunks.map(|_| day + chrono::Days::new(30));
+    let new = NewDisclosure { receipt, entered, run: &run, day, facts: &facts, persons, kept_until };
+    write.store_result(&run, &result(receipt)).await.unwrap();
     write.disclose(new).await.unwrap();
     write.commit().await.unwrap();
 }
@@ -87,6 +89,28 @@ async fn what_is_older_than_the_policy_is_deleted_and_nothing_younger() {
         // A gateway whose clock is wrong deletes nothing either.
         assert!(reap("2099-01-01", 5).await.is_err());
         assert_eq!(test.store.disclosures(None, 10).await.unwrap(), left);
+    }
+}
+
+#[tokio::test]
+async fn records_are_erased_after_their_last_day_and_tables_never() {
+    for test in stores().await {
+        world(&test).await;
+        let expire = async |today: &str| {
+            let mut write = test.store.write().await.unwrap();
+            let expired = write.expire_records(day(today)).await.unwrap();
+            write.commit().await.unwrap();
+            expired
+        };
+        let before = test.store.disclosures(None, 10).await.unwrap();
+        assert_eq!(expire("2020-03-01").await, 0);
+        assert_eq!((expire("2020-03-02").await, expire("2020-03-02").await), (1, 0));
+        assert_eq!(expire("2099-01-01").await, 1);
+        for (number, empty) in [(1, true), (2, false), (3, true), (4, false)] {
+            let stored = test.store.result(&run_id(number)).await.unwrap();
+            assert_eq!(stored.bytes.is_empty(), empty, "{number}");
+        }
+        assert_eq!(test.store.disclosures(None, 10).await.unwrap(), before);
     }
 }
 

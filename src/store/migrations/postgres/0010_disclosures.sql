@@ -8,7 +8,7 @@ CREATE TABLE disclosure_facts (
 );
 
 -- One row a release: its receipt, the leaf that says that it was entered here, and of records the digest of the
--- sealed set of persons.
+-- sealed set of persons and the last day on which the records themselves are kept.
 CREATE TABLE disclosures (
     receipt BIGINT NOT NULL PRIMARY KEY REFERENCES audit_leaves (leaf_index),
     entered BIGINT NOT NULL REFERENCES audit_leaves (leaf_index),
@@ -16,7 +16,8 @@ CREATE TABLE disclosures (
     result TEXT NOT NULL,
     facts TEXT NOT NULL REFERENCES disclosure_facts (digest),
     day TEXT NOT NULL CHECK (day ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$'),
-    persons TEXT
+    persons TEXT,
+    kept_until TEXT CHECK (kept_until ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$')
 );
 
 CREATE INDEX disclosures_by_facts ON disclosures (facts, result, day);

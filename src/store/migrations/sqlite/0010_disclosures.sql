@@ -8,7 +8,7 @@ CREATE TABLE disclosure_facts (
 );
 
 -- One row a release: its receipt, the leaf that says that it was entered here, and of records the digest of the
--- sealed set of persons.
+-- sealed set of persons and the last day on which the records themselves are kept.
 CREATE TABLE disclosures (
     receipt INTEGER NOT NULL PRIMARY KEY REFERENCES audit_leaves (leaf_index),
     entered INTEGER NOT NULL REFERENCES audit_leaves (leaf_index),
@@ -16,7 +16,8 @@ CREATE TABLE disclosures (
     result TEXT NOT NULL,
     facts TEXT NOT NULL REFERENCES disclosure_facts (digest),
     day TEXT NOT NULL CHECK (day = date(day)),
-    persons TEXT
+    persons TEXT,
+    kept_until TEXT CHECK (kept_until = date(kept_until))
 );
 
 CREATE INDEX disclosures_by_facts ON disclosures (facts, result, day);
