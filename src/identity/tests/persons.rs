@@ -62,14 +62,14 @@ async fn everybody_is_shown_the_runs_in_which_codes_were_derived() {
 }
 
 #[tokio::test]
-async fn a_vault_of_the_first_schema_gets_the_record() {
+async fn a_vault_of_the_second_schema_gets_the_record() {
     let dir = tempdir().unwrap();
     let service = open(dir.path(), &[1]).await.unwrap();
     resolve(&service, Layout::Serial, &serial_lines(&numbers(0..3)), true).await;
     drop(service);
     let url = format!("sqlite://{}", dir.path().join("vault.db").display());
     let mut vault = SqliteConnection::connect(&url).await.unwrap();
-    for sql in ["DROP TABLE look_up", "PRAGMA user_version = 1"] {
+    for sql in ["DROP TABLE look_up", "PRAGMA user_version = 2"] {
         sqlx::query(sql).execute(&mut vault).await.unwrap();
     }
     vault.close().await.unwrap();
