@@ -16,7 +16,7 @@ use comfy_table::{CellAlignment, Table};
 use kpr::app::stage::{example_approval, example_query};
 use kpr::disclosure::persons::{CHUNK, PersonsKey, chunk_of};
 use kpr::domain::canonical::Canonical;
-use kpr::domain::ids::{OrganisationId, PersonNo, ProjectId, RequestId, RunId};
+use kpr::domain::ids::{PersonNo, ProjectId, RequestId, RunId};
 use kpr::domain::overview::DisclosureFacts;
 use kpr::domain::query::{Answer, Query};
 use kpr::store::{NewDisclosure, Store, Submission, Write};
@@ -109,7 +109,7 @@ async fn fill(store: &Store, key: &PersonsKey, releases: u64, tables: u64) {
 /// What a release refers to: its run, and two leaves of the audit log.
 async fn receipts(write: &mut Write, run: &RunId, receipt: u64) {
     let submission = Submission {
-        organisation: OrganisationId::new("NTRNO-310000003").unwrap(),
+        organisation: example_approval().unwrap().recipients.first().unwrap().clone(),
         caller: "researcher".to_owned(),
         request_id: RequestId::new(format!("q-{receipt}")).unwrap(),
         query: example_query().unwrap(),
@@ -130,6 +130,6 @@ fn facts(number: u64, records: bool) -> DisclosureFacts {
     query.cohort.conditions.iter_mut().for_each(|c| c.any_of = vec![population.to_string()]);
     query.result = if records { Answer::Microdata } else { Answer::Table };
     let approval = example_approval().unwrap();
-    let recipient = OrganisationId::new(format!("NTRNO-{:09}", 310_000_000 + project)).unwrap();
-    DisclosureFacts::of(&query, &approval, approval.digest().unwrap(), &recipient)
+    let recipient = approval.recipients.first().unwrap();
+    DisclosureFacts::of(&query, &approval, approval.digest().unwrap(), recipient)
 }

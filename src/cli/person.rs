@@ -97,7 +97,7 @@ impl Portal {
     async fn session(&self) -> anyhow::Result<Session> {
         let mut number = Zeroizing::new(String::new());
         std::io::stdin().lock().read_line(&mut number).context("cannot read the standard input")?;
-        let files = self.shown.files();
+        let files = self.shown.files()?;
         Ok(Session {
             gateway: GatewayClient::connect(&self.shown.peer(self.gateway), &files).await?,
             identity: IdentityLink::new(&self.shown.peer(self.identity), &files)?,
