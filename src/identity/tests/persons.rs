@@ -48,7 +48,8 @@ async fn everybody_is_shown_the_runs_in_which_codes_were_derived() {
     for run in [1, 2] {
         let order = order("P-1", run);
         let code = service.issue_key(&npr(), &order).await.unwrap().code(&fnr(0));
-        service.map_codes(&order, vec![code], None).await.unwrap();
+        let accepted = service.accept(order).await.unwrap();
+        service.map_codes(&accepted, vec![code], None).await.unwrap();
     }
     // A key was given for this one, and no code has been derived.
     service.issue_key(&npr(), &order("P-2", 3)).await.unwrap();
