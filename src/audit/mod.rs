@@ -30,12 +30,12 @@ pub use error::AuditError;
 pub use event::{
     ActionRefused, Actor, ApplicationComplete, ApplicationEnded, ApplicationIncomplete, ApplicationReceived,
     ApprovalEntered, ApprovalSigned, BudgetReserved, CallTurnedAway, CertificatesReplaced,
-    ConfigurationInForce, CostStated, DisclosureReportRead, Entry, Event, GatewayStarted, GatewayStopped,
-    HoursRegistered, OrderGiven, PoliciesReplaced, PreliminaryAnswerGiven, ProjectClosed, ProjectSuspended,
-    QueryFailed, QueryOpened, QueryRefused, RecordKeysAsked, ReleaseSigned, ResultFetched, ResultHeld,
-    ResultReceived, SuspensionLifted, TablePublished, UnknownTurnedAway, CorrectionRequested,
-    DisclosureEntered, DisclosuresDeleted, ErasureAsked, ErasureCarriedOut, PersonServed, PersonsListed,
-    RestrictionSet,
+    ConfigurationInForce, CorrectionRequested, CostStated, DisclosureEntered, DisclosureReportRead,
+    DisclosuresDeleted, Entry, ErasureAsked, ErasureCarriedOut, Event, GatewayStarted, GatewayStopped,
+    HoursRegistered, OrderGiven, PersonServed, PersonsListed, PoliciesReplaced, PreliminaryAnswerGiven,
+    ProjectClosed, ProjectSuspended, QueryFailed, QueryOpened, QueryRefused, RecordKeysAsked, ReleaseSigned,
+    RestrictionSet, ResultFetched, ResultHeld, ResultReceived, SuspensionLifted, TablePublished,
+    UnknownTurnedAway,
 };
 pub use export::{Export, ExportError};
 pub use held::{HeldRecord, HeldRun};

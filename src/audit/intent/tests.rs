@@ -439,7 +439,7 @@ async fn under_a_suspended_project_nothing_is_opened_or_received() {
 
         let (digest, bytes) = (table(&first).digest().unwrap(), table(&first).canonical().unwrap());
         let Err(Unreceived::Inactive(intent, Inactive::Suspended)) =
-            log.receive_bytes(intent, digest, &bytes, None).await
+            log.receive_bytes(intent, digest, &bytes, None, &facts()).await
         else {
             panic!("a result was received");
         };
