@@ -19,6 +19,7 @@ use crate::domain::approval::StewardKey;
 use crate::domain::canonical::Digest;
 use crate::domain::cost::Rates;
 use crate::domain::ids::{RegisterId, StewardId};
+use crate::domain::overview::Retention;
 
 /// Why a configuration is not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +108,11 @@ pub struct GatewayConfig {
     pub audit_origin: String,
     /// The secret that breaks ties of suppression patterns, 32 bytes, mode 0600.
     pub pattern_key: PathBuf,
+    /// The secret under which it is kept who is in released records, 32 bytes, mode 0600.
+    pub persons_key: PathBuf,
+    /// How many years the overview of disclosures is kept: five at least (KPR regulation 4-10).
+    #[serde(default)]
+    pub disclosure_years: Retention,
     /// The stewards.
     pub stewards: Vec<StewardEntry>,
     /// The witnesses that are asked to cosign the audit log's checkpoints.
@@ -152,6 +158,7 @@ impl GatewayConfig {
             &mut config.scratch,
             &mut config.audit_key,
             &mut config.pattern_key,
+            &mut config.persons_key,
         ] {
             *file = folder.join(&*file);
         }

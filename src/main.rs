@@ -39,6 +39,10 @@ enum Command {
     Query(cli::query::Args),
     /// List, sign and refuse microdata that wait for two stewards
     Microdata(cli::microdata::Args),
+    /// List who received what, on which legal basis, about whom
+    Disclosures(cli::disclosures::Args),
+    /// Act as a citizen portal for one person
+    Person(cli::person::Args),
     /// Protect a table in a file
     Protect(cli::protect::Args),
     /// Publish a released table, list and fetch published ones
@@ -69,6 +73,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Pki(args) => cli::pki::run(args).await,
         Command::Policy(args) => cli::policy::run(args),
         Command::Identity(args) => cli::identity::run(args).await,
+        Command::Disclosures(args) => cli::disclosures::run(args).await,
+        Command::Person(args) => cli::person::run(args).await,
         Command::Register(args) => cli::register::run(args).await,
         Command::Serve(args) => cli::serve::run(args).await,
         Command::Project(args) => cli::project::run(args).await,

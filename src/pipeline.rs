@@ -6,10 +6,13 @@
 //! else makes that value.
 
 mod cost;
+mod erasure;
 mod lifecycle;
 mod meter;
 mod microdata;
+mod overview;
 mod partners;
+mod person;
 mod projects;
 mod recall;
 mod release;
@@ -33,6 +36,7 @@ use crate::audit::{
     QueryRefused, RecordKeysAsked,
 };
 use crate::authorise::{Action, ApprovedQuery, Caller, PoliciesInForce, authorise};
+use crate::disclosure::persons::PersonsKey;
 use crate::disclosure::{PatternKey, Recollection, protect, suffices};
 use crate::domain::answer::{BudgetState, Checked, Submission};
 use crate::domain::approval::StewardKey;
@@ -41,11 +45,12 @@ use crate::domain::clock::{Clock, Entropy, EntropyError};
 use crate::domain::cost::Rates;
 use crate::domain::ids::{OrderId, ProjectId, RequestId, RunId};
 use crate::domain::method::Method;
+use crate::domain::overview::Retention;
 use crate::domain::query::{Answer, Query};
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::domain::rho::Rho;
 use crate::execute::{Counted, Engine, Protected};
-use crate::linkage::{CodeMapper, Linked, Partners, link};
+use crate::linkage::{CodeMapper, Linked, Partners, TicketDesk, link};
 use crate::plan::{Catalogue, QueryPlan, plan};
 use crate::registers::Snapshot;
 use crate::store::{self, BudgetLease, Phase, Store, StoreError, Submitted, Write};
@@ -64,6 +69,8 @@ pub struct Gateway {
     pub partners: Arc<dyn Partners>,
     /// The identity service, for linkage codes.
     pub mapper: Arc<dyn CodeMapper>,
+    /// The identity service, for the tickets of portals.
+    pub tickets: Arc<dyn TicketDesk>,
     /// Where counts are made.
     pub engine: Engine,
     /// The folder with the register's snapshots.
@@ -72,6 +79,10 @@ pub struct Gateway {
     pub pattern_key: PatternKey,
     /// Earlier releases that were judged beside lately.
     pub recollection: Recollection,
+    /// The secret under which it is kept who is in released records.
+    pub persons_key: PersonsKey,
+    /// How long the overview of disclosures is kept.
+    pub retention: Retention,
     /// The stewards whose signatures count.
     pub stewards: Vec<StewardKey>,
     /// The gateway itself, as the audit log names it.
@@ -86,6 +97,8 @@ pub struct Gateway {
     pub ticks: watch::Sender<u64>,
     /// Lets so many runs read data at the same time.
     pub slots: Semaphore,
+    /// Lets one erasure rewrite the register at a time.
+    pub erasing: tokio::sync::Mutex<()>,
     /// The runs in progress.
     pub running: Mutex<JoinSet<()>>,
     /// How much of the machine each of them takes.
@@ -325,6 +338,8 @@ impl Gateway {
             self.audit.append(log(asked.into())).await?;
         }
         let linked = link(coded, &*self.mapper, record_keys_of).await?;
+        // A person is in a result because of a partner's row: who is blocked has none from here on.
+        let linked = linked.without(&self.blocked().await?)?;
         ready?;
         Ok(linked)
     }

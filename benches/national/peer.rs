@@ -62,9 +62,8 @@ pub(super) async fn linked_rows(stage: &Stage, folder: &Path, query: &Query) -> 
     };
     let root = RootKey::new(1, read_secret(&stage.path("identity/root.secret"))?);
     let vault = stage.path("identity/vault.sqlite");
-    let service =
-        IdentityService::open(&vault, KeyRing::new(root, Vec::new())?, stewards, Arc::new(SystemClock))
-            .await?;
+    let (ring, clock) = (KeyRing::new(root, Vec::new())?, Arc::new(SystemClock));
+    let service = IdentityService::open(&vault, ring, stewards, clock, Arc::new(SystemEntropy)).await?;
     let key = service.issue_key(&cohort.register, &order).await?;
 
     let delivery = folder.join("deliveries/npr-2024");

@@ -22,6 +22,7 @@ use crate::audit::{
 use crate::authorise::{PoliciesInForce, PolicyError, Role};
 use crate::config::{self, ConfigError, GatewayConfig, StewardEntry};
 use crate::disclosure::cellkey::DesignError;
+use crate::disclosure::persons::PersonsKey;
 use crate::disclosure::{PatternKey, Recollection};
 use crate::domain::clock::{Clock, Entropy};
 use crate::execute::{Engine, ExecuteError};
@@ -42,7 +43,7 @@ use crate::wire::{access, gateway, https, serve, tls};
 /// How much of earlier releases, opened, is kept in memory between judgements.
 const RECOLLECTION_BYTES: usize = 1 << 30;
 
-/// How often microdata whose time is up are looked for.
+/// How often what has been kept long enough is looked for.
 const LAPSE: Duration = Duration::from_secs(3600);
 
 /// Why the gateway does not run.
@@ -154,7 +155,6 @@ pub async fn run(
     if interrupted > 0 {
         tracing::warn!(runs = interrupted, "runs that a stop had cut short were marked as failed");
     }
-    gateway.forget().await?;
     lapse(&gateway).await;
     let (routes, health) = gateway::routes(&gateway, desk.clone()).await?;
     let (grpc_listener, grpc) = listen(config.listen).await?;
@@ -190,7 +190,11 @@ pub async fn run(
         gateway.stop().await;
     };
     let lapsing = async {
-        while tokio::time::timeout(LAPSE, stop.cancelled()).await.is_err() {
+        loop {
+            erase(&gateway, &stop).await;
+            if tokio::time::timeout(LAPSE, stop.cancelled()).await.is_ok() {
+                break;
+            }
             lapse(&gateway).await;
         }
     };
@@ -227,7 +231,8 @@ async fn build(
     let audit_key = SigningKey::from_bytes(&*config::read_secret(&config.audit_key)?);
     let signer = NoteSigner::new(&config.audit_origin, audit_key)?;
     let pattern_key = PatternKey::new(config::read_secret(&config.pattern_key)?);
-    let mapper = IdentityLink::new(&config.identity, &config.tls)?;
+    let persons_key = PersonsKey::new(&config::read_secret(&config.persons_key)?);
+    let identity = IdentityLink::new(&config.identity, &config.tls)?;
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let engine = Engine::new(config.memory_mib, &config.scratch, threads)?;
     let store = Store::open(&config.store).await?;
@@ -238,11 +243,14 @@ async fn build(
         policies,
         catalogue,
         partners: Arc::new(desk.clone()),
-        mapper: Arc::new(mapper),
+        mapper: Arc::new(identity.clone()),
+        tickets: Arc::new(identity),
         engine,
         register: config.register.clone(),
         pattern_key,
         recollection: Recollection::new(RECOLLECTION_BYTES),
+        persons_key,
+        retention: config.disclosure_years,
         stewards,
         actor,
         order_lifetime: TimeDelta::seconds(i64::from(config.order_seconds)),
@@ -250,6 +258,7 @@ async fn build(
         entropy,
         ticks: watch::Sender::new(0),
         slots: Semaphore::new(MOST_RUNS),
+        erasing: tokio::sync::Mutex::default(),
         running: Mutex::new(JoinSet::new()),
         meter: Meter::default(),
         rates: config.cost,
@@ -278,10 +287,20 @@ pub(super) async fn record(
     gateway.audit.append(entry).await.map(|_| ())
 }
 
-/// Erases microdata that have waited too long for stewards.
+/// Erases microdata that have waited too long for stewards, and deletes what need not or may not be kept any longer.
 async fn lapse(gateway: &Gateway) {
+    if let Err(refusal) = gateway.reap().await {
+        tracing::error!(code = refusal.code, "what is kept too long could not be deleted");
+    }
     if let Err(refusal) = gateway.lapse().await {
         tracing::error!(code = refusal.code, "microdata whose time is up could not be erased");
+    }
+}
+
+/// Carries out erasures that a stop or an ingest had held up.
+async fn erase(gateway: &Gateway, stop: &CancellationToken) {
+    if let Some(Err(refusal)) = stop.run_until_cancelled(gateway.carry_out_erasures()).await {
+        tracing::warn!(code = refusal.code, "an erasure waits: it is tried again every hour");
     }
 }
 

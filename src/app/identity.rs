@@ -64,11 +64,12 @@ pub enum IdentityAppError {
 pub async fn run(
     config: &IdentityConfig,
     clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
     stop: CancellationToken,
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), IdentityAppError> {
     let stewards = config.stewards.iter().map(config::StewardEntry::key).collect::<Result<_, _>>()?;
-    let service = IdentityService::open(&config.vault, key_ring(config)?, stewards, clock).await?;
+    let service = IdentityService::open(&config.vault, key_ring(config)?, stewards, clock, entropy).await?;
     let tls = Watched::open(&config.tls, tls::server_config)?;
     let (routes, health) = identity::routes(Arc::new(service)).await?;
     let listen = |source| IdentityAppError::Listen { address: config.listen, source };

@@ -41,6 +41,11 @@ pub enum AuditError {
     /// The result has no receipt in the log that stands for it.
     #[error("the result of run {0} has no receipt that stands for it")]
     NoReceipt(RunId),
+    /// The records of the run have been erased: their time is up.
+    #[error(
+        "the records are no longer kept: linked sets live as long as their approval says, ten years at most"
+    )]
+    Expired,
     /// A result with true counts came without its entry for the release ledger, or one with noise with an entry.
     #[error("the result of run {0} has not the entry in the release ledger that it needs")]
     NoLedger(RunId),
@@ -56,6 +61,7 @@ impl From<AuditError> for Refusal {
             AuditError::IntentClosed(_) => {
                 Self::new(RefusalKind::Precondition, "audit.intent_closed", error.to_string())
             }
+            AuditError::Expired => Self::new(RefusalKind::Precondition, "result.expired", error.to_string()),
             AuditError::NotWitnessed(_) => {
                 Self::new(RefusalKind::Precondition, "audit.not_witnessed", error.to_string())
             }

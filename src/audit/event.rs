@@ -318,120 +318,61 @@ events! {
         /// The digest of all of them, under the label `kpr/tls/v1`.
         certificates: Digest,
     }
+    /// A release is entered in the overview of disclosures, in one transaction with its receipt.
+    30 "disclosure entered" DisclosureEntered {
+        /// The digest of who received it, on which basis, about whom.
+        facts: Digest,
+        /// Of records: the digest of the sealed set of persons who are in them.
+        persons: Option<Digest>,
+    }
+    /// What the overview of disclosures need not keep any longer is deleted.
+    31 "disclosures deleted" DisclosuresDeleted {
+        /// Releases before this day.
+        before: NaiveDate,
+        /// How many there were.
+        deleted: u64,
+    }
+    /// What is kept about a registered person is about to be shown to the person, through a portal.
+    32 "person served" PersonServed {
+        /// What is shown: the action, as the policies name it.
+        action: String,
+    }
+    /// A registered person has asked the sender of a delivery for a correction.
+    33 "correction requested" CorrectionRequested {
+        /// Its number among them.
+        entry: u64,
+        /// The delivery.
+        delivery: Digest,
+    }
+    /// A registered person has set a restriction, or lifted it.
+    34 "restriction set" RestrictionSet {
+        /// Its number in the history of restrictions.
+        entry: u64,
+        /// Which.
+        restriction: String,
+        /// Whether it holds from now on.
+        active: bool,
+    }
+    /// A registered person has asked for erasure; the person's rows are in no result from now on.
+    35 "erasure asked" ErasureAsked {
+        /// Its number among them.
+        entry: u64,
+    }
+    /// The rows of a registered person are out of the register.
+    36 "erasure carried out" ErasureCarriedOut {
+        /// The number of the erasure.
+        entry: u64,
+        /// The snapshot without them.
+        snapshot: Digest,
+    }
+    /// What registered persons have asked for is about to be shown to a steward.
+    37 "persons listed" PersonsListed {
+        /// What is shown: the action, as the policies name it.
+        action: String,
+        /// How many entries.
+        entries: u64,
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The types as they have been written to logs. A line is added, never changed.
-    const TYPES: [(u16, &str, &str); 32] = [
-        (1, "gateway started", "version policies catalogue"),
-        (2, "gateway stopped", ""),
-        (3, "approval entered", "approval version"),
-        (4, "approval signed", "approval steward"),
-        (5, "query opened", "query approval policies plan rule min_persons"),
-        (6, "order given", "order digest register dataset"),
-        (7, "result received", "intent result"),
-        (8, "query refused", "intent query code"),
-        (9, "query failed", "intent code"),
-        (10, "result fetched", "result format"),
-        (11, "table published", "table result"),
-        (12, "action refused", "action code"),
-        (13, "record keys asked", "order domain"),
-        (14, "budget reserved", "rho left"),
-        (15, "result held", "intent result risk"),
-        (16, "release signed", "result risk steward"),
-        (17, "disclosure report read", ""),
-        (18, "configuration in force", "configuration"),
-        (19, "policies replaced", "policies"),
-        (20, "application received", "approval received"),
-        (21, "application incomplete", "approval missing"),
-        (22, "application complete", "approval complete"),
-        (23, "preliminary answer given", "approval reason likely"),
-        (24, "application ended", "approval how reason"),
-        (25, "project suspended", "reason"),
-        (26, "suspension lifted", "reason"),
-        (27, "project closed", "reason"),
-        (28, "hours registered", "entry day minutes what"),
-        (29, "cost stated", "statement ore"),
-        (45, "call turned away", "method code calls"),
-        (46, "unknown caller turned away", "method code calls"),
-        (47, "certificates replaced", "certificates"),
-    ];
-
-    fn one_of_each() -> Vec<Event> {
-        let digest = Digest::from_bytes([1; 32]);
-        let code = "a.code".to_owned();
-        let text = |text: &str| text.to_owned();
-        let (day, words) = (NaiveDate::MIN, || Words::new("a reason").unwrap());
-        vec![
-            GatewayStarted { version: text("0.1.0"), policies: digest, catalogue: digest }.into(),
-            GatewayStopped {}.into(),
-            ApprovalEntered { approval: digest, version: 1 }.into(),
-            ApprovalSigned { approval: digest, steward: StewardId::new("a").unwrap() }.into(),
-            QueryOpened {
-                query: digest,
-                approval: digest,
-                policies: digest,
-                plan: digest,
-                rule: RuleId::new("tables-5").unwrap(),
-                min_persons: 5,
-            }
-            .into(),
-            OrderGiven {
-                order: OrderId::new(format!("o-{}", "ab".repeat(16))).unwrap(),
-                digest,
-                register: RegisterId::new("NPR").unwrap(),
-                dataset: DatasetId::new("episode").unwrap(),
-            }
-            .into(),
-            ResultReceived { intent: 4, result: digest }.into(),
-            QueryRefused { intent: None, query: digest, code: code.clone() }.into(),
-            QueryFailed { intent: 4, code: code.clone() }.into(),
-            ResultFetched { result: digest, format: text("csv") }.into(),
-            TablePublished { table: TableId::new("t").unwrap(), result: digest }.into(),
-            ActionRefused { action: text("fetch_result"), code }.into(),
-            RecordKeysAsked {
-                order: OrderId::new(format!("o-{}", "ab".repeat(16))).unwrap(),
-                domain: DomainId::new("health-services").unwrap(),
-            }
-            .into(),
-            BudgetReserved { rho: "0.01".parse().unwrap(), left: Rho::ZERO }.into(),
-            ResultHeld { intent: 4, result: digest, risk: digest }.into(),
-            ReleaseSigned { result: digest, risk: digest, steward: StewardId::new("a").unwrap() }.into(),
-            DisclosureReportRead {}.into(),
-            ConfigurationInForce { configuration: digest }.into(),
-            PoliciesReplaced { policies: digest }.into(),
-            ApplicationReceived { approval: digest, received: day }.into(),
-            ApplicationIncomplete { approval: digest, missing: words() }.into(),
-            ApplicationComplete { approval: digest, complete: day }.into(),
-            PreliminaryAnswerGiven { approval: digest, reason: words(), likely: day }.into(),
-            ApplicationEnded { approval: digest, how: text("rejected"), reason: words() }.into(),
-            ProjectSuspended { reason: words() }.into(),
-            SuspensionLifted { reason: words() }.into(),
-            ProjectClosed { reason: words() }.into(),
-            HoursRegistered { entry: RequestId::new("a").unwrap(), day, minutes: -30, what: words() }.into(),
-            CostStated { statement: digest, ore: 12 }.into(),
-            CallTurnedAway { method: text("/a/B"), code: text("a.code"), calls: 2 }.into(),
-            UnknownTurnedAway { method: text("*"), code: text("a.code"), calls: 2 }.into(),
-            CertificatesReplaced { certificates: digest }.into(),
-        ]
-    }
-
-    #[test]
-    fn types_keep_their_numbers_and_fields() {
-        let events = one_of_each();
-        assert_eq!(events.len(), TYPES.len());
-        for (event, (number, name, fields)) in events.iter().zip(TYPES) {
-            assert_eq!((event.number(), type_name(number)), (number, Some(name)));
-            let text = serde_json::to_string(event).unwrap();
-            let mut at = 0;
-            for field in fields.split_whitespace() {
-                at += text[at..].find(&format!("\"{field}\":")).expect(field);
-            }
-            assert_eq!(text.matches("\":").count(), fields.split_whitespace().count(), "{text}");
-        }
-        assert_eq!(type_name(30), None);
-    }
-}
+mod tests;

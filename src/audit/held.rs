@@ -13,6 +13,7 @@ use crate::domain::approval::StewardSignature;
 use crate::domain::canonical::{Canonical, Digest};
 use crate::domain::held::{ReleaseStatement, VerifiedRelease};
 use crate::domain::microdata::MicrodataTable;
+use crate::domain::overview::DisclosureFacts;
 use crate::store::{HeldRow, Phase, Run, StoreError, StoredResult};
 
 /// What is kept beside held microdata for their release.
@@ -134,9 +135,9 @@ impl AuditLog {
     }
 
     /// Releases microdata that two stewards have signed, `signature` being the second, if results may be released under
-    /// the run's approval: the signature, the receipt,
-    /// the result's bytes, its entry in the release ledger and the run's last phase are written in one transaction,
-    /// in which the sealed records are erased.
+    /// the run's approval: the signature, the receipt, the result's bytes, its entry in the release ledger, that in the
+    /// overview of disclosures with the set of persons, and the run's last phase are written in one transaction, in which
+    /// the sealed records are erased.
     ///
     /// # Errors
     /// [`AuditError`]; then nothing is released. If the ledger has moved since the judgement, judge again.
@@ -147,6 +148,7 @@ impl AuditLog {
         release: &VerifiedRelease,
         judged: &Judged<MicrodataTable>,
         ledger: &LedgerRecord,
+        (facts, kept_until): (&DisclosureFacts, NaiveDate),
     ) -> Result<AuditReceipt, AuditError> {
         let (statement, disclosed, run, intent) =
             (release.statement(), judged.disclosed(), of.run, of.intent);
@@ -154,6 +156,8 @@ impl AuditLog {
         {
             return Err(AuditError::OtherRun(run.run.clone()));
         }
+        let persons = judged.remembered().and_then(|kept| kept.persons.as_ref());
+        let persons = persons.ok_or_else(|| AuditError::NoLedger(run.run.clone()))?;
         let bytes = disclosed.deposit(&Deposit::new()).to_vec();
         if MicrodataTable::from_canonical(&bytes)?.run != run.run {
             return Err(AuditError::OtherRun(run.run.clone()));
@@ -170,6 +174,9 @@ impl AuditLog {
         write.store_result(&run.run, &StoredResult { digest: statement.result, bytes, receipt }).await?;
         write.record_release(ledger.head, &ledger.release, ledger.sealed.as_deref(), now).await?;
         write.set_phase(&run.run, Phase::Released, None).await?;
+        recording
+            .disclose(|event| of.entry(event), receipt, &run.run, facts, Some((persons, kept_until)))
+            .await?;
         recording.finish().await?;
         Ok(AuditReceipt::new(statement.result, receipt))
     }

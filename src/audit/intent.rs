@@ -5,6 +5,7 @@ use crate::disclosure::Judged;
 use crate::domain::canonical::{Canonical, Digest};
 use crate::domain::ids::{ProjectId, RunId};
 use crate::domain::lifecycle::Inactive;
+use crate::domain::overview::DisclosureFacts;
 use crate::domain::refusal::Refusal;
 use crate::domain::table::ResultTable;
 use crate::store::{LedgerRelease, Phase, StoreError, StoredResult};
@@ -130,8 +131,8 @@ impl AuditLog {
     }
 
     /// Closes an intent with the receipt of its result. That results may be released under the approval is looked up,
-    /// and receipt, checkpoint, the result's bytes, its entry in
-    /// the release ledger and the run's last phase are written, in one transaction: a revocation comes before it and
+    /// and receipt, checkpoint, the result's bytes, its entries in
+    /// the release ledger and the overview of disclosures and the run's last phase are written, in one transaction: a revocation comes before it and
     /// stops it, or after it. If that fails, the intent is
     /// closed as failed where possible, and nothing may be released; if the ledger has moved since the
     /// result was judged, the intent comes back for another judgement.
@@ -143,6 +144,7 @@ impl AuditLog {
         intent: AuditIntent,
         judged: &Judged,
         ledger: Option<&LedgerRecord>,
+        facts: &DisclosureFacts,
     ) -> Result<AuditReceipt, Unreceived> {
         let disclosed = judged.disclosed();
         if judged.remembered().is_some() != ledger.is_some() {
@@ -150,7 +152,7 @@ impl AuditLog {
             return Err(Unreceived::Failed(AuditError::NoLedger(intent.run)));
         }
         let bytes = disclosed.deposit(&Deposit::new());
-        self.receive_bytes(intent, disclosed.digest(), bytes, ledger).await
+        self.receive_bytes(intent, disclosed.digest(), bytes, ledger, facts).await
     }
 
     pub(super) async fn receive_bytes(
@@ -159,8 +161,9 @@ impl AuditLog {
         digest: Digest,
         bytes: &[u8],
         ledger: Option<&LedgerRecord>,
+        facts: &DisclosureFacts,
     ) -> Result<AuditReceipt, Unreceived> {
-        match self.try_receive(&intent, digest, bytes, ledger).await {
+        match self.try_receive(&intent, digest, bytes, ledger, facts).await {
             Ok(receipt) => Ok(receipt),
             Err(AuditError::Store(StoreError::LedgerMoved)) => Err(Unreceived::Moved(intent)),
             Err(AuditError::Store(StoreError::Inactive(why))) => Err(Unreceived::Inactive(intent, why)),
@@ -179,6 +182,7 @@ impl AuditLog {
         digest: Digest,
         bytes: &[u8],
         ledger: Option<&LedgerRecord>,
+        facts: &DisclosureFacts,
     ) -> Result<AuditReceipt, AuditError> {
         let table = ResultTable::from_canonical(bytes)?;
         if table.run != intent.run || table.digest()? != digest {
@@ -204,6 +208,7 @@ impl AuditLog {
             }
         }
         write.set_phase(&intent.run, Phase::Released, None).await?;
+        recording.disclose(|event| intent.entry(event), receipt, &intent.run, facts, None).await?;
         recording.finish().await?;
         Ok(AuditReceipt::new(digest, receipt))
     }
@@ -293,9 +298,12 @@ impl AuditLog {
     /// leaf commits to exactly this result.
     ///
     /// # Errors
-    /// [`AuditError::NoReceipt`], [`AuditError::Store`].
+    /// [`AuditError::NoReceipt`], [`AuditError::Expired`], [`AuditError::Store`].
     pub async fn released<T: Canonical>(&self, run: &RunId) -> Result<(AuditReceipt, Vec<u8>), AuditError> {
         let stored = self.store.result(run).await?;
+        if stored.bytes.is_empty() {
+            return Err(AuditError::Expired);
+        }
         let wrong = || AuditError::NoReceipt(run.clone());
         let leaf = self.store.audit_leaves(stored.receipt, 1).await?;
         let leaf = leaf.first().filter(|(index, _)| *index == stored.receipt).ok_or_else(wrong)?;

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use chrono::NaiveDate;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::domain::answer::LogEntry;
@@ -192,6 +193,11 @@ impl Recording<'_> {
     pub async fn commit_lease(mut self, entry: Entry) -> Result<BudgetLease, AuditError> {
         self.add(entry).await?;
         Ok(self.write.commit_lease().await?)
+    }
+
+    /// The day on which the change is made.
+    pub(super) fn today(&self) -> NaiveDate {
+        self.log.clock.today()
     }
 
     /// Adds the leaf of an event and the checkpoint that covers it, durable with [`Recording::commit`]. Returns its

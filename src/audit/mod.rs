@@ -17,6 +17,7 @@ mod leaf;
 mod log;
 pub mod merkle;
 pub mod note;
+mod overview;
 pub mod proof;
 mod receipt;
 mod tiles;
@@ -29,10 +30,12 @@ pub use error::AuditError;
 pub use event::{
     ActionRefused, Actor, ApplicationComplete, ApplicationEnded, ApplicationIncomplete, ApplicationReceived,
     ApprovalEntered, ApprovalSigned, BudgetReserved, CallTurnedAway, CertificatesReplaced,
-    ConfigurationInForce, CostStated, DisclosureReportRead, Entry, Event, GatewayStarted, GatewayStopped,
-    HoursRegistered, OrderGiven, PoliciesReplaced, PreliminaryAnswerGiven, ProjectClosed, ProjectSuspended,
-    QueryFailed, QueryOpened, QueryRefused, RecordKeysAsked, ReleaseSigned, ResultFetched, ResultHeld,
-    ResultReceived, SuspensionLifted, TablePublished, UnknownTurnedAway,
+    ConfigurationInForce, CorrectionRequested, CostStated, DisclosureEntered, DisclosureReportRead,
+    DisclosuresDeleted, Entry, ErasureAsked, ErasureCarriedOut, Event, GatewayStarted, GatewayStopped,
+    HoursRegistered, OrderGiven, PersonServed, PersonsListed, PoliciesReplaced, PreliminaryAnswerGiven,
+    ProjectClosed, ProjectSuspended, QueryFailed, QueryOpened, QueryRefused, RecordKeysAsked, ReleaseSigned,
+    RestrictionSet, ResultFetched, ResultHeld, ResultReceived, SuspensionLifted, TablePublished,
+    UnknownTurnedAway,
 };
 pub use export::{Export, ExportError};
 pub use held::{HeldRecord, HeldRun};

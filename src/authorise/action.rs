@@ -63,11 +63,29 @@ pub enum Action {
     RegisterHours,
     /// Have a project's cost stated.
     ReadCost,
+    /// List the overview of disclosures.
+    ListDisclosures,
+    /// Read what was released about the person a ticket stands for.
+    ReadPersonLog,
+    /// Read that person's own rows.
+    ReadPersonRows,
+    /// Ask the sender of a delivery to correct that person's data.
+    RequestCorrection,
+    /// Set or lift a restriction for that person.
+    SetRestriction,
+    /// Read that person's restrictions, with their history.
+    ReadRestrictions,
+    /// Have that person's rows erased.
+    ErasePerson,
+    /// List the corrections that persons have asked for.
+    ListCorrections,
+    /// List the persons whose data may not be released with their identity.
+    ListReservations,
 }
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 34] = [
         Self::EnterProject,
         Self::SignProject,
         Self::ReadProject,
@@ -93,6 +111,15 @@ impl Action {
         Self::ReadWorklist,
         Self::RegisterHours,
         Self::ReadCost,
+        Self::ListDisclosures,
+        Self::ReadPersonLog,
+        Self::ReadPersonRows,
+        Self::RequestCorrection,
+        Self::SetRestriction,
+        Self::ReadRestrictions,
+        Self::ErasePerson,
+        Self::ListCorrections,
+        Self::ListReservations,
     ];
 
     /// The name it has in policies.
@@ -124,6 +151,15 @@ impl Action {
             Self::ReadWorklist => "read_worklist",
             Self::RegisterHours => "register_hours",
             Self::ReadCost => "read_cost",
+            Self::ListDisclosures => "list_disclosures",
+            Self::ReadPersonLog => "read_person_log",
+            Self::ReadPersonRows => "read_person_rows",
+            Self::RequestCorrection => "request_correction",
+            Self::SetRestriction => "set_restriction",
+            Self::ReadRestrictions => "read_restrictions",
+            Self::ErasePerson => "erase_person",
+            Self::ListCorrections => "list_corrections",
+            Self::ListReservations => "list_reservations",
         }
     }
 }

@@ -26,18 +26,20 @@ pub enum Role {
     Auditor,
     /// Cosigns the audit log's checkpoints.
     Witness,
+    /// A citizen portal, acting for persons it has authenticated.
+    Portal,
 }
 
 /// A text that names no role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a role is one of steward, researcher, partner, consumer, ingest, gateway, identity, auditor, witness"
+    "a role is one of steward, researcher, partner, consumer, ingest, gateway, identity, auditor, witness, portal"
 )]
 pub struct UnknownRole;
 
 impl Role {
     /// All roles.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Steward,
         Self::Researcher,
         Self::Partner,
@@ -47,6 +49,7 @@ impl Role {
         Self::Identity,
         Self::Auditor,
         Self::Witness,
+        Self::Portal,
     ];
 
     /// The name it has in certificates and policies.
@@ -62,6 +65,7 @@ impl Role {
             Self::Identity => "identity",
             Self::Auditor => "auditor",
             Self::Witness => "witness",
+            Self::Portal => "portal",
         }
     }
 }

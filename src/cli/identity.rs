@@ -46,7 +46,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             let config = IdentityConfig::load(&config)?;
             kpr::telemetry::init(None)?;
             let ready = |address| println!("listening on {address}");
-            identity::run(&config, Arc::new(SystemClock), shutdown::on_signal()?, ready).await?;
+            let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+            identity::run(&config, clock, entropy, shutdown::on_signal()?, ready).await?;
         }
     }
     Ok(())

@@ -3,9 +3,11 @@
 pub mod audit;
 mod connection;
 pub mod demo;
+pub mod disclosures;
 pub mod identity;
 pub mod ingest;
 pub mod microdata;
+pub mod person;
 pub mod pki;
 pub mod policy;
 pub mod project;

@@ -3,6 +3,7 @@
 use super::ledger::{Judgement, Membership, Proposal, Refused, judge, pattern_bytes};
 use super::microdata::{MicrodataRule, records};
 use super::pattern::PatternKey;
+use super::persons::PersonsKey;
 use super::proposed::{Earlier, Judged, Known, Remembered, draws};
 use super::protect::DisclosureError;
 use super::released::Disclosed;
@@ -32,14 +33,16 @@ use crate::plan::QueryPlan;
 /// Sealed bytes open for a statement that two stewards have signed, and for nothing less:
 ///
 /// ```compile_fail,E0308
-/// fn open(sealed: &[u8], statement: &kpr::domain::held::ReleaseStatement, key: &kpr::disclosure::PatternKey) {
-///     let _ = kpr::disclosure::release_held(sealed, statement, &[], key);
+/// use kpr::disclosure::{PatternKey, persons::PersonsKey, release_held};
+/// fn open(sealed: &[u8], statement: &kpr::domain::held::ReleaseStatement, keys: (&PatternKey, &PersonsKey)) {
+///     let _ = release_held(sealed, statement, &[], keys);
 /// }
 /// ```
 ///
 /// ```
-/// fn open(sealed: &[u8], signed: &kpr::domain::held::VerifiedRelease, key: &kpr::disclosure::PatternKey) {
-///     let _ = kpr::disclosure::release_held(sealed, signed, &[], key);
+/// use kpr::disclosure::{PatternKey, persons::PersonsKey, release_held};
+/// fn open(sealed: &[u8], signed: &kpr::domain::held::VerifiedRelease, keys: (&PatternKey, &PersonsKey)) {
+///     let _ = release_held(sealed, signed, &[], keys);
 /// }
 /// ```
 pub struct Held {
@@ -113,7 +116,7 @@ fn hold_persons(
 }
 
 /// Opens held microdata that two stewards have signed, and judges them beside what their recipient has received by
-/// now.
+/// now. Who is in them comes out with them, sealed for the overview of disclosures.
 ///
 /// # Errors
 /// [`DisclosureError`], also if they are others than those signed.
@@ -121,7 +124,7 @@ pub fn release_held(
     sealed: &[u8],
     release: &VerifiedRelease,
     earlier: &[Earlier<'_>],
-    key: &PatternKey,
+    (key, persons_key): (&PatternKey, &PersonsKey),
 ) -> Result<Judged<MicrodataTable>, DisclosureError> {
     let statement = release.statement();
     let payload = key.held_key().open(statement.run.as_str(), sealed)?;
@@ -139,6 +142,7 @@ pub fn release_held(
         pattern: pattern_bytes(&vec![false; told.cells()]),
         sealed: key.membership_key().seal(statement.run.as_str(), &payload.told)?,
         report: None,
+        persons: Some(persons_key.seal(&statement.run, told.everybody())?),
     };
     Ok(Judged::new(disclosed, Some(remembered)))
 }

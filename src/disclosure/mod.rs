@@ -19,6 +19,7 @@ pub mod ledger;
 pub mod microdata;
 mod nested;
 mod pattern;
+pub mod persons;
 pub mod primary;
 pub mod privacy;
 mod proposed;

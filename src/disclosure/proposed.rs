@@ -5,6 +5,7 @@ use super::ledger::{
     Judgement, KnowledgeSet, Membership, Proposal, Recalled, Refused, Release, judge, pattern_bytes,
 };
 use super::pattern::PatternKey;
+use super::persons::SealedPersons;
 use super::protect::DisclosureError;
 use super::released::Disclosed;
 use crate::domain::canonical::Digest;
@@ -65,6 +66,8 @@ pub struct Remembered {
     pub sealed: Vec<u8>,
     /// What stewards are told of it, sealed; nothing of microdata, whose report they have read before.
     pub report: Option<Vec<u8>>,
+    /// Of records: who is in them, sealed for the overview of disclosures. Of a table nothing of the kind is kept.
+    pub persons: Option<SealedPersons>,
 }
 
 impl<T> Judged<T> {
@@ -127,7 +130,7 @@ impl Counts {
         };
         let sealed = key.membership_key().seal(self.run.as_str(), &self.membership.encode()?)?;
         let report = Some(self.sealed_report(&withheld, key)?);
-        let remembered = Remembered { pattern: pattern_bytes(&withheld), sealed, report };
+        let remembered = Remembered { pattern: pattern_bytes(&withheld), sealed, report, persons: None };
         Ok(Judged { disclosed: self.disclosed(&withheld)?, remembered: Some(remembered) })
     }
 

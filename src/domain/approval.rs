@@ -226,6 +226,14 @@ impl Approval {
         self.grants.iter().any(|grant| grant.register.as_str() != Self::OWN_REGISTER)
     }
 
+    /// The last day on which records released on `day` are kept: as long as linked sets may live, or queries be asked, and
+    /// ten years at most (KPR regulation 4-11).
+    #[must_use]
+    pub fn records_until(&self, day: NaiveDate) -> NaiveDate {
+        let last = day.checked_add_months(Months::new(12 * Self::MOST_YEARS_KEPT)).unwrap_or(day);
+        self.linked_sets_until.unwrap_or(self.valid.to()).clamp(day, last)
+    }
+
     /// Checks the free texts and the granted values: not too long, on one line, and without a run of
     /// digits that could be an identity number, since they are stored, logged and sent as they are.
     ///
@@ -444,6 +452,27 @@ pub(super) mod tests {
                 assert_eq!(checked(&bad), Err(TextError::Field { field, most }));
             }
         }
+    }
+
+    /// KPR regulation 4-11.
+    #[test]
+    fn linked_sets_live_ten_years_at_most() {
+        let day = |text: &str| text.parse::<NaiveDate>().unwrap();
+        let kept = |until: Option<&str>| Approval {
+            valid: Period::new(day("2026-01-01"), day("2028-12-31")).unwrap(),
+            linked_sets_until: until.map(day),
+            ..example()
+        };
+        assert_eq!(kept(Some("2036-01-01")).check_texts(), Ok(()));
+        let refused = kept(Some("2036-01-02")).check_texts().unwrap_err();
+        assert_eq!(refused, TextError::Kept { most: 10 });
+        assert!(refused.to_string().contains("linked_sets_until") && refused.to_string().contains("4-11"));
+        // The records themselves, released on a day.
+        let until = |until, released| kept(until).records_until(day(released)).to_string();
+        assert_eq!(until(Some("2030-06-30"), "2027-01-01"), "2030-06-30");
+        assert_eq!(until(None, "2027-01-01"), "2028-12-31");
+        assert_eq!(until(None, "2029-01-01"), "2029-01-01");
+        assert_eq!(until(Some("2036-01-01"), "2025-05-05"), "2035-05-05");
     }
 
     #[test]

@@ -113,6 +113,17 @@ pub struct Cohort {
     pub period: Period,
 }
 
+impl fmt::Display for Cohort {
+    /// In words, for people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (from, to) = (self.period.from(), self.period.to());
+        write!(f, "{} {} with {} from {from} to {to}", self.register, self.dataset, self.index_date)?;
+        self.conditions
+            .iter()
+            .try_for_each(|condition| write!(f, ", {} {}", condition.variable, condition.any_of.join(" or ")))
+    }
+}
+
 /// A variable takes one of these values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -99,16 +99,20 @@ impl Engine {
     /// # Errors
     /// [`ExecuteError::Engine`].
     pub async fn prepare(&self, plan: &QueryPlan, snapshot: &Snapshot) -> Result<(), ExecuteError> {
-        let workers = self.workers.0.as_ref().ok_or(ExecuteError::Engine("it has been shut down"))?;
         let followed = plan.searches().map(|follow| follow.dataset.as_str());
         let datasets: BTreeSet<String> = followed.chain(persons::OF_PERSONS).map(str::to_owned).collect();
         let register = self.register(snapshot);
         let read = move || datasets.iter().try_for_each(|dataset| register.index(dataset).map(drop));
-        workers
-            .handle()
-            .spawn_blocking(read)
-            .await
-            .map_err(|_| ExecuteError::Engine("its task ended early"))?
+        self.beside(read).await?
+    }
+
+    /// Does work that blocks on the engine's own threads.
+    pub(super) async fn beside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ExecuteError> {
+        let workers = self.workers.0.as_ref().ok_or(ExecuteError::Engine("it has been shut down"))?;
+        workers.handle().spawn_blocking(work).await.map_err(|_| ExecuteError::Engine("its task ended early"))
     }
 
     /// A snapshot with what has been indexed of it.

@@ -14,6 +14,7 @@ mod engine;
 mod error;
 mod expressions;
 mod measured;
+mod own;
 mod person_index;
 mod persons;
 mod protected;

@@ -1,12 +1,13 @@
 //! The snapshot's datasets as relations.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::datasource::listing::ListingTableUrl;
 use datafusion::prelude::{DataFrame, ParquetReadOptions, SessionContext, col};
 
 use super::error::ExecuteError;
-use super::person_index::{PERSON_NO, PersonIndexes};
+use super::person_index::{PERSON_NO, PersonIndex, PersonIndexes};
 use crate::domain::ids::DatasetId;
 use crate::plan::QueryPlan;
 use crate::registers::Snapshot;
@@ -30,6 +31,15 @@ impl Register {
                 Ok(url)
             })
             .collect()
+    }
+
+    /// The index of a part, read where that has not been done.
+    pub(super) fn index_of(&self, part: &Path) -> Result<Arc<PersonIndex>, ExecuteError> {
+        let path = part.to_str().ok_or(ExecuteError::Engine("the path of a part is not UTF-8"))?;
+        let url = ListingTableUrl::parse(path)?;
+        self.indexes.prepare(url.prefix().as_ref(), part)?;
+        let index = self.indexes.get(url.prefix().as_ref());
+        index.ok_or(ExecuteError::Engine("an index was dropped before it was read"))
     }
 
     /// The parts of a dataset as one relation, with the order its rows are kept in declared: by person, then

@@ -1,9 +1,11 @@
 //! What the identity service refuses, and in which words.
 
+use super::fnr::NotAnFnr;
 use super::lines::Layout;
 use super::vault::VaultError;
 use crate::domain::approval::ApprovalError;
 use crate::domain::canonical::CanonicalError;
+use crate::domain::clock::EntropyError;
 use crate::domain::order::OrderError;
 use crate::domain::refusal::{Refusal, RefusalKind};
 
@@ -59,6 +61,20 @@ pub enum IdentityError {
     /// The order cannot be encoded.
     #[error(transparent)]
     Canonical(#[from] CanonicalError),
+    /// What a portal presents is no identity number.
+    #[error(transparent)]
+    NotAnFnr(#[from] NotAnFnr),
+    /// A ticket that is unknown, used, too old, or another portal's: which of these is not told.
+    #[error(
+        "the ticket is not good: each is for one call of the portal that it was given to, within two minutes"
+    )]
+    Ticket,
+    /// Too many tickets are open.
+    #[error("too many tickets are open; try again in two minutes")]
+    TooManyTickets,
+    /// There is no randomness for a ticket.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
     /// The work was stopped in the middle.
     #[error("the identity service is shutting down")]
     Stopped,
@@ -88,6 +104,10 @@ impl From<IdentityError> for Refusal {
             E::TooManyCodes => (K::Limit, "identity.too_many_codes"),
             E::RootDestroyed => (K::Precondition, "identity.root_destroyed"),
             E::Canonical(_) => (K::Invalid, "identity.encoding"),
+            E::NotAnFnr(_) => (K::Invalid, "identity.not_a_number"),
+            E::Ticket => (K::Denied, "identity.ticket"),
+            E::TooManyTickets => (K::Limit, "identity.too_many_tickets"),
+            E::Entropy(_) => (K::Internal, "identity.entropy"),
             E::Stopped => (K::Unavailable, "identity.stopped"),
         };
         Self::new(kind, code, error.to_string())

@@ -14,6 +14,8 @@ mod service;
 mod siv;
 #[cfg(test)]
 mod tests;
+mod tickets;
+mod uses;
 mod vault;
 
 pub use codes::Mapped;

@@ -1,22 +1,25 @@
 //! The identity service itself: resolves identity files, gives linkage keys, maps linkage codes.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::codes::{self, Mapped};
 use super::error::IdentityError;
+use super::fnr::Fnr;
 use super::intake::Intake;
 use super::keys::{KeyRing, LinkageKey};
 use super::lines::Layout;
 use super::record_keys::RecordKeys;
+use super::tickets::Tickets;
 use super::vault::Vault;
 use crate::domain::approval::StewardKey;
-use crate::domain::clock::Clock;
-use crate::domain::ids::{DomainId, RegisterId};
+use crate::domain::clock::{Clock, Entropy};
+use crate::domain::ids::{DomainId, PersonNo, RegisterId};
 use crate::domain::order::LinkageOrder;
+use crate::domain::person::{IdentityUses, Portal, Ticket};
 use crate::domain::record_key::RecordKey;
 use crate::linkage::LinkageCode;
 use crate::telemetry::logged;
@@ -27,7 +30,9 @@ pub struct IdentityService {
     ring: KeyRing,
     stewards: Vec<StewardKey>,
     clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
     intakes: Arc<Semaphore>,
+    tickets: Mutex<Tickets>,
 }
 
 /// An order whose codes may be mapped: its approval's signatures hold, no higher version of it is known, it keeps to it,
@@ -60,9 +65,11 @@ impl IdentityService {
         ring: KeyRing,
         stewards: Vec<StewardKey>,
         clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
     ) -> Result<Self, IdentityError> {
         let vault = Arc::new(Vault::open(vault, &ring).await?);
-        Ok(Self { vault, ring, stewards, clock, intakes: Arc::new(Semaphore::new(1)) })
+        let (intakes, tickets) = (Arc::new(Semaphore::new(1)), Mutex::default());
+        Ok(Self { vault, ring, stewards, clock, entropy, intakes, tickets })
     }
 
     /// Begins to read an identity file. One at a time, since each hands out person numbers.
@@ -155,6 +162,42 @@ impl IdentityService {
             Ok::<_, IdentityError>((mapped, keys))
         });
         work.await.map_err(|_| IdentityError::Stopped)?
+    }
+
+    /// A ticket for the person with this identity number, whom a portal has authenticated. The look-up is recorded
+    /// first. Somebody whom the vault does not know gets a ticket too.
+    ///
+    /// # Errors
+    /// [`IdentityError`]; no ticket is given then.
+    pub async fn open_ticket(&self, portal: Portal, number: Fnr) -> Result<Ticket, IdentityError> {
+        let (index, now) = (self.vault.index(), self.clock.now());
+        let sealed = self.vault.cipher().seal(&number);
+        drop(number);
+        let person = index.find(&sealed).and_then(|place| index.person_at(place));
+        self.vault.record_look_up(person, &portal, now).await?;
+        tracing::info!(portal = %logged(&portal.organisation), "a person was looked up for a portal");
+        self.lock_tickets().open(person, portal, now, &*self.entropy)
+    }
+
+    /// Whom a portal's ticket stands for: `None` for somebody whom the vault does not know. The ticket is used up.
+    ///
+    /// # Errors
+    /// [`IdentityError::Ticket`], whatever is wrong with it.
+    pub fn redeem(&self, portal: &Portal, ticket: &Ticket) -> Result<Option<PersonNo>, IdentityError> {
+        self.lock_tickets().redeem(ticket, portal, self.clock.now())
+    }
+
+    /// How the identity number of the person behind a portal's ticket was used. The ticket is used up.
+    ///
+    /// # Errors
+    /// [`IdentityError::Ticket`], [`IdentityError::Vault`].
+    pub async fn uses(&self, portal: &Portal, ticket: &Ticket) -> Result<IdentityUses, IdentityError> {
+        let person = self.redeem(portal, ticket)?;
+        Ok(self.vault.uses(person).await?)
+    }
+
+    fn lock_tickets(&self) -> MutexGuard<'_, Tickets> {
+        self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn key(&self, order: &LinkageOrder, version: u32) -> Result<LinkageKey, IdentityError> {

@@ -15,7 +15,7 @@ use super::siv::{Sealed, Siv};
 use crate::domain::ids::PersonNo;
 
 /// The schema this version of the program writes, kept in `PRAGMA user_version`.
-const SCHEMA: i64 = 2;
+const SCHEMA: i64 = 3;
 
 /// How many rows an insert statement takes; three parameters each.
 const INSERT_ROWS: usize = 1000;
@@ -23,7 +23,7 @@ const INSERT_ROWS: usize = 1000;
 /// How long the process before this one may take to let go of the vault.
 const OTHER_PROCESS_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
 
-const TABLES: [&str; 4] = [
+const TABLES: [&str; 6] = [
     // Kept in the order of the ciphertext, which tells nothing of who came when. `valid_from` is the day from
     // which the person has had the number, in days after 1970-01-01.
     "CREATE TABLE identifier (
@@ -44,7 +44,18 @@ const TABLES: [&str; 4] = [
         PRIMARY KEY (project, run, register)
     ) STRICT, WITHOUT ROWID",
     APPROVAL_SEEN,
+    LOOK_UP,
+    "CREATE INDEX look_up_by_person ON look_up (person_no)",
 ];
+
+/// Single uses of identity numbers. Since schema 3.
+const LOOK_UP: &str = "CREATE TABLE look_up (
+        id INTEGER PRIMARY KEY,
+        person_no INTEGER,
+        organisation TEXT NOT NULL,
+        name TEXT NOT NULL,
+        at TEXT NOT NULL
+    ) STRICT";
 
 /// The highest version of each project's approval whose signatures held. Since schema 2.
 const APPROVAL_SEEN: &str = "CREATE TABLE approval_seen (
@@ -175,19 +186,18 @@ fn in_use(error: sqlx::Error) -> VaultError {
 async fn make_tables(connection: &mut SqliteConnection) -> Result<(), VaultError> {
     let mut transaction = connection.begin_with("BEGIN EXCLUSIVE").await.map_err(in_use)?;
     let (found,): (i64,) = sqlx::query_as("PRAGMA user_version").fetch_one(&mut *transaction).await?;
-    match found {
-        SCHEMA => {}
-        0 => {
-            for table in TABLES {
-                sqlx::query(table).execute(&mut *transaction).await?;
-            }
-        }
-        1 => {
-            sqlx::query(APPROVAL_SEEN).execute(&mut *transaction).await?;
-        }
+    // How many of the tables each schema had.
+    let there = match found {
+        0 => 0,
+        1 => 3,
+        2 => 4,
+        SCHEMA => TABLES.len(),
         _ => return Err(VaultError::NewerSchema { found }),
+    };
+    for table in TABLES.into_iter().skip(there) {
+        sqlx::query(table).execute(&mut *transaction).await?;
     }
-    sqlx::query("PRAGMA user_version = 2").execute(&mut *transaction).await?;
+    sqlx::query("PRAGMA user_version = 3").execute(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(())
 }

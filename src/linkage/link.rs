@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, UInt32Array};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, UInt32Array};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type};
 use arrow::record_batch::RecordBatch;
 use futures::future::BoxFuture;
 use zeroize::Zeroizing;
@@ -107,6 +107,28 @@ impl Linked {
     #[must_use]
     pub const fn tally(&self) -> Tally {
         self.tally
+    }
+
+    /// The rows without those of the persons given.
+    ///
+    /// # Errors
+    /// [`LinkageError::Assembly`].
+    pub fn without(self, persons: &HashSet<PersonNo>) -> Result<Self, LinkageError> {
+        if persons.is_empty() {
+            return Ok(self);
+        }
+        let stays = |batch: LinkedBatch| {
+            let numbers = batch.rows.columns().first().and_then(|c| c.as_primitive_opt::<UInt32Type>());
+            let numbers = numbers.ok_or(LinkageError::Assembly)?;
+            let kept: BooleanArray = numbers
+                .iter()
+                .map(|number| Some(!number.is_some_and(|number| persons.contains(&PersonNo(number)))))
+                .collect();
+            let rows = filter_record_batch(&batch.rows, &kept).map_err(|_| LinkageError::Assembly)?;
+            Ok(LinkedBatch { rows })
+        };
+        let batches = self.batches.into_iter().map(stays).collect::<Result<_, LinkageError>>()?;
+        Ok(Self { batches, ..self })
     }
 
     /// The record keys of its persons, where they were asked for; once.
@@ -277,6 +299,10 @@ mod tests {
         assert!(batch.column_by_name("code").is_none());
         let tally = linked.tally();
         assert_eq!((tally.matched, tally.unknown, tally.several_numbers), (2, 1, 1));
+        // Who is blocked is in no row.
+        let left = linked.without(&[PersonNo(1), PersonNo(7)].into()).unwrap();
+        let left = left.batches()[0].record_batch();
+        assert_eq!(left.column(0).as_primitive::<UInt32Type>().values(), &[4]);
     }
 
     #[tokio::test]

@@ -15,6 +15,7 @@ mod code;
 mod error;
 mod ipc;
 mod link;
+mod person;
 mod quality;
 mod session;
 #[cfg(test)]
@@ -24,5 +25,6 @@ pub use batch::{CodedBatch, CodedRows, row_schema};
 pub use code::LinkageCode;
 pub use error::{DeclineCode, DeclineReason, LinkageError};
 pub use link::{CodeMapper, Linked, LinkedBatch, MappedCodes, link};
+pub use person::{RegisteredPerson, TicketDesk};
 pub use quality::Tally;
 pub use session::{DeskLimits, Intake, OrderDesk, Orders, Partners};

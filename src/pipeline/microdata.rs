@@ -15,6 +15,7 @@ use crate::domain::held::{HeldRefusal, HeldResult, ReleaseStatement, VerifiedRel
 use crate::domain::ids::RunId;
 use crate::domain::lifecycle::Inactive;
 use crate::domain::microdata::RiskReport;
+use crate::domain::overview::DisclosureFacts;
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::execute::{Counted, Protected};
 use crate::plan::QueryPlan;
@@ -28,6 +29,13 @@ pub const HELD_DAYS: u64 = 30;
 const LAPSED: (&str, &str) = (
     "microdata.lapsed",
     "two stewards did not release the records in time, and they were erased; submit the query under a new request id",
+);
+
+/// The code and hint of a run whose microdata hold somebody who has been blocked since.
+const CHANGED: (&str, &str) = (
+    "microdata.changed",
+    "what the records were made from has changed while they waited, and they were erased; submit the query under a new \
+     request id",
 );
 
 impl Gateway {
@@ -198,8 +206,8 @@ impl Gateway {
         self.recall(&mut recalls, &known, (&run.run, by.actor)).await?;
         let earlier = recalls.all(&known, Some(row.question));
         let sealed = self.store.sealed(&run.run).await?;
-        let judged =
-            tokio::task::block_in_place(|| release_held(&sealed, release, &earlier, &self.pattern_key));
+        let keys = (&self.pattern_key, &self.persons_key);
+        let judged = tokio::task::block_in_place(|| release_held(&sealed, release, &earlier, keys));
         let judged = match judged {
             Ok(judged) => judged,
             Err(error) => {
@@ -215,6 +223,12 @@ impl Gateway {
             }
         };
         let remembered = judged.remembered().ok_or_else(not_released)?;
+        if self.any_blocked(&run.run, remembered.persons.as_ref()).await? {
+            let (code, hint) = CHANGED;
+            self.audit.refuse_held(by, code, hint).await?;
+            self.tick();
+            return Err(Refusal::new(RefusalKind::Precondition, code, hint));
+        }
         let approval = self.stored(&run.project, &run.approval_digest).await?.signed.approval;
         let answer = Answered {
             run: &run.run,
@@ -225,7 +239,9 @@ impl Gateway {
             kept: approval.linked_sets_until,
         };
         let ledger = self.record(head, &answer, remembered)?;
-        match self.audit.release_held(by, signature, release, &judged, &ledger).await {
+        let facts = DisclosureFacts::of(&run.query, &approval, run.approval_digest, &run.organisation);
+        let entered = (&facts, approval.records_until(self.clock.today()));
+        match self.audit.release_held(by, signature, release, &judged, &ledger, entered).await {
             Ok(_) => {
                 self.tick();
                 Ok(true)

@@ -21,8 +21,9 @@ use crate::domain::cost::Rates;
 use crate::domain::ids::DomainId;
 use crate::domain::lifecycle::{Standing, Step};
 use crate::domain::order::LinkageOrder;
+use crate::domain::person::{Portal, Ticket};
 use crate::domain::words::Words;
-use crate::linkage::{DeskLimits, LinkageCode, LinkageError, MappedCodes, OrderDesk};
+use crate::linkage::{DeskLimits, LinkageCode, LinkageError, MappedCodes, OrderDesk, RegisteredPerson};
 use crate::store::fixtures::now;
 
 /// Different bytes every time.
@@ -50,6 +51,16 @@ impl CodeMapper for Nobody {
     }
 }
 
+impl TicketDesk for Nobody {
+    fn redeem<'a>(
+        &'a self,
+        _: &'a Portal,
+        _: &'a Ticket,
+    ) -> BoxFuture<'a, Result<Option<RegisteredPerson>, Refusal>> {
+        async { Err(not_submitted()) }.boxed()
+    }
+}
+
 /// A gateway over an empty register.
 async fn gateway(folder: &Path) -> Gateway {
     let clock: Arc<dyn Clock> = Arc::new(FixedClock(now()));
@@ -65,10 +76,13 @@ async fn gateway(folder: &Path) -> Gateway {
         catalogue: Catalogue::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("policies")).unwrap(),
         partners: Arc::new(OrderDesk::new(Arc::clone(&clock), DeskLimits::default())),
         mapper: Arc::new(Nobody),
+        tickets: Arc::new(Nobody),
         engine: Engine::new(64, &folder.join("scratch"), std::num::NonZeroUsize::MIN).unwrap(),
         register: folder.join("register"),
         pattern_key: PatternKey::new([7; 32].into()),
         recollection: Recollection::new(0),
+        persons_key: PersonsKey::new(&[7; 32].into()),
+        retention: Retention::default(),
         stewards: stewards().map(|(_, public)| public).into(),
         actor: actor(&own),
         order_lifetime: TimeDelta::seconds(60),
@@ -76,6 +90,7 @@ async fn gateway(folder: &Path) -> Gateway {
         entropy,
         ticks: watch::Sender::new(0),
         slots: Semaphore::new(MOST_RUNS),
+        erasing: tokio::sync::Mutex::default(),
         running: Mutex::new(JoinSet::new()),
         meter: Meter::default(),
         rates: Some(Rates { ore_an_hour: 100_000, ore_a_machine_hour: 1000 }),

@@ -9,6 +9,7 @@ use crate::disclosure::ledger::Refused;
 use crate::disclosure::{DisclosureError, Earlier, Judged, Proposed, Released, Remembered, may_publish};
 use crate::domain::canonical::{Canonical, CanonicalError, Digest};
 use crate::domain::ids::{OrganisationId, RunId};
+use crate::domain::overview::DisclosureFacts;
 use crate::domain::query::Query;
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::domain::table::ResultTable;
@@ -43,6 +44,9 @@ impl Gateway {
         mut proposed: Proposed,
     ) -> Result<Released<ResultTable>, Refusal> {
         let mut recalls = Recalls::default();
+        let approved = plan.approved();
+        let (approval, recipient) = (approved.approval(), approved.caller().organisation());
+        let facts = DisclosureFacts::of(approved.query(), approval.approval(), approval.digest(), recipient);
         for _ in 0..MOST_JUDGEMENTS {
             // Earlier queries may be evaluated again for it, which takes as long as their partner does.
             let judged = tokio::select! {
@@ -54,7 +58,7 @@ impl Gateway {
                 Ok(judged) => judged,
                 Err(refusal) => return self.close(intent, refusal).await,
             };
-            match self.audit.receive(intent, &judged, record.as_ref()).await {
+            match self.audit.receive(intent, &judged, record.as_ref(), &facts).await {
                 Ok(receipt) => {
                     return judged.into_disclosed().release(&receipt).map_err(|_| not_released());
                 }

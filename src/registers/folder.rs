@@ -62,6 +62,12 @@ impl Folder {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(e)),
             _ => {}
         }
+        self.remove_unreferenced()
+    }
+
+    /// Removes the parts and manifests that no snapshot from the current one back refers to.
+    fn remove_unreferenced(&self) -> Result<(), IngestError> {
+        let failed = |e: io::Error| IngestError::io("the register's folder", &e);
         let (mut snapshots, mut parts) = (HashSet::new(), HashSet::new());
         let mut next = self.current.clone();
         while let Some((id, manifest)) = next {
@@ -115,6 +121,43 @@ impl Folder {
         Ok(id)
     }
 
+    /// Makes `manifest` the current snapshot, with parts that were written anew, and deletes what only older ones hold.
+    pub(super) fn publish_erasure(
+        &self,
+        staging: &Staging,
+        parts: &[Written],
+        manifest: &Manifest,
+    ) -> Result<Digest, IngestError> {
+        let (id, bytes) = (manifest.digest()?, manifest.canonical()?);
+        let swept = self.place(staging, parts, (id, &bytes)).and_then(|()| self.name(staging, id));
+        swept.map_err(|e| IngestError::io("the register's folder", &e))?;
+        let after =
+            Self { path: self.path.clone(), current: Some((id, manifest.clone())), lock: self.lock.clone() };
+        after.remove_unreferenced()?;
+        Ok(id)
+    }
+
+    /// Puts parts and manifest where they belong; the register is as it was.
+    fn place(&self, staging: &Staging, parts: &[Written], (id, manifest): (Digest, &[u8])) -> io::Result<()> {
+        for folder in [PARTS, SNAPSHOTS] {
+            std::fs::create_dir_all(self.path.join(folder))?;
+        }
+        for part in parts {
+            std::fs::rename(&part.path, part_path(&self.path, part.digest))?;
+        }
+        staging.put(manifest, &manifest_path(&self.path, id))?;
+        for folder in [&self.path.join(PARTS), &self.path.join(SNAPSHOTS), &self.path] {
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(())
+    }
+
+    /// Makes a snapshot that lies in its place the current one.
+    fn name(&self, staging: &Staging, id: Digest) -> io::Result<()> {
+        staging.put(format!("{id}\n").as_bytes(), &self.path.join(CURRENT))?;
+        File::open(&self.path)?.sync_all()
+    }
+
     fn replace(
         &self,
         staging: &Staging,
@@ -123,20 +166,12 @@ impl Folder {
         delivery: Digest,
         report: &[u8],
     ) -> io::Result<()> {
-        for folder in [PARTS, SNAPSHOTS, REPORTS] {
-            std::fs::create_dir_all(self.path.join(folder))?;
-        }
-        for part in parts {
-            std::fs::rename(&part.path, part_path(&self.path, part.digest))?;
-        }
         let reports = self.path.join(REPORTS);
-        staging.put(manifest, &manifest_path(&self.path, id))?;
+        std::fs::create_dir_all(&reports)?;
         staging.put(report, &reports.join(format!("{delivery}.json")))?;
-        for folder in [&self.path.join(PARTS), &self.path.join(SNAPSHOTS), &reports, &self.path] {
-            File::open(folder)?.sync_all()?;
-        }
-        staging.put(format!("{id}\n").as_bytes(), &self.path.join(CURRENT))?;
-        File::open(&self.path)?.sync_all()
+        File::open(&reports)?.sync_all()?;
+        self.place(staging, parts, (id, manifest))?;
+        self.name(staging, id)
     }
 }
 

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::delivery::{Delivery, DeliveryError, Description, Layout};
+use super::erase::Erased;
 use super::fault::Faults;
 use super::field::day;
 use super::folder::{Folder, Staging};
@@ -39,6 +40,9 @@ pub enum IngestError {
     /// Too many bad lines; the report says which.
     #[error("refused: the share of bad lines is beyond the limit in {}", .0.refused_for.join(", "))]
     Refused(Box<QualityReport>),
+    /// Nothing has been taken in yet.
+    #[error("the register is empty")]
+    Empty,
     /// Another ingest is at work in the same register.
     #[error("another ingest is at work in this register; try again when it is done")]
     Locked,
@@ -173,8 +177,9 @@ pub async fn ingest(
     progress.begin(Step::Reading, delivery.bytes());
     let told = progress.clone();
     let staging = folder.stage()?;
+    let erased = folder.current().map(|(_, manifest)| manifest.erased.clone()).unwrap_or_default();
     let (staging, made) = blocking(move || {
-        let made = read(&delivery, &staging, &persons, told.as_ref())?;
+        let made = read(&delivery, &staging, (&persons, &erased), told.as_ref())?;
         Ok((staging, made))
     })
     .await?;
@@ -239,10 +244,10 @@ fn place(current: Option<(Digest, &Manifest)>, delivery: &Delivery) -> Result<Pl
 fn read(
     delivery: &Delivery,
     staging: &Staging,
-    persons: &SerialMap,
+    (persons, erased): (&SerialMap, &Erased),
     progress: &dyn Progress,
 ) -> Result<Vec<Made>, IngestError> {
-    let job = Job { delivery, staging: staging.path(), persons, progress };
+    let job = Job { delivery, staging: staging.path(), persons, progress, erased };
     match delivery.description().layout {
         Layout::Folkeregisteret => folkeregisteret::take_in(&job),
         Layout::Kuhr => kuhr::take_in(&job),

@@ -10,6 +10,7 @@
 //! A delivery is taken in whole or not at all. What is kept carries `person_no` and no identity number.
 
 pub mod delivery;
+pub mod erase;
 pub mod fault;
 mod field;
 mod folder;

@@ -12,6 +12,7 @@ use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
+use super::erase::{Erased, goes};
 use super::fault::FaultKind;
 use super::field::{Text, trimmed};
 use super::hash::Hashing;
@@ -26,7 +27,7 @@ const ROW_GROUP: usize = 1 << 20;
 /// Rows turned into Arrow arrays at a time.
 const BATCH: usize = 1 << 15;
 /// The label under which the digest of a part is made.
-const LABEL: &str = "kpr/part/v1";
+pub(super) const LABEL: &str = "kpr/part/v1";
 
 /// A dataset of a delivery, written but not yet part of the register.
 #[derive(Debug)]
@@ -50,10 +51,11 @@ pub(super) struct Seen {
 }
 
 /// Writes the rows to `path`, leaving out those that repeat another. These, and rows of an unknown
-/// person, which are kept, are told to `fault`. Nothing is written if there are no rows.
+/// person, which are kept, are told to `fault`. Rows of erased persons are left out. Nothing is written if there are no rows.
 pub(super) fn write<R: Record>(
     mut rows: Sorted<R>,
     path: &Path,
+    erased: &Erased,
     mut fault: impl FnMut(&R, FaultKind),
 ) -> Result<(Option<Written>, Seen), IngestError> {
     let columns = R::columns();
@@ -82,6 +84,9 @@ pub(super) fn write<R: Record>(
             buffer.clear();
         }
         let Some(row) = row else { break };
+        if goes(erased, row.person(), row.day()) {
+            continue;
+        }
         if before.is_some_and(|b| b.person() != row.person()) {
             std::mem::take(&mut person).close(&mut seen.contradictions);
         }
@@ -177,7 +182,7 @@ impl Output {
 /// Snappy, because these files are read far more often than written and it is the quickest to read; nothing
 /// for the columns that questions look in, whose values take a few bits each or, persons, are skipped over. No
 /// dictionary where nearly every value differs.
-fn properties(schema: &SchemaRef, date: &str) -> WriterProperties {
+pub(super) fn properties(schema: &SchemaRef, date: &str) -> WriterProperties {
     let order = ["person_no", date].into_iter().filter_map(|name| schema.index_of(name).ok());
     let order = order
         .filter_map(|index| i32::try_from(index).ok())

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::delivery::{Delivery, DeliveryError, FileLayout};
+use super::erase::{Erased, touches};
 use super::fault::FaultKind;
 use super::field::{Text, days, maybe, whole};
 use super::ingest::IngestError;
@@ -29,6 +30,8 @@ pub(super) struct Job<'a> {
     /// Whom the serial numbers of this delivery stand for.
     pub(super) persons: &'a SerialMap,
     pub(super) progress: &'a dyn Progress,
+    /// Whose rows are not taken in again.
+    pub(super) erased: &'a Erased,
 }
 
 /// The days that dates of a delivery can lie in, as days since 1970-01-01.
@@ -132,7 +135,9 @@ impl<R: Record> Draft<R> {
         let Self { dataset, sorter, mut quality, mut municipalities } = self;
         let rows = sorter.finish().map_err(|e| IngestError::io("a sorted run", &e))?;
         let path = job.staging.join(format!("{dataset}.parquet"));
-        let (part, seen) = part::write(rows, &path, |row: &R, kind| {
+        let none = Erased::new();
+        let erased = if touches(dataset) { job.erased } else { &none };
+        let (part, seen) = part::write(rows, &path, erased, |row: &R, kind| {
             quality.faults.note(u64::from(row.line()), kind);
             if kind == FaultKind::Duplicate
                 && let Some(share) = municipalities.get_mut(&row.traits().municipality)

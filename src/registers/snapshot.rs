@@ -9,6 +9,7 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
 use super::delivery::{Description, Layout};
+use super::erase::Erased;
 use crate::domain::canonical::{Canonical, CanonicalError, Digest};
 use crate::domain::period::Period;
 use crate::domain::refusal::{Refusal, RefusalKind};
@@ -102,6 +103,9 @@ pub struct Manifest {
     pub datasets: BTreeMap<String, Vec<Part>>,
     /// The municipalities that occur in the residence data.
     pub municipalities: BTreeSet<String>,
+    /// Persons whose rows were erased, and up to which day: what is delivered about these days later is left out.
+    #[serde(default, skip_serializing_if = "Erased::is_empty")]
+    pub erased: Erased,
 }
 
 impl Canonical for Manifest {
@@ -185,6 +189,19 @@ impl Snapshot {
     #[must_use]
     pub fn parts(&self, dataset: &str) -> &[PathBuf] {
         self.paths.get(dataset).map_or(&[], Vec::as_slice)
+    }
+
+    /// The datasets of which it holds something.
+    pub fn datasets(&self) -> impl Iterator<Item = &str> {
+        self.manifest.datasets.keys().map(String::as_str)
+    }
+
+    /// The Parquet files of `dataset`, each with the delivery it was made from.
+    pub fn delivered(&self, dataset: &str) -> impl Iterator<Item = (&Path, &Taken)> {
+        let parts = self.manifest.datasets.get(dataset).into_iter().flatten();
+        let files = self.parts(dataset).iter().map(PathBuf::as_path);
+        let from = |delivery| self.manifest.deliveries.iter().find(move |taken| taken.digest == delivery);
+        files.zip(parts).filter_map(move |(path, part)| Some((path, from(part.delivery)?)))
     }
 
     /// The rows of `dataset`.

@@ -10,6 +10,7 @@ use crate::domain::approval::{Approval, Purpose, StewardSignature, Tier};
 use crate::domain::canonical::{Canonical, Digest};
 use crate::domain::ids::RunId;
 use crate::domain::lifecycle::Step;
+use crate::domain::overview::DisclosureFacts;
 use crate::domain::period::Period;
 use crate::domain::query::{Answer, Cohort, Query};
 
@@ -131,6 +132,11 @@ pub(crate) async fn enter_active(store: &Store) {
         write.sign_project(&approval.project, &approval.digest().unwrap(), &signature, now()).await.unwrap();
     }
     write.commit().await.unwrap();
+}
+
+pub(crate) fn facts() -> DisclosureFacts {
+    let submission = submission("req-1");
+    DisclosureFacts::of(&submission.query, &approval(), submission.approval_digest, &submission.organisation)
 }
 
 impl Store {

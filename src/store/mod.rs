@@ -7,6 +7,7 @@
 mod audit_rows;
 mod budget;
 mod cost;
+mod disclosures;
 mod error;
 #[cfg(test)]
 pub(crate) mod fixtures;
@@ -16,6 +17,7 @@ mod life;
 mod methods;
 mod migrate;
 mod open;
+mod persons;
 mod phase;
 mod projects;
 mod publications;
@@ -25,10 +27,12 @@ mod runs;
 
 pub use audit_rows::{AuditDetail, AuditHead, OpenIntent};
 pub use budget::BudgetLease;
+pub use disclosures::{ChunkOf, NewDisclosure};
 pub use error::StoreError;
 pub use held::HeldRow;
 pub use ledger::{LedgerEntry, LedgerRefusal, LedgerRelease};
 pub use open::{Store, Write};
+pub use persons::{DueErasure, StoredCorrection};
 pub use phase::Phase;
 pub use projects::StoredApproval;
 pub use publications::Publication;

@@ -8,7 +8,7 @@ use tonic::{Code, Request, Status};
 use crate::authorise::{Caller, Role};
 use crate::domain::refusal::{Refusal, RefusalKind};
 
-use Role::{Auditor, Consumer, Gateway, Ingest, Partner, Researcher, Steward};
+use Role::{Auditor, Consumer, Gateway, Ingest, Partner, Portal, Researcher, Steward};
 
 /// One method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +66,15 @@ pub const GATEWAY: Table = &[
     call("/kpr.v1.Projects/Worklist", &[Steward, Auditor]),
     call("/kpr.v1.Projects/RegisterHours", &[Steward]),
     call("/kpr.v1.Projects/Cost", &[Steward]),
+    call("/kpr.v1.Disclosures/List", &[Steward, Auditor]),
+    call("/kpr.v1.Disclosures/ListCorrections", &[Steward]),
+    call("/kpr.v1.Disclosures/ListReservations", &[Steward]),
+    call("/kpr.v1.Person/ReadLog", &[Portal]),
+    long("/kpr.v1.Person/ReadRows", &[Portal], 2),
+    long("/kpr.v1.Person/RequestCorrection", &[Portal], 2),
+    call("/kpr.v1.Person/SetRestriction", &[Portal]),
+    call("/kpr.v1.Person/ReadRestrictions", &[Portal]),
+    call("/kpr.v1.Person/Erase", &[Portal]),
     call("/grpc.health.v1.Health/Check", EVERY),
     standing("/grpc.health.v1.Health/Watch", EVERY),
     standing("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", EVERY),
@@ -76,6 +85,9 @@ pub const IDENTITY: Table = &[
     long("/kpr.v1.Identity/Resolve", &[Ingest], 120),
     call("/kpr.v1.Identity/IssueKey", &[Partner]),
     long("/kpr.v1.Identity/MapCodes", &[Gateway], 60),
+    call("/kpr.v1.Identity/OpenTicket", &[Portal]),
+    call("/kpr.v1.Identity/RedeemTicket", &[Gateway]),
+    call("/kpr.v1.Identity/ReadUses", &[Portal]),
     call("/grpc.health.v1.Health/Check", EVERY),
     standing("/grpc.health.v1.Health/Watch", EVERY),
     standing("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", EVERY),

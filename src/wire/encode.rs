@@ -1,7 +1,9 @@
 //! From domain types to protobuf messages.
 
+mod person;
 mod project;
 
+pub(super) use person::{correction, disclosure, own_rows, person_log, restriction, restriction_change};
 pub(super) use project::{project_state, step, steward_signature, work_item};
 
 use chrono::SecondsFormat;

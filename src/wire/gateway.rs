@@ -6,18 +6,20 @@ use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
 
 use super::standard::{self, DescriptorError};
-use super::{audit, linkage, microdata, projects, queries, statistics};
+use super::{audit, disclosures, linkage, microdata, person, projects, queries, statistics};
 use crate::linkage::OrderDesk;
 use crate::pipeline::Gateway;
 
 /// The names of the gateway's services.
-pub const SERVICES: [&str; 6] = [
+pub const SERVICES: [&str; 8] = [
     "kpr.v1.Projects",
     "kpr.v1.Queries",
     "kpr.v1.Microdata",
     "kpr.v1.Linkage",
     "kpr.v1.Statistics",
     "kpr.v1.Audit",
+    "kpr.v1.Disclosures",
+    "kpr.v1.Person",
 ];
 
 /// The gateway's services, to be served by [`super::serve::grpc`] with [`super::access::GATEWAY`].
@@ -33,6 +35,8 @@ pub async fn routes(
         .add_service(microdata::service(Arc::clone(gateway)))
         .add_service(linkage::service(desk, Arc::<Gateway>::clone(gateway)))
         .add_service(statistics::service(Arc::clone(gateway)))
-        .add_service(audit::service(Arc::clone(gateway)));
+        .add_service(audit::service(Arc::clone(gateway)))
+        .add_service(disclosures::service(Arc::clone(gateway)))
+        .add_service(person::service(Arc::clone(gateway)));
     standard::add(routes, &SERVICES).await
 }

@@ -13,7 +13,9 @@ use super::decode::{self, FieldError};
 use super::encode;
 use super::proto;
 use super::proto::audit_client::AuditClient;
+use super::proto::disclosures_client::DisclosuresClient;
 use super::proto::microdata_client::MicrodataClient;
+use super::proto::person_client::PersonClient;
 use super::proto::phase::Name;
 use super::proto::queries_client::QueriesClient;
 use super::proto::statistics_client::StatisticsClient;
@@ -22,10 +24,12 @@ use super::token_client::{Line, TokenSource};
 use crate::config::{Peer, TlsFiles};
 use crate::domain::answer::{Checked, LogEntry, PublishedTable, Submission};
 use crate::domain::approval::StewardSignature;
-use crate::domain::canonical::{Canonical, CanonicalError};
+use crate::domain::canonical::{Canonical, CanonicalError, Digest};
 use crate::domain::disclosure_report::DisclosureReport;
 use crate::domain::held::{HeldRefusal, HeldResult, ReleaseStatement};
-use crate::domain::ids::{RequestId, RunId, TableId};
+use crate::domain::ids::{DatasetId, PersonNo, RequestId, RunId, TableId};
+use crate::domain::overview::Disclosure;
+use crate::domain::person::{Correction, OwnRows, PersonLog, Restriction, RestrictionChange, Ticket};
 use crate::domain::query::Query;
 use crate::domain::refusal::Refusal;
 use crate::statistics::Format;
@@ -116,6 +120,10 @@ impl GatewayClient {
 
     fn statistics(&self) -> StatisticsClient<Line> {
         StatisticsClient::new(self.line.clone())
+    }
+
+    fn person(&self) -> PersonClient<Line> {
+        PersonClient::new(self.line.clone())
     }
 
     fn audit(&self) -> AuditClient<Line> {
@@ -254,6 +262,120 @@ impl GatewayClient {
     pub async fn checkpoint(&self, cosignatures: u32) -> Result<Vec<u8>, ClientError> {
         let request = proto::GetCheckpointRequest { cosignatures };
         Ok(self.audit().get_checkpoint(request).await?.into_inner().note)
+    }
+
+    /// Releases of the overview after a receipt, or from the first one on, as many as one answer holds; for stewards and
+    /// auditors.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn disclosures(&self, after: Option<u64>) -> Result<Vec<Disclosure>, ClientError> {
+        let mut client = DisclosuresClient::new(self.line.clone());
+        let answer = client.list(proto::ListDisclosuresRequest { after }).await?.into_inner();
+        Ok(answer.disclosures.into_iter().map(decode::disclosure).collect::<Result<_, _>>()?)
+    }
+
+    /// What was released about the person behind a ticket; for portals.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn person_log(&self, ticket: &Ticket) -> Result<PersonLog, ClientError> {
+        let request = proto::ReadPersonLogRequest { ticket: ticket.as_bytes().to_vec() };
+        let mut parts = self.person().read_log(request).await?.into_inner();
+        let mut log = PersonLog::default();
+        while let Some(part) = parts.message().await? {
+            decode::person_log(&mut log, part)?;
+        }
+        Ok(log)
+    }
+
+    /// The own rows of the person behind a ticket; for portals.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn person_rows(&self, ticket: &Ticket) -> Result<Vec<OwnRows>, ClientError> {
+        let request = proto::ReadPersonRowsRequest { ticket: ticket.as_bytes().to_vec() };
+        let mut parts = self.person().read_rows(request).await?.into_inner();
+        let mut rows = Vec::new();
+        while let Some(part) = parts.message().await? {
+            decode::own_rows(&mut rows, part)?;
+        }
+        Ok(rows)
+    }
+
+    /// Asks the sender of a delivery to correct what it says of the person behind a ticket; for portals. Gives the number
+    /// of the request.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn request_correction(
+        &self,
+        ticket: &Ticket,
+        (delivery, dataset): (Digest, &DatasetId),
+        text: &str,
+    ) -> Result<u64, ClientError> {
+        let request = proto::RequestCorrectionRequest {
+            ticket: ticket.as_bytes().to_vec(),
+            delivery: delivery.to_string(),
+            dataset: dataset.to_string(),
+            text: text.to_owned(),
+        };
+        Ok(self.person().request_correction(request).await?.into_inner().number)
+    }
+
+    /// Sets or lifts a restriction for the person behind a ticket; for portals. Returns whether it stood otherwise.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn restrict(
+        &self,
+        ticket: &Ticket,
+        restriction: Restriction,
+        active: bool,
+    ) -> Result<bool, ClientError> {
+        let restriction = encode::restriction(restriction).into();
+        let ticket = ticket.as_bytes().to_vec();
+        let request = proto::SetRestrictionRequest { ticket, restriction, active };
+        Ok(self.person().set_restriction(request).await?.into_inner().changed)
+    }
+
+    /// The history of the restrictions of the person behind a ticket; for portals.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn restrictions(&self, ticket: &Ticket) -> Result<Vec<RestrictionChange>, ClientError> {
+        let request = proto::ReadRestrictionsRequest { ticket: ticket.as_bytes().to_vec() };
+        let changes = self.person().read_restrictions(request).await?.into_inner().changes;
+        Ok(changes.into_iter().map(decode::restriction_change).collect::<Result<_, _>>()?)
+    }
+
+    /// Has the rows of the person behind a ticket erased; for portals.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn erase_person(&self, ticket: &Ticket) -> Result<(), ClientError> {
+        self.person().erase(proto::ErasePersonRequest { ticket: ticket.as_bytes().to_vec() }).await?;
+        Ok(())
+    }
+
+    /// The corrections that persons have asked for; for stewards.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn corrections(&self) -> Result<Vec<Correction>, ClientError> {
+        let mut client = DisclosuresClient::new(self.line.clone());
+        let answer = client.list_corrections(proto::ListCorrectionsRequest {}).await?.into_inner();
+        Ok(answer.corrections.into_iter().map(decode::correction).collect::<Result<_, _>>()?)
+    }
+
+    /// The persons whose data may not be released with their identity; for stewards.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn reservations(&self) -> Result<Vec<PersonNo>, ClientError> {
+        let mut client = DisclosuresClient::new(self.line.clone());
+        let answer = client.list_reservations(proto::ListReservationsRequest {}).await?.into_inner();
+        Ok(answer.person_no.into_iter().map(PersonNo).collect())
     }
 
     /// At most so many entries of the audit log from an index on; for auditors.

@@ -3,12 +3,14 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use chrono::SecondsFormat;
 use futures::Stream;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 use tonic_health::server::HealthReporter;
+use zeroize::Zeroizing;
 
 use super::access::caller;
 use super::decode::{self, FieldError};
@@ -19,11 +21,15 @@ use super::proto::resolve_request::Part;
 use super::proto::{self, resolve_begin, resolve_response};
 use super::serve::MESSAGE_BYTES;
 use super::standard::{self, DescriptorError};
+use crate::authorise::Caller;
 use crate::domain::canonical::{Canonical, Digest};
 use crate::domain::ids::DomainId;
 use crate::domain::order::LinkageOrder;
+use crate::domain::person::{Derivations, LookUp, Portal};
 use crate::domain::refusal::{Refusal, RefusalKind};
-use crate::identity::{Answers, Fault, FaultKind, IdentityError, IdentityService, Intake, Layout, Totals};
+use crate::identity::{
+    Answers, Fault, FaultKind, Fnr, IdentityError, IdentityService, Intake, Layout, Totals,
+};
 use crate::linkage::LinkageCode;
 
 /// The full name of the service.
@@ -98,6 +104,62 @@ impl Identity for Service {
     ) -> Result<Response<Self::MapCodesStream>, Status> {
         let service = Arc::clone(&self.0);
         Ok(answer(|answers| map_codes(service, request.into_inner(), answers)))
+    }
+
+    async fn open_ticket(
+        &self,
+        request: Request<proto::OpenTicketRequest>,
+    ) -> Result<Response<proto::OpenTicketResponse>, Status> {
+        let portal = portal(&caller(&request)?);
+        let bytes = Zeroizing::new(request.into_inner().identity_number);
+        let number = Fnr::parse(&bytes).map_err(|error| refuse(error.into()))?;
+        let ticket = self.0.open_ticket(portal, number).await.map_err(refuse)?;
+        Ok(Response::new(proto::OpenTicketResponse { ticket: ticket.as_bytes().to_vec() }))
+    }
+
+    async fn redeem_ticket(
+        &self,
+        request: Request<proto::RedeemTicketRequest>,
+    ) -> Result<Response<proto::RedeemTicketResponse>, Status> {
+        let message = request.into_inner();
+        let organisation = decode::id("organisation", message.organisation)?;
+        let ticket = decode::ticket(&message.ticket)?;
+        let portal = Portal { organisation, name: message.name };
+        let person = self.0.redeem(&portal, &ticket).map_err(refuse)?;
+        Ok(Response::new(proto::RedeemTicketResponse { person_no: person.map(|person| person.0) }))
+    }
+
+    async fn read_uses(
+        &self,
+        request: Request<proto::ReadUsesRequest>,
+    ) -> Result<Response<proto::ReadUsesResponse>, Status> {
+        let portal = portal(&caller(&request)?);
+        let ticket = decode::ticket(&request.into_inner().ticket)?;
+        let uses = self.0.uses(&portal, &ticket).await.map_err(refuse)?;
+        Ok(Response::new(proto::ReadUsesResponse {
+            look_ups: uses.look_ups.into_iter().map(look_up).collect(),
+            derivations: uses.derivations.into_iter().map(derivations).collect(),
+        }))
+    }
+}
+
+/// The portal that calls.
+fn portal(caller: &Caller) -> Portal {
+    Portal { organisation: caller.organisation().clone(), name: caller.name().to_owned() }
+}
+
+fn look_up(used: LookUp) -> proto::LookUp {
+    let at = used.at.to_rfc3339_opts(SecondsFormat::Secs, true);
+    proto::LookUp { at, organisation: used.organisation.to_string() }
+}
+
+fn derivations(derived: Derivations) -> proto::Derivations {
+    proto::Derivations {
+        project: derived.project.to_string(),
+        register: derived.register.to_string(),
+        runs: derived.runs,
+        first: derived.first.to_string(),
+        last: derived.last.to_string(),
     }
 }
 

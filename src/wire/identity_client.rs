@@ -12,6 +12,7 @@ use tonic::{Request, Status, Streaming};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::client::{self, ConnectError};
+use super::decode;
 use super::encode;
 use super::proto::identity_client::IdentityClient;
 use super::proto::map_codes_request::Part as MapPart;
@@ -22,9 +23,10 @@ use super::status::PeerRefusal;
 use crate::config::{Peer, TlsFiles};
 use crate::domain::ids::{DomainId, PersonNo};
 use crate::domain::order::LinkageOrder;
+use crate::domain::person::{IdentityUses, Portal, Ticket};
 use crate::domain::record_key::RecordKey;
 use crate::domain::refusal::{Refusal, RefusalKind};
-use crate::linkage::{CodeMapper, LinkageCode, LinkageError, MappedCodes};
+use crate::linkage::{CodeMapper, LinkageCode, LinkageError, MappedCodes, RegisteredPerson, TicketDesk};
 use crate::registers::IdentityIntake;
 use crate::registers::intake::{
     IdentityFault, IdentityFaultKind, IdentityFile, IdentityLayout, IntakeError, PendingIdentity, Resolved,
@@ -35,6 +37,8 @@ use crate::registers::intake::{
 const MAPPING: Duration = Duration::from_secs(10 * 60);
 /// The most time that an identity file may take, until it is committed.
 const RESOLVING: Duration = Duration::from_secs(2 * 60 * 60);
+/// The most time that a ticket may take.
+const REDEEMING: Duration = Duration::from_secs(10);
 /// How many bytes of an identity file go into one message.
 const CHUNK: usize = 256 << 10;
 /// How many codes go into one message: 1 MiB.
@@ -78,7 +82,58 @@ impl CodeMapper for IdentityLink {
     }
 }
 
+impl TicketDesk for IdentityLink {
+    fn redeem<'a>(
+        &'a self,
+        portal: &'a Portal,
+        ticket: &'a Ticket,
+    ) -> BoxFuture<'a, Result<Option<RegisteredPerson>, Refusal>> {
+        Box::pin(async move {
+            let mut request = Request::new(proto::RedeemTicketRequest {
+                ticket: ticket.as_bytes().to_vec(),
+                organisation: portal.organisation.to_string(),
+                name: portal.name.clone(),
+            });
+            request.set_timeout(REDEEMING);
+            let answer = tokio::time::timeout(REDEEMING, self.client.clone().redeem_ticket(request)).await;
+            let answer = answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("")));
+            let answer = answer.map_err(|status| {
+                let peer = PeerRefusal::from(status);
+                if peer.code == "identity.ticket" {
+                    return Refusal::new(RefusalKind::Denied, "person.ticket", peer.hint);
+                }
+                Refusal::new(RefusalKind::Unavailable, "identity.refused", peer.to_string())
+            })?;
+            let person = answer.into_inner().person_no.map(PersonNo);
+            if person.is_some_and(PersonNo::is_unknown) {
+                return Err(LinkageError::Mapping.into());
+            }
+            Ok(person.map(RegisteredPerson::redeemed))
+        })
+    }
+}
+
 impl IdentityLink {
+    /// A ticket for a person whom this portal has authenticated, by the identity number; for portals.
+    ///
+    /// # Errors
+    /// [`PeerRefusal`].
+    pub async fn open_ticket(&self, number: &str) -> Result<Ticket, PeerRefusal> {
+        let request = proto::OpenTicketRequest { identity_number: number.as_bytes().to_vec() };
+        let answer = self.client.clone().open_ticket(request).await?.into_inner();
+        Ok(decode::ticket(&answer.ticket).map_err(Status::from)?)
+    }
+
+    /// How the identity number of the person behind a ticket was used; for portals.
+    ///
+    /// # Errors
+    /// [`PeerRefusal`].
+    pub async fn uses(&self, ticket: &Ticket) -> Result<IdentityUses, PeerRefusal> {
+        let request = proto::ReadUsesRequest { ticket: ticket.as_bytes().to_vec() };
+        let answer = self.client.clone().read_uses(request).await?.into_inner();
+        Ok(decode::identity_uses(answer).map_err(Status::from)?)
+    }
+
     async fn map_codes(
         &self,
         order: &LinkageOrder,

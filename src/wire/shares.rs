@@ -70,7 +70,7 @@ const fn default_limit(role: Role) -> CallLimit {
         Role::Steward | Role::Researcher | Role::Consumer | Role::Auditor => {
             CallLimit { per_minute: 3000, burst: 300, at_once: 48 }
         }
-        Role::Partner | Role::Ingest | Role::Gateway | Role::Identity | Role::Witness => {
+        Role::Partner | Role::Ingest | Role::Gateway | Role::Identity | Role::Witness | Role::Portal => {
             CallLimit { per_minute: 12_000, burst: 1200, at_once: 128 }
         }
     }

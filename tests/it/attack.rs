@@ -25,6 +25,13 @@ pub struct Released {
 
 impl Released {
     /// The published count of persons at these codes.
+    /// The published counts that another table of the same question shows as another number.
+    pub fn differing(&self, other: &Self) -> Vec<(u64, u64)> {
+        let pairs = self.rows.iter().filter_map(|(key, counts)| Some((counts, other.rows.get(key)?)));
+        let counts = pairs.flat_map(|(a, b)| a.iter().copied().zip(b.iter().copied()));
+        counts.filter_map(|(a, b)| a.zip(b)).filter(|(a, b)| a != b).collect()
+    }
+
     pub fn persons(&self, codes: &[&str]) -> Option<u64> {
         let key: Vec<String> = codes.iter().map(|&code| code.to_owned()).collect();
         self.rows[&key][0]

@@ -13,6 +13,7 @@ use kpr::domain::clock::Clock;
 use kpr::domain::held::HeldRefusal;
 use kpr::domain::ids::{OrganisationId, RequestId, RunId, TableId};
 use kpr::domain::lifecycle::Step;
+use kpr::domain::person::{Restriction, Ticket};
 use kpr::domain::words::Words;
 use kpr::linkage::{DeclineCode, DeclineReason};
 use kpr::partner::GatewayLink;
@@ -24,6 +25,7 @@ use kpr::wire::pki::{Authority, CertificateRequest, Validity, demo};
 use crate::access::described;
 use crate::faults::liar::Liar;
 use crate::microdata;
+use crate::person;
 use crate::world::{Making, World};
 
 /// What a call leaves in the log.
@@ -45,8 +47,7 @@ struct Played {
 
 const STATISTICS: &str = "reads published tables, as anybody may over HTTPS";
 const LOG: &str = "reads the log itself";
-const IDENTITY: &str =
-    "of the identity service, which has no Merkle log: its vault keeps the run and its telemetry tells";
+const IDENTITY: &str = "of the identity service, which has no Merkle log: its vault keeps run or look-up and its telemetry tells";
 const WITNESS: &str = "of a witness, whose cosignature is the trace";
 
 /// In the order of a project.
@@ -83,6 +84,18 @@ const ROWS: &[(&str, Leaves)] = &[
         Nothing("reads applications; its roles are refused nothing by the policies"),
     ),
     ("/kpr.v1.Projects/Record", A(27, "steward", |p| p.record().boxed())),
+    ("/kpr.v1.Identity/OpenTicket", Nothing(IDENTITY)),
+    ("/kpr.v1.Identity/RedeemTicket", Nothing(IDENTITY)),
+    ("/kpr.v1.Identity/ReadUses", Nothing(IDENTITY)),
+    ("/kpr.v1.Person/ReadLog", A(32, "portal", |p| p.read_log().boxed())),
+    ("/kpr.v1.Person/ReadRows", A(32, "portal", |p| p.read_rows().boxed())),
+    ("/kpr.v1.Person/RequestCorrection", A(33, "portal", |p| p.request_correction().boxed())),
+    ("/kpr.v1.Person/SetRestriction", A(34, "portal", |p| p.restrict().boxed())),
+    ("/kpr.v1.Person/ReadRestrictions", A(32, "portal", |p| p.read_restrictions().boxed())),
+    ("/kpr.v1.Person/Erase", A(35, "portal", |p| p.erase().boxed())),
+    ("/kpr.v1.Disclosures/ListCorrections", A(37, "steward", |p| p.list_corrections().boxed())),
+    ("/kpr.v1.Disclosures/ListReservations", A(37, "steward", |p| p.list_reservations().boxed())),
+    ("/kpr.v1.Disclosures/List", Nothing("reads definitions and digests; its roles are refused nothing")),
 ];
 
 impl Played {
@@ -188,6 +201,53 @@ impl Played {
         let kinds: Vec<u16> = self.leaves(from).await.iter().map(|leaf| leaf.kind).collect();
         let steps: Vec<u16> = steps.iter().map(|(_, kind)| *kind).collect();
         assert_eq!(kinds, [&[3, 20], steps.as_slice(), &[12]].concat());
+    }
+
+    /// A ticket for some person, and the portal it is for.
+    async fn portal(&self) -> (GatewayClient, Ticket) {
+        let ticket = person::ticket(&self.world, &person::number(&self.world, 0)).await;
+        (self.world.client("portal").await, ticket)
+    }
+
+    async fn read_log(&mut self) {
+        let (portal, ticket) = self.portal().await;
+        portal.person_log(&ticket).await.unwrap();
+    }
+
+    async fn read_rows(&mut self) {
+        let (portal, ticket) = self.portal().await;
+        portal.person_rows(&ticket).await.unwrap();
+    }
+
+    async fn request_correction(&mut self) {
+        let (portal, ticket) = self.portal().await;
+        let rows = portal.person_rows(&ticket).await.unwrap();
+        let (portal, ticket) = self.portal().await;
+        let of = (rows[0].delivery, &rows[0].dataset);
+        portal.request_correction(&ticket, of, "the date is wrong").await.unwrap();
+    }
+
+    async fn restrict(&mut self) {
+        let (portal, ticket) = self.portal().await;
+        portal.restrict(&ticket, Restriction::ReleaseWithIdentity, true).await.unwrap();
+    }
+
+    async fn read_restrictions(&mut self) {
+        let (portal, ticket) = self.portal().await;
+        portal.restrictions(&ticket).await.unwrap();
+    }
+
+    async fn erase(&mut self) {
+        let (portal, ticket) = self.portal().await;
+        portal.erase_person(&ticket).await.unwrap();
+    }
+
+    async fn list_corrections(&mut self) {
+        self.world.client("anna").await.corrections().await.unwrap();
+    }
+
+    async fn list_reservations(&mut self) {
+        self.world.client("anna").await.reservations().await.unwrap();
     }
 
     /// A researcher of an organisation that no approval names.

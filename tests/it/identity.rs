@@ -57,7 +57,8 @@ async fn start() -> Running {
     let stopped = stop.clone();
     tokio::spawn(async move {
         let ready = |address| ready.send(address).unwrap();
-        identity::run(&config, Arc::new(SystemClock), stopped, ready).await.unwrap();
+        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+        identity::run(&config, clock, entropy, stopped, ready).await.unwrap();
     });
     Running { folder, address: address.await.unwrap(), stop }
 }

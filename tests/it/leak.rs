@@ -9,6 +9,7 @@ use kpr::domain::ids::RunId;
 use kpr::statistics::Format;
 use kpr::wire::web_client;
 
+use crate::person;
 use crate::world::{Making, World};
 
 /// Every spelling of a number that could stand in a file or message.
@@ -171,7 +172,10 @@ async fn no_identity_number_is_where_it_must_not_be() {
         std::fs::write(results.join(path.replace(['/', '?'], "_")), answer.body).unwrap();
     }
 
+    // A portal has a person looked up, and everything the person can do is done.
     let numbers = population(&world);
+    let number = person::number(&world, 3);
+    let asked = person::everything(&world, &number).await;
     let needles = Needles::new(numbers.iter().map(String::as_str));
 
     memory(&world, &run);
@@ -182,7 +186,8 @@ async fn no_identity_number_is_where_it_must_not_be() {
     }
     // A recording carries its process id. Those of ingest, and the other ends of its connections, are
     // where the identity part of a delivery goes on its way into the vault.
-    let (mut recorded, mut carried) = (Vec::new(), 0);
+    let only_asked = Needles::new([number.as_str()].into_iter());
+    let (mut recorded, mut carried, mut looked_up) = (Vec::new(), 0, 0);
     files(&world.stage.path("frames"), &mut recorded);
     let of_ingest = |p: &PathBuf| !world.ids().iter().any(|id| file_name(p).starts_with(&format!("{id}-")));
     let ingest: Vec<Vec<u8>> =
@@ -191,10 +196,18 @@ async fn no_identity_number_is_where_it_must_not_be() {
         let bytes = std::fs::read(&path).unwrap();
         if ingest.contains(&bytes) {
             carried += needles.find(&bytes).len();
+        } else if of_portal(&world, &path) && !only_asked.find(&bytes).is_empty() {
+            // The portal's end of these connections is this test's. They carry that one number, in the messages that
+            // ask for a ticket, and nobody else's.
+            let found = only_asked.find(&bytes);
+            assert!(found.iter().all(|kind| *kind == "text"), "{found:?}");
+            looked_up += found.len();
+            assert_eq!(needles.find(&bytes).len(), found.len(), "{}", path.display());
         } else {
             places.push(path);
         }
     }
+    assert_eq!(looked_up, asked, "each ticket is asked for once, with the number");
     assert!(carried > 0, "the identity part of a delivery must be seen on its way, or nothing was recorded");
     for end in ["server", "client-of"] {
         for direction in ["sent", "received"] {
@@ -215,6 +228,13 @@ async fn no_identity_number_is_where_it_must_not_be() {
     files(&world.stage.path("npr"), &mut source);
     assert!(source.iter().any(|p| !needles.find(&std::fs::read(p).unwrap()).is_empty()));
     world.end().await;
+}
+
+/// Whether a recording is of what the identity service has received.
+fn of_portal(world: &World, path: &Path) -> bool {
+    let identity = world.identity.as_ref().unwrap().id().unwrap();
+    let name = file_name(path);
+    name.starts_with(&format!("{identity}-")) && name.contains("server") && name.contains("received")
 }
 
 /// The gateway's memory holds no key of any scope; the identity service's no health variable.

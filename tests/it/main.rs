@@ -22,6 +22,7 @@ mod lifecycle;
 mod microdata;
 mod oracle;
 mod partner;
+mod person;
 mod policy;
 mod postgres;
 mod protect;

@@ -51,7 +51,7 @@ fn narrower(mut query: Query) -> Query {
 }
 
 /// The code of a refusal.
-fn code<T: std::fmt::Debug>(answer: Result<T, ClientError>) -> String {
+pub fn code<T: std::fmt::Debug>(answer: Result<T, ClientError>) -> String {
     match answer.unwrap_err() {
         ClientError::Refused(refusal) => refusal.code.clone(),
         other => panic!("{other}"),

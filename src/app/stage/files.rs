@@ -98,9 +98,9 @@ pub(super) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), StageErr
     file.write_all(bytes).map_err(failed)
 }
 
-/// Root secret, audit key and pattern key: 32 random bytes each.
+/// Root secret, audit key, pattern key and persons key: 32 random bytes each.
 pub(super) fn secrets(stage: &Stage, entropy: &dyn Entropy) -> Result<(), StageError> {
-    for name in ["identity/root.secret", "gateway/audit.key", "gateway/pattern.key"] {
+    for name in ["identity/root.secret", "gateway/audit.key", "gateway/pattern.key", "gateway/persons.key"] {
         let mut secret = zeroize::Zeroizing::new([0; 32]);
         entropy.fill(secret.as_mut_slice())?;
         write(&stage.path(name), secret.as_slice(), 0o600)?;
@@ -157,7 +157,7 @@ pub(super) fn configurations(
     );
     let gateway = format!(
         "listen = \"{}\"\nhttps_listen = \"{}\"\nregister = {:?}\nstore = {:?}\npolicies = {:?}\n\
-         scratch = {:?}\naudit_key = {:?}\naudit_origin = \"{AUDIT_ORIGIN}\"\npattern_key = {:?}\n\
+         scratch = {:?}\naudit_key = {:?}\naudit_origin = \"{AUDIT_ORIGIN}\"\npattern_key = {:?}\npersons_key = {:?}\n\
          order_seconds = {}\n{COST}{}{}{keys}",
         stage.addresses.gateway,
         stage.addresses.https,
@@ -167,6 +167,7 @@ pub(super) fn configurations(
         path("gateway/scratch"),
         path("gateway/audit.key"),
         path("gateway/pattern.key"),
+        path("gateway/persons.key"),
         options.order_seconds.unwrap_or(120),
         tls("gateway"),
         peer("identity", stage.identity()),

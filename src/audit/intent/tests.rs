@@ -17,7 +17,9 @@ use crate::domain::refusal::RefusalKind;
 use crate::domain::rho::Rho;
 use crate::domain::table::{CellValue, LinkageQuality, RecipientReport, TableShape};
 use crate::domain::words::Words;
-use crate::store::fixtures::{TestStore, approval, enter_active, name, now, run_id, stores, submission};
+use crate::store::fixtures::{
+    TestStore, approval, enter_active, facts, name, now, run_id, stores, submission,
+};
 use crate::store::{Store, StoreError};
 
 /// Counts, so that no two salts are alike.
@@ -109,7 +111,7 @@ async fn receive(
     table: &ResultTable,
 ) -> Result<AuditReceipt, AuditError> {
     let received =
-        log.receive_bytes(intent, table.digest().unwrap(), &table.canonical().unwrap(), None).await;
+        log.receive_bytes(intent, table.digest().unwrap(), &table.canonical().unwrap(), None, &facts()).await;
     received.map_err(|unreceived| match unreceived {
         Unreceived::Failed(error) => error,
         Unreceived::Moved(_) => panic!("no ledger is part of this"),
@@ -151,7 +153,7 @@ async fn a_receipt_its_checkpoint_and_the_result_are_durable_together() {
         assert_eq!((again, bytes), (receipt, table(&run).canonical().unwrap()));
         assert_eq!(test.store.run(&run).await.unwrap().phase, Phase::Released);
         assert_eq!(log.recover(&actor()).await.unwrap(), 0);
-        assert_eq!(kinds(&log).await, [5, 7]);
+        assert_eq!(kinds(&log).await, [5, 7, 30]);
     }
 }
 
@@ -224,10 +226,14 @@ async fn a_result_that_cannot_be_recorded_is_not_kept() {
         let run = submit(&test, 3).await;
         let intent = intend(&log, &run).await;
         let wrong = Digest::from_bytes([9; 32]);
-        assert!(log.receive_bytes(intent, wrong, &table(&run).canonical().unwrap(), None).await.is_err());
+        assert!(
+            log.receive_bytes(intent, wrong, &table(&run).canonical().unwrap(), None, &facts())
+                .await
+                .is_err()
+        );
 
         let run = submit(&test, 4).await;
-        let garbage = log.receive_bytes(intend(&log, &run).await, wrong, b"{}", None).await;
+        let garbage = log.receive_bytes(intend(&log, &run).await, wrong, b"{}", None, &facts()).await;
         assert!(matches!(
             garbage,
             Err(Unreceived::Failed(AuditError::Canonical(CanonicalError::NotCanonical(_))))
@@ -329,7 +335,7 @@ async fn details_can_be_erased_and_the_log_still_verifies() {
         let mut write = test.store.write().await.unwrap();
         write.erase_audit_detail(0).await.unwrap();
         write.commit().await.unwrap();
-        assert_eq!(kinds(&open(&test.store).await.unwrap()).await, [5, 7]);
+        assert_eq!(kinds(&open(&test.store).await.unwrap()).await, [5, 7, 30]);
     }
 }
 
@@ -433,7 +439,7 @@ async fn under_a_suspended_project_nothing_is_opened_or_received() {
 
         let (digest, bytes) = (table(&first).digest().unwrap(), table(&first).canonical().unwrap());
         let Err(Unreceived::Inactive(intent, Inactive::Suspended)) =
-            log.receive_bytes(intent, digest, &bytes, None).await
+            log.receive_bytes(intent, digest, &bytes, None, &facts()).await
         else {
             panic!("a result was received");
         };

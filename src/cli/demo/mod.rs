@@ -19,6 +19,7 @@ use kpr::registers::synth::{self, SynthOptions};
 use kpr::statistics::Format;
 use kpr::store::Phase;
 use kpr::wire::gateway_client::{ClientError, GatewayClient};
+use kpr::wire::identity_client::IdentityLink;
 use kpr::wire::web_client;
 
 /// The county of the demo: Østfold, twelve municipalities.
@@ -173,6 +174,7 @@ async fn story(stage: &Stage) -> anyhow::Result<RunId> {
 
     refused(&researcher, &query).await?;
     publish(stage, &anna, &run).await?;
+    person(stage, &client("portal").await?).await?;
     proof(stage, &client("auditor").await?).await?;
     Ok(run)
 }
@@ -220,6 +222,35 @@ async fn publish(stage: &Stage, steward: &GatewayClient, run: &RunId) -> anyhow:
         let answer = web_client::get(&stage.https(), &authority, &path).await?;
         ensure!(answer.status.is_success(), "{path}: {}", answer.status);
         println!("  GET {path}: {} bytes of {}", answer.body.len(), answer.media_type);
+    }
+    Ok(())
+}
+
+/// A citizen portal asks for a person it has authenticated: what was released, and how the identity number was used.
+async fn person(stage: &Stage, portal: &GatewayClient) -> anyhow::Result<()> {
+    let file = stage.path("deliveries/folkeregisteret/identitet.csv");
+    let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let number = text.lines().nth(1).and_then(|line| line.split(';').nth(1)).context("nobody lives there")?;
+    let identity = IdentityLink::new(&stage.identity(), &stage.tls("portal"))?;
+    let log = portal.person_log(&identity.open_ticket(number).await?).await?;
+    println!(
+        "\nA registered person, through a citizen portal that never learns the person's number at the gateway:"
+    );
+    println!("  in {} releases of records; tables that were made:", log.records.len());
+    for tables in &log.tables {
+        let facts = &tables.facts;
+        println!(
+            "  {} for {} ({}), of {}",
+            tables.tables,
+            facts.recipient,
+            facts.purpose.as_str(),
+            facts.population
+        );
+    }
+    let uses = identity.uses(&identity.open_ticket(number).await?).await?;
+    println!("  the identity number was looked up {} times, for this portal", uses.look_ups.len());
+    for derived in &uses.derivations {
+        println!("  and was among those of {} bulk derivation for {}", derived.runs, derived.project);
     }
     Ok(())
 }

@@ -20,6 +20,10 @@ fn key() -> PatternKey {
     PatternKey::new([7; 32].into())
 }
 
+fn persons_key() -> PersonsKey {
+    PersonsKey::new(&[8; 32].into())
+}
+
 fn run_id(n: u8) -> RunId {
     RunId::new(format!("r-{}", format!("{n:02x}").repeat(16))).unwrap()
 }
@@ -93,7 +97,7 @@ fn signed(statement: &ReleaseStatement) -> VerifiedRelease {
 }
 
 fn release(held: &Held, earlier: &[Earlier<'_>]) -> Result<Judged<MicrodataTable>, DisclosureError> {
-    release_held(&held.sealed, &signed(&held.statement), earlier, &key())
+    release_held(&held.sealed, &signed(&held.statement), earlier, (&key(), &persons_key()))
 }
 
 fn code<T>(answer: Result<T, DisclosureError>) -> &'static str {
@@ -117,15 +121,20 @@ fn what_is_held_is_sealed_until_two_stewards_have_signed() {
     assert_eq!((risk.digest().unwrap(), risk.rows), (held.statement().risk, 37));
     let judged = release(&held, &[]).unwrap();
     assert_eq!(judged.disclosed().digest(), held.statement().result);
-    assert!(judged.remembered().is_some());
+    // Who is in them is kept with them: everybody of whom there is a record, and nobody else.
+    let kept = judged.remembered().unwrap().persons.clone().unwrap();
+    let chunk = crate::disclosure::persons::chunk_of(PersonNo(3000)) as usize;
+    let holds = |n| persons_key().holds(&run_id(1), PersonNo(n), &kept.chunks()[chunk]).unwrap();
+    assert!((3000..3009).all(holds) && (5000..5002).all(holds));
+    assert!(!holds(3009) && !holds(5002) && !holds(2999));
     // Signatures on something else open nothing, and damaged bytes are no records.
     let other = ReleaseStatement { run: run_id(2), ..held.statement().clone() };
-    assert!(release_held(&held.sealed, &signed(&other), &[], &key()).is_err());
+    assert!(release_held(&held.sealed, &signed(&other), &[], (&key(), &persons_key())).is_err());
     let other = ReleaseStatement { result: Digest::from_bytes([0; 32]), ..held.statement().clone() };
-    assert!(release_held(&held.sealed, &signed(&other), &[], &key()).is_err());
+    assert!(release_held(&held.sealed, &signed(&other), &[], (&key(), &persons_key())).is_err());
     let mut damaged = held.sealed.clone();
     damaged[100] ^= 1;
-    assert!(release_held(&damaged, &signed(held.statement()), &[], &key()).is_err());
+    assert!(release_held(&damaged, &signed(held.statement()), &[], (&key(), &persons_key())).is_err());
     for bytes in [&[][..], &[0; 23], &[0; 25], &[255; 24]] {
         assert!(Payload::decode(bytes).is_none());
     }

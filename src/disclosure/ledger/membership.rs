@@ -191,6 +191,11 @@ impl Membership {
         self.population.persons.len()
     }
 
+    /// Everybody who is in at least one cell.
+    pub(in crate::disclosure) fn everybody(&self) -> &RoaringBitmap {
+        &self.population.persons
+    }
+
     /// Whether it is of exactly the same persons.
     #[must_use]
     pub fn same_persons(&self, other: &Self) -> bool {

@@ -2,10 +2,12 @@
 
 mod intake;
 mod orders;
+mod persons;
 mod vault;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ed25519_dalek::SigningKey;
@@ -14,7 +16,7 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::domain::approval::{Approval, Grant, Purpose, SignedApproval, StewardKey, StewardSignature, Tier};
 use crate::domain::canonical::Digest;
-use crate::domain::clock::FixedClock;
+use crate::domain::clock::{Entropy, EntropyError, FixedClock};
 use crate::domain::ids::{
     DatasetId, OrderId, OrganisationId, PersonNo, ProjectId, RegisterId, RuleId, RunId, StewardId, VariableId,
 };
@@ -52,7 +54,25 @@ fn stewards() -> Vec<StewardKey> {
 
 async fn open(dir: &Path, versions: &[u32]) -> Result<IdentityService, IdentityError> {
     let clock = Arc::new(FixedClock(now()));
-    IdentityService::open(&dir.join("vault.db"), ring(versions), stewards(), clock).await
+    IdentityService::open(
+        &dir.join("vault.db"),
+        ring(versions),
+        stewards(),
+        clock,
+        Arc::new(Counting::default()),
+    )
+    .await
+}
+
+/// Counts, so that no two tickets are alike.
+#[derive(Default)]
+struct Counting(AtomicU8);
+
+impl Entropy for Counting {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
+        bytes.fill(self.0.fetch_add(1, Ordering::Relaxed));
+        Ok(())
+    }
 }
 
 fn period(from: &str, to: &str) -> Period {

@@ -39,15 +39,15 @@ async fn no_number_is_in_the_file_and_only_its_owner_reads_it() {
 async fn a_newer_schema_is_refused() {
     let dir = tempdir().unwrap();
     open(dir.path(), &[1]).await.unwrap();
-    execute(dir.path(), "PRAGMA user_version = 3").await;
-    assert!(matches!(refused(dir.path(), &[1]).await, VaultError::NewerSchema { found: 3 }));
+    execute(dir.path(), "PRAGMA user_version = 4").await;
+    assert!(matches!(refused(dir.path(), &[1]).await, VaultError::NewerSchema { found: 4 }));
 }
 
 #[tokio::test]
 async fn a_vault_of_the_schema_before_is_taken_over() {
     let dir = tempdir().unwrap();
     drop(open(dir.path(), &[1]).await.unwrap());
-    execute(dir.path(), "DROP TABLE approval_seen; PRAGMA user_version = 1").await;
+    execute(dir.path(), "DROP TABLE approval_seen; DROP TABLE look_up; PRAGMA user_version = 1").await;
     let service = open(dir.path(), &[1]).await.unwrap();
     service.issue_key(&npr(), &order("P-1", 1)).await.unwrap();
 }
@@ -69,8 +69,8 @@ async fn another_secret_is_refused() {
     assert!(matches!(refused(dir.path(), &[1, 2]).await, VaultError::Founding { version: 2 }));
     let same_version_other_secret = KeyRing::new(RootKey::new(2, Zeroizing::new([9; 32])), vec![]).unwrap();
     let clock = Arc::new(FixedClock(now()));
-    let path = dir.path().join("vault.db");
-    let outcome = IdentityService::open(&path, same_version_other_secret, stewards(), clock).await;
+    let (path, entropy) = (dir.path().join("vault.db"), Arc::new(Counting::default()));
+    let outcome = IdentityService::open(&path, same_version_other_secret, stewards(), clock, entropy).await;
     assert!(matches!(outcome.err(), Some(IdentityError::Vault(VaultError::RootSecret { version: 2 }))));
 }
 

@@ -3,11 +3,15 @@
 
 mod answer;
 mod microdata;
+mod person;
 mod project;
 mod query;
 
 pub(super) use answer::{checked, log_entry, published_table, submission};
 pub(super) use microdata::{held, held_refusal, release_statement};
+pub(super) use person::{
+    correction, disclosure, identity_uses, own_rows, person_log, restriction, restriction_change, ticket,
+};
 pub(super) use project::{approval, optional_day, project_state, step, steward_signature, words, work_item};
 pub(super) use query::query;
 

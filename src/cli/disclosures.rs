@@ -1,0 +1,106 @@
+//! `kpr disclosures`: the overview of disclosures.
+
+use std::collections::BTreeSet;
+
+use clap::Subcommand;
+use comfy_table::Table;
+use kpr::domain::overview::{Disclosure, Source};
+
+use super::connection::Connection;
+
+/// Arguments of `kpr disclosures`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List who received what, on which legal basis, about whom
+    List {
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// List the corrections that persons have asked for, to be passed on to the senders
+    Corrections {
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// List the person numbers that may not be released with identity, for the register keeper's own route (4-5)
+    Reservations {
+        #[command(flatten)]
+        connection: Connection,
+    },
+}
+
+/// Runs `kpr disclosures`.
+///
+/// # Errors
+/// Says what went wrong.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    match args.command {
+        Command::List { connection } => {
+            let client = connection.connect().await?;
+            let mut table = Table::new();
+            table.set_header([
+                "receipt",
+                "day",
+                "recipient",
+                "project",
+                "purpose",
+                "legal basis",
+                "result",
+                "about",
+                "made from",
+            ]);
+            let mut after = None;
+            loop {
+                let page = client.disclosures(after).await?;
+                let Some(last) = page.last() else { break };
+                after = Some(last.receipt);
+                for disclosure in &page {
+                    table.add_row(row(disclosure));
+                }
+            }
+            println!("{table}");
+        }
+        Command::Corrections { connection } => {
+            for asked in connection.connect().await?.corrections().await? {
+                let (day, delivery) = (asked.asked.format("%Y-%m-%d"), asked.delivery);
+                println!(
+                    "{} {day} {} of delivery {delivery} from {}",
+                    asked.entry, asked.dataset, asked.sender
+                );
+                asked.text.lines().for_each(|line| println!("    {line}"));
+            }
+        }
+        Command::Reservations { connection } => {
+            for person in connection.connect().await?.reservations().await? {
+                println!("{}", person.0);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn row(disclosure: &Disclosure) -> [String; 9] {
+    let facts = &disclosure.facts;
+    [
+        disclosure.receipt.to_string(),
+        disclosure.day.to_string(),
+        facts.recipient.to_string(),
+        facts.project.to_string(),
+        facts.purpose.as_str().to_owned(),
+        facts.legal_basis.clone(),
+        facts.result.as_str().to_owned(),
+        facts.population.to_string(),
+        made_from(&facts.sources),
+    ]
+}
+
+/// The datasets that something was made from.
+pub(super) fn made_from(sources: &BTreeSet<Source>) -> String {
+    let names: Vec<_> = sources.iter().map(|s| format!("{} {}", s.register, s.dataset)).collect();
+    names.join(", ")
+}

@@ -1,0 +1,250 @@
+//! The registered person: what is kept about one, shown to that person alone, through a portal.
+
+use std::collections::HashSet;
+
+use super::{Gateway, entry};
+use crate::audit::{CorrectionRequested, PersonServed, PersonsListed, RestrictionSet};
+use crate::authorise::{Action, Caller, Resource};
+use crate::disclosure::persons::{SealedPersons, chunk_of};
+use crate::domain::canonical::Digest;
+use crate::domain::ids::{DatasetId, PersonNo, RunId};
+use crate::domain::person::{
+    Correction, OwnRows, PersonLog, Portal, RecordsReleased, Restriction, RestrictionChange, Ticket,
+    check_text,
+};
+use crate::domain::refusal::{Refusal, RefusalKind};
+use crate::linkage::RegisteredPerson;
+use crate::registers::Snapshot;
+use crate::store::StoredCorrection;
+
+impl Gateway {
+    /// The person that a portal's ticket stands for; `None` for somebody whom the identity service does not know.
+    ///
+    /// # Errors
+    /// A [`Refusal`], recorded: by policy, or because the ticket is not good, whatever the reason.
+    pub(super) async fn redeemed(
+        &self,
+        caller: &Caller,
+        action: Action,
+        ticket: &Ticket,
+    ) -> Result<Option<RegisteredPerson>, Refusal> {
+        self.may(caller, action, Resource::Gateway, None).await?;
+        let portal = Portal { organisation: caller.organisation().clone(), name: caller.name().to_owned() };
+        match self.tickets.redeem(&portal, ticket).await {
+            Ok(person) => Ok(person),
+            Err(refusal) => self.refused(caller, action, None, refusal).await,
+        }
+    }
+
+    /// Records that something is about to be shown to a person.
+    pub(super) async fn serving(&self, caller: &Caller, action: Action) -> Result<(), Refusal> {
+        let event = PersonServed { action: action.as_str().to_owned() };
+        self.audit.append(entry(caller, None, None, event)).await?;
+        Ok(())
+    }
+
+    /// What was released about a person. Somebody of whom nothing is known has a log too: of the tables that were made.
+    ///
+    /// # Errors
+    /// A [`Refusal`]: by policy, or because the ticket is not good.
+    pub async fn person_log(&self, caller: &Caller, ticket: &Ticket) -> Result<PersonLog, Refusal> {
+        let action = Action::ReadPersonLog;
+        let person = self.redeemed(caller, action, ticket).await?;
+        self.serving(caller, action).await?;
+        let records = match &person {
+            Some(person) => self.records_with(person).await?,
+            None => Vec::new(),
+        };
+        Ok(PersonLog { records, tables: self.store.tables_released().await? })
+    }
+
+    /// The releases of records in which a person is: of each the one chunk is opened that the person's number lies in.
+    async fn records_with(&self, person: &RegisteredPerson) -> Result<Vec<RecordsReleased>, Refusal> {
+        let number = person.number();
+        let chunks = self.store.chunks(chunk_of(number)).await?;
+        let all = self.store.facts_of_records().await?;
+        tokio::task::block_in_place(|| {
+            let mut records = Vec::new();
+            for chunk in &chunks {
+                let holds = self.persons_key.holds(&chunk.run, number, &chunk.sealed);
+                if holds.map_err(|_| unreadable())? {
+                    let facts = all.get(&chunk.facts).ok_or_else(unreadable)?.clone();
+                    records.push(RecordsReleased { day: chunk.day, facts });
+                }
+            }
+            Ok(records)
+        })
+    }
+
+    /// A person's own rows in every dataset of the register.
+    ///
+    /// # Errors
+    /// A [`Refusal`]: by policy, because the ticket is not good, or because the register cannot be read.
+    pub async fn person_rows(&self, caller: &Caller, ticket: &Ticket) -> Result<Vec<OwnRows>, Refusal> {
+        let action = Action::ReadPersonRows;
+        let person = self.redeemed(caller, action, ticket).await?;
+        self.serving(caller, action).await?;
+        match person {
+            Some(person) => self.rows_of(&person).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn rows_of(&self, person: &RegisteredPerson) -> Result<Vec<OwnRows>, Refusal> {
+        let snapshot = Snapshot::open_current(&self.register)?;
+        Ok(self.engine.own_rows(person, &snapshot).await?)
+    }
+
+    /// Keeps a person's request that the sender of a delivery correct what it says of that person. Gives its number.
+    ///
+    /// # Errors
+    /// A [`Refusal`]: by policy, because the ticket is not good, because of the text, or because the person has no such
+    /// row.
+    pub async fn request_correction(
+        &self,
+        caller: &Caller,
+        ticket: &Ticket,
+        (delivery, dataset): (Digest, DatasetId),
+        text: &str,
+    ) -> Result<u64, Refusal> {
+        check_text(text).map_err(|e| Refusal::new(RefusalKind::Invalid, "correction.text", e.to_string()))?;
+        let person = self.redeemed(caller, Action::RequestCorrection, ticket).await?;
+        let rows = match &person {
+            Some(person) => self.rows_of(person).await?,
+            None => Vec::new(),
+        };
+        let mut rows = rows.into_iter().filter(|own| own.delivery == delivery && own.dataset == dataset);
+        let (Some(person), Some(own)) = (person, rows.next()) else {
+            let hint = "the person has no row of this dataset in this delivery; read the own rows to see those there are";
+            return Err(Refusal::new(RefusalKind::Precondition, "correction.no_row", hint));
+        };
+        let mut recording = self.audit.begin().await?;
+        let number = recording.write().next_correction().await?;
+        let asked = StoredCorrection {
+            person: person.number(),
+            delivery,
+            sender: own.sender,
+            dataset,
+            sealed: self.persons_key.seal_text(&text_of(number), text).map_err(|_| unreadable())?,
+            portal: caller.organisation().clone(),
+            asked: self.clock.now(),
+        };
+        recording.write().keep_correction(number, &asked).await?;
+        let event = CorrectionRequested { entry: number, delivery };
+        recording.commit(entry(caller, None, None, event)).await?;
+        Ok(number)
+    }
+
+    /// The corrections that persons have asked for, for stewards, who pass them on to the senders. Whom they are about is
+    /// not told: a sender finds the row by what the text says of it.
+    ///
+    /// # Errors
+    /// A [`Refusal`] by policy.
+    pub async fn corrections(&self, caller: &Caller) -> Result<Vec<Correction>, Refusal> {
+        let action = Action::ListCorrections;
+        self.may(caller, action, Resource::Gateway, None).await?;
+        let all = self.store.corrections().await?;
+        self.listing(caller, action, all.len()).await?;
+        let opened = |(entry, kept): (u64, StoredCorrection)| {
+            let text = self.persons_key.open_text(&text_of(entry), &kept.sealed).map_err(|_| unreadable())?;
+            let StoredCorrection { delivery, sender, dataset, asked, .. } = kept;
+            Ok(Correction { entry, delivery, sender, dataset, text, asked })
+        };
+        all.into_iter().map(opened).collect()
+    }
+
+    /// Sets or lifts a restriction, at once and without anybody's decision. Returns whether it stood otherwise before.
+    ///
+    /// # Errors
+    /// A [`Refusal`]: by policy, because the ticket is not good, or because the person is not known here.
+    pub async fn restrict(
+        &self,
+        caller: &Caller,
+        ticket: &Ticket,
+        restriction: Restriction,
+        active: bool,
+    ) -> Result<bool, Refusal> {
+        let person = self.redeemed(caller, Action::SetRestriction, ticket).await?.ok_or_else(not_known)?;
+        let (portal, now) = (caller.organisation(), self.clock.now());
+        let mut recording = self.audit.begin().await?;
+        let number = recording.write().restrict(person.number(), restriction, active, portal, now).await?;
+        let Some(number) = number else { return Ok(false) };
+        let restriction = restriction.as_str().to_owned();
+        let event = RestrictionSet { entry: number, restriction, active };
+        recording.commit(entry(caller, None, None, event)).await?;
+        Ok(true)
+    }
+
+    /// The history of a person's restrictions.
+    ///
+    /// # Errors
+    /// A [`Refusal`]: by policy, or because the ticket is not good.
+    pub async fn restrictions(
+        &self,
+        caller: &Caller,
+        ticket: &Ticket,
+    ) -> Result<Vec<RestrictionChange>, Refusal> {
+        let action = Action::ReadRestrictions;
+        let person = self.redeemed(caller, action, ticket).await?;
+        self.serving(caller, action).await?;
+        match person {
+            Some(person) => Ok(self.store.restrictions(person.number()).await?),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The persons whose data may not be released with their identity, for the register keeper's own route (4-5).
+    ///
+    /// # Errors
+    /// A [`Refusal`] by policy.
+    pub async fn reservations(&self, caller: &Caller) -> Result<Vec<PersonNo>, Refusal> {
+        let action = Action::ListReservations;
+        self.may(caller, action, Resource::Gateway, None).await?;
+        let persons = self.store.restricted(Restriction::ReleaseWithIdentity).await?;
+        self.listing(caller, action, persons.len()).await?;
+        Ok(persons)
+    }
+
+    async fn listing(&self, caller: &Caller, action: Action, entries: usize) -> Result<(), Refusal> {
+        let event = PersonsListed { action: action.as_str().to_owned(), entries: entries as u64 };
+        self.audit.append(entry(caller, None, None, event)).await?;
+        Ok(())
+    }
+
+    /// Who is in no result.
+    pub(super) async fn blocked(&self) -> Result<HashSet<PersonNo>, Refusal> {
+        Ok(self.store.restricted(Restriction::AllUse).await?.into_iter().collect())
+    }
+
+    /// Whether somebody who is blocked now is in records that wait.
+    pub(super) async fn any_blocked(
+        &self,
+        run: &RunId,
+        persons: Option<&SealedPersons>,
+    ) -> Result<bool, Refusal> {
+        let chunks = persons.ok_or_else(unreadable)?.chunks();
+        for person in self.blocked().await? {
+            let Some(chunk) = chunks.get(chunk_of(person) as usize) else { continue };
+            if self.persons_key.holds(run, person, chunk).map_err(|_| unreadable())? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// What a sealed text is bound to.
+fn text_of(entry: u64) -> String {
+    format!("correction/{entry}")
+}
+
+pub(super) fn not_known() -> Refusal {
+    let hint =
+        "the population register does not hold this person yet, so there is nothing that could be restricted";
+    Refusal::new(RefusalKind::Precondition, "person.not_known", hint)
+}
+
+fn unreadable() -> Refusal {
+    let hint = "what is kept of released records cannot be read; the register keeper finds the reason";
+    Refusal::new(RefusalKind::Internal, "person.unreadable", hint)
+}

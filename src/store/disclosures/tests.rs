@@ -1,0 +1,150 @@
+//! The overview on both databases: what is found, and what cannot be deleted.
+
+use sqlx::Executor;
+
+use super::*;
+use crate::domain::query::Answer;
+use crate::store::fixtures::{TestStore, facts, now, result, run_id, stores, submission};
+
+fn day(text: &str) -> NaiveDate {
+    text.parse().unwrap()
+}
+
+/// Enters a release with a leaf for its receipt and one for its entry.
+async fn enter(test: &TestStore, number: u8, day: NaiveDate, chunks: Option<&[Vec<u8>]>) {
+    let mut write = test.store.write().await.unwrap();
+    write.submit(&submission(&format!("req-{number}")), run_id(number), now()).await.unwrap();
+    let receipt = u64::from(number) * 2;
+    let detail = crate::store::AuditDetail { salt: vec![1; 32], fields: b"{}".to_vec() };
+    for index in [receipt, receipt + 1] {
+        write.insert_audit_leaf(index, b"leaf", Some(&detail)).await.unwrap();
+    }
+    let facts = DisclosureFacts {
+        result: if chunks.is_some() { Answer::Microdata } else { Answer::Table },
+        ..facts()
+    };
+    let persons = chunks.map(|chunks| (Digest::from_bytes([number; 32]), chunks));
+    let (run, entered) = (run_id(number), receipt + 1);
+    let kept_until = chunks.map(|_| day + chrono::Days::new(30));
+    let new = NewDisclosure { receipt, entered, run: &run, day, facts: &facts, persons, kept_until };
+    write.store_result(&run, &result(receipt)).await.unwrap();
+    write.disclose(new).await.unwrap();
+    write.commit().await.unwrap();
+}
+
+async fn world(test: &TestStore) {
+    enter(test, 1, day("2020-01-31"), Some(&[b"first".to_vec(), b"second".to_vec()])).await;
+    enter(test, 2, day("2020-02-01"), None).await;
+    enter(test, 3, day("2026-11-21"), Some(&[b"third".to_vec()])).await;
+    enter(test, 4, day("2026-11-22"), None).await;
+}
+
+#[tokio::test]
+async fn releases_are_found_by_receipt_by_chunk_and_by_facts() {
+    for test in stores().await {
+        world(&test).await;
+        let all = test.store.disclosures(None, 10).await.unwrap();
+        assert_eq!(all.iter().map(|d| d.receipt).collect::<Vec<_>>(), [2, 4, 6, 8]);
+        assert_eq!(all[0].persons, Some(Digest::from_bytes([1; 32])));
+        assert_eq!((all[1].persons, &all[1].facts), (None, &facts()));
+        assert_eq!(test.store.disclosures(Some(2), 2).await.unwrap(), all[1..3]);
+
+        let runs = |chunks: Vec<ChunkOf>| chunks.into_iter().map(|c| (c.run, c.sealed)).collect::<Vec<_>>();
+        let first = runs(test.store.chunks(0).await.unwrap());
+        assert_eq!(first, [(run_id(1), b"first".to_vec()), (run_id(3), b"third".to_vec())]);
+        assert_eq!(runs(test.store.chunks(1).await.unwrap()), [(run_id(1), b"second".to_vec())]);
+        assert!(test.store.chunks(2).await.unwrap().is_empty());
+
+        let tables = test.store.tables_released().await.unwrap();
+        let [tables] = tables.as_slice() else { panic!("{tables:?}") };
+        assert_eq!((tables.tables, tables.first, tables.last), (2, day("2020-02-01"), day("2026-11-22")));
+        let records = test.store.facts_of_records().await.unwrap();
+        assert_eq!(records.into_values().map(|f| f.result).collect::<Vec<_>>(), [Answer::Microdata]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_older_than_the_policy_is_deleted_and_nothing_younger() {
+    for test in stores().await {
+        world(&test).await;
+        let reap = async |today: &str, years| {
+            let mut write = test.store.write().await.unwrap();
+            let deleted = write.delete_disclosures(Retention::new(years).unwrap(), day(today)).await;
+            if deleted.is_ok() {
+                write.commit().await.unwrap();
+            }
+            deleted
+        };
+        assert_eq!(reap("2025-01-31", 5).await.unwrap(), 0);
+        assert_eq!(reap("2026-11-22", 7).await.unwrap(), 0);
+        assert_eq!(reap("2025-02-01", 5).await.unwrap(), 1);
+        let left = test.store.disclosures(None, 10).await.unwrap();
+        assert_eq!(left.iter().map(|d| d.receipt).collect::<Vec<_>>(), [4, 6, 8]);
+        assert!(test.store.chunks(1).await.unwrap().is_empty());
+        assert_eq!(test.store.chunks(0).await.unwrap().len(), 1);
+        // What the leaf of the deleted one commits to is erased, the leaves stay.
+        assert_eq!(test.store.audit_detail(3).await.unwrap(), None);
+        assert!(test.store.audit_detail(5).await.unwrap().is_some());
+        assert_eq!(test.store.audit_leaves(0, 10).await.unwrap().len(), 8);
+        // A gateway whose clock is wrong deletes nothing either.
+        assert!(reap("2099-01-01", 5).await.is_err());
+        assert_eq!(test.store.disclosures(None, 10).await.unwrap(), left);
+    }
+}
+
+#[tokio::test]
+async fn records_are_erased_after_their_last_day_and_tables_never() {
+    for test in stores().await {
+        world(&test).await;
+        let expire = async |today: &str| {
+            let mut write = test.store.write().await.unwrap();
+            let expired = write.expire_records(day(today)).await.unwrap();
+            write.commit().await.unwrap();
+            expired
+        };
+        let before = test.store.disclosures(None, 10).await.unwrap();
+        assert_eq!(expire("2020-03-01").await, 0);
+        assert_eq!((expire("2020-03-02").await, expire("2020-03-02").await), (1, 0));
+        assert_eq!(expire("2099-01-01").await, 1);
+        for (number, empty) in [(1, true), (2, false), (3, true), (4, false)] {
+            let stored = test.store.result(&run_id(number)).await.unwrap();
+            assert_eq!(stored.bytes.is_empty(), empty, "{number}");
+        }
+        assert_eq!(test.store.disclosures(None, 10).await.unwrap(), before);
+    }
+}
+
+#[tokio::test]
+async fn by_sql_nothing_of_five_years_is_deleted_or_changed() {
+    for test in stores().await {
+        world(&test).await;
+        let before = test.store.disclosures(None, 10).await.unwrap();
+        let mut hands = vec![
+            "DELETE FROM disclosures",
+            "DELETE FROM disclosures WHERE receipt = 8",
+            "DELETE FROM disclosure_persons WHERE receipt = 6",
+            "UPDATE disclosures SET day = '2001-01-01'",
+            "UPDATE disclosure_persons SET sealed = NULL",
+            "UPDATE disclosure_facts SET canonical = digest",
+            "DELETE FROM disclosure_facts",
+        ];
+        let url = test.url.as_str();
+        if url.starts_with("sqlite") {
+            hands.extend([
+                "INSERT OR REPLACE INTO disclosures SELECT receipt, entered, run, result, facts, '2001-01-01', \
+                 NULL FROM disclosures",
+                "INSERT OR REPLACE INTO disclosure_persons SELECT chunk, receipt, x'00' FROM disclosure_persons",
+                // The checks of references are a choice of each connection.
+                "PRAGMA foreign_keys = OFF; DELETE FROM disclosure_facts",
+                "PRAGMA foreign_keys = OFF; DELETE FROM disclosures WHERE receipt = 6",
+            ]);
+        } else {
+            hands.push("TRUNCATE disclosures CASCADE");
+        }
+        for sql in hands {
+            assert!(test.store.pool.execute(sql).await.is_err(), "{sql}");
+            assert_eq!(test.store.disclosures(None, 10).await.unwrap(), before, "{sql}");
+            assert_eq!(test.store.chunks(0).await.unwrap().len(), 2, "{sql}");
+        }
+    }
+}
