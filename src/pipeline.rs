@@ -229,9 +229,9 @@ impl Gateway {
     /// Query -> approved query -> plan, with the snapshot it is made for. A plan that could never be carried out with
     /// its privacy loss is refused here, before any budget is reserved.
     async fn plan(&self, caller: &Caller, query: Query) -> Result<(QueryPlan, Snapshot), Refusal> {
-        let approval = self.active_approval(caller, &query.project).await?;
-        let approved: ApprovedQuery =
-            authorise(caller, query, &approval, &self.policies.now(), self.catalogue.sections())?;
+        let approval = self.active_approval(caller, &query).await?;
+        let (policies, sections) = (self.policies.now(), self.catalogue.sections());
+        let approved: ApprovedQuery = authorise(caller, query, &approval, &policies, sections)?;
         let (organisation, domain) = (caller.organisation(), approved.domain());
         self.store.may_use_method(organisation, domain, approved.domain_method()).await?;
         let snapshot = Snapshot::open_current(&self.register)?;

@@ -11,6 +11,7 @@ use crate::domain::approval::{Approval, ApprovalError, SignedApproval, StewardSi
 use crate::domain::canonical::{Canonical, Digest};
 use crate::domain::ids::ProjectId;
 use crate::domain::lifecycle::{ActiveApproval, Inactive, Life, Standing};
+use crate::domain::query::Query;
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::domain::worklist;
 use crate::store::{StoreError, StoredApproval};
@@ -130,15 +131,17 @@ impl Gateway {
         Ok(states)
     }
 
-    /// The approval of a project that queries may be asked under today.
+    /// The approval of a query's project that it may be asked under today.
     pub(super) async fn active_approval(
         &self,
         caller: &Caller,
-        project: &ProjectId,
+        query: &Query,
     ) -> Result<ActiveApproval, Refusal> {
-        let (life, approval) = self.in_force(project).await?;
+        let (life, approval) = self.in_force(&query.project).await?;
         // Who may not ask is told that, and not how the project stands.
-        self.policies.now().may(caller, Action::SubmitQuery, Resource::Project(approval.approval()))?;
+        let registers = self.catalogue.sections().of_query(query);
+        let on = Resource::Query { approval: approval.approval(), registers: &registers };
+        self.policies.now().may(caller, Action::SubmitQuery, on)?;
         Ok(life.active(approval, self.clock.today())?)
     }
 

@@ -103,9 +103,8 @@ impl Gateway {
         let Ok(active) = life.active(approval, self.clock.today()) else { return Ok(None) };
         let name = self.store.asked_by(&release.run).await?;
         let asked_by = (&earlier.organisation, name.as_str());
-        let Ok(approved) =
-            authorise_again(asked_by, query, &active, &self.policies.now(), self.catalogue.sections())
-        else {
+        let (policies, sections) = (self.policies.now(), self.catalogue.sections());
+        let Ok(approved) = authorise_again(asked_by, query, &active, &policies, sections) else {
             return Ok(None);
         };
         let Ok(snapshot) = Snapshot::open(&self.register, release.snapshot) else { return Ok(None) };

@@ -125,6 +125,7 @@ impl Played {
         assert_eq!(self.sign("anna").await.unwrap(), Standing::Application);
         assert_eq!(code(self.world.submit("once", &query).await), "approval.not_signed");
         assert_eq!(self.sign("bjorn").await.unwrap(), Standing::Active);
+        self.world.stage.partner_approves(&self.approval).await.unwrap();
         assert_eq!(self.urgency().await, None);
         let rejected = Step::Rejected { version: 1, reason: words("second thoughts") };
         assert_eq!(code(self.record(rejected).await), "application.not_now");
@@ -238,8 +239,8 @@ async fn who_is_no_recipient_any_more_receives_nothing() {
     let (run, _) = world.answer("asked").await;
     let mut amended = example_approval().unwrap();
     amended.version = 2;
-    amended.recipients = vec!["NTRNO-310000077".to_owned().try_into().unwrap()];
-    world.approve_this(&amended).await;
+    amended.recipients = vec!["NTRNO-310000078".to_owned().try_into().unwrap()];
+    world.sign_this(&amended).await;
     let researcher = world.client("researcher").await;
     assert_eq!(code(researcher.fetch(&run, Format::Csv).await), "approval.not_a_recipient");
     assert_eq!(code(world.submit("again", &example_query().unwrap()).await), "policy.not_permitted");
@@ -247,7 +248,7 @@ async fn who_is_no_recipient_any_more_receives_nothing() {
     let mut expired = example_approval().unwrap();
     expired.version = 3;
     expired.valid = kpr::domain::period::Period::new(expired.valid.from(), ago(1)).unwrap();
-    world.approve_this(&expired).await;
+    world.sign_this(&expired).await;
     assert_eq!(code(world.submit("late", &example_query().unwrap()).await), "approval.not_valid_today");
     assert_eq!(researcher.project(&expired.project).await.unwrap().standing, Standing::Expired);
     assert!(researcher.fetch(&run, Format::Csv).await.is_ok());
