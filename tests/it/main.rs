@@ -27,6 +27,7 @@ mod policy;
 mod postgres;
 mod protect;
 mod question;
+mod scenario;
 mod series;
 mod signed;
 mod values;

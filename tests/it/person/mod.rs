@@ -43,7 +43,7 @@ pub fn number(world: &World, nth: usize) -> String {
 }
 
 /// Numbers of persons whom the question is about, and of others, by the delivered files.
-fn in_and_out(world: &World) -> [Vec<String>; 2] {
+pub fn in_and_out(world: &World) -> [Vec<String>; 2] {
     let asked: BTreeSet<String> = lines(world, "npr-2024/EPISODE.csv")
         .into_iter()
         .filter(|e| e[2] == "1" && ["310", "320"].contains(&e[6].as_str()) && e[5].starts_with("2024-"))
@@ -68,7 +68,7 @@ pub async fn ticket(world: &World, number: &str) -> Ticket {
     link(world, "portal").open_ticket(number).await.unwrap()
 }
 
-async fn log(world: &World, number: &str) -> PersonLog {
+pub async fn log(world: &World, number: &str) -> PersonLog {
     world.client("portal").await.person_log(&ticket(world, number).await).await.unwrap()
 }
 
