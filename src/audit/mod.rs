@@ -10,6 +10,8 @@ mod entry_proof;
 mod error;
 mod event;
 mod export;
+#[cfg(test)]
+mod fixtures;
 mod held;
 mod intent;
 mod key;

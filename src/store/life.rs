@@ -228,7 +228,7 @@ mod tests {
             .await
             .unwrap();
             let tables = "DROP TABLE project_steps; DROP TABLE project_hours; DROP TABLE run_work; \
-                          DROP INDEX runs_by_project; DELETE FROM schema_versions WHERE version >= 9;";
+                          DROP INDEX runs_by_project; DELETE FROM schema_versions WHERE version = 9;";
             sqlx::raw_sql(tables).execute(pool).await.unwrap();
             let store = Store::open(&test.url).await.unwrap();
             let life = store.life(&project).await.unwrap();

@@ -14,7 +14,7 @@ use crate::world::{Making, World, program};
 async fn world() -> World {
     let making = Making { persons: 1500, discharge_rate: 0.3, ..Making::default() };
     let noise = "projects = { noise = { mechanism = \"gaussian\", rho = \"0.01\" } }";
-    World::with_method(&making, noise).await
+    World::with_crowds(&making, noise).await
 }
 
 async fn left(world: &World) -> String {

@@ -85,6 +85,17 @@ impl World {
         world.take_in().await
     }
 
+    /// As [`World::with_method`], where a researcher may have more than a hundred calls at once.
+    pub async fn with_crowds(making: &Making, method: &str) -> Self {
+        let world = Self::made(making);
+        world.write_method("projects = \"suppress\"", method);
+        let file = world.stage.configuration("gateway");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let limits = "[limits]\nresearcher = { per_minute = 6000, burst = 600, at_once = 120 }\n";
+        std::fs::write(&file, format!("{text}\n{limits}")).unwrap();
+        world.take_in().await
+    }
+
     fn write_method(&self, from: &str, to: &str) {
         let file = self.stage.path("policies/disclosure.toml");
         let text = std::fs::read_to_string(&file).unwrap();

@@ -1,30 +1,20 @@
 //! Held, signed, refused, and what a restart makes of it, on both databases.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 
 use ed25519_dalek::SigningKey;
 
 use super::super::event::QueryOpened;
+use super::super::fixtures::Counting;
 use super::super::note::NoteSigner;
 use super::*;
-use crate::domain::clock::{Entropy, EntropyError, FixedClock};
+use crate::domain::clock::FixedClock;
 use crate::store::fixtures::{TestStore, approval, enter_active, name, now, run_id, stores, submission};
 use crate::store::{Store, StoreError};
 
-/// Counts, so that no two salts are alike.
-struct Counting(AtomicU8);
-
-impl Entropy for Counting {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
-        bytes.fill(self.0.fetch_add(1, Ordering::Relaxed));
-        Ok(())
-    }
-}
-
 async fn open(store: &Store) -> AuditLog {
     let signer = NoteSigner::new("kpr.example/audit", SigningKey::from_bytes(&[7; 32])).unwrap();
-    let entropy = Counting(AtomicU8::new(0));
+    let entropy = Counting::default();
     AuditLog::open(store.clone(), signer, Arc::new(FixedClock(now())), Arc::new(entropy)).await.unwrap()
 }
 

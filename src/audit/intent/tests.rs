@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ed25519_dalek::SigningKey;
 
 use super::super::event::{ApprovalEntered, BudgetReserved, ProjectSuspended, SuspensionLifted};
+use super::super::fixtures::{Counting, Dry};
 use super::super::note::NoteSigner;
 use super::super::verify::{Demands, verify};
 use super::*;
@@ -22,31 +23,17 @@ use crate::store::fixtures::{
 };
 use crate::store::{Store, StoreError};
 
-/// Counts, so that no two salts are alike.
-struct Counting(std::sync::atomic::AtomicU8);
-
-impl Entropy for Counting {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
-        bytes.fill(self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
-        Ok(())
-    }
-}
-
-struct Dry;
-
-impl Entropy for Dry {
-    fn fill(&self, _: &mut [u8]) -> Result<(), EntropyError> {
-        Err(EntropyError)
-    }
-}
-
 fn signer() -> NoteSigner {
     NoteSigner::new("kpr.example/audit", SigningKey::from_bytes(&[7; 32])).unwrap()
 }
 
 async fn open(store: &Store) -> Result<AuditLog, AuditError> {
-    let entropy = Counting(std::sync::atomic::AtomicU8::new(0));
-    AuditLog::open(store.clone(), signer(), Arc::new(FixedClock(now())), Arc::new(entropy)).await
+    let entropy = Arc::new(Counting::default());
+    AuditLog::open(store.clone(), signer(), Arc::new(FixedClock(now())), entropy).await
+}
+
+async fn dry(store: &Store) -> Result<AuditLog, AuditError> {
+    AuditLog::open(store.clone(), signer(), Arc::new(FixedClock(now())), Arc::new(Dry)).await
 }
 
 fn actor() -> Actor {
@@ -284,8 +271,7 @@ async fn a_change_and_its_event_stand_or_fall_together() {
         drop(recording);
         assert!(test.store.projects().await.unwrap().is_empty());
 
-        let dry = AuditLog::open(test.store.clone(), signer(), Arc::new(FixedClock(now())), Arc::new(Dry));
-        let dry = dry.await.unwrap();
+        let dry = dry(&test.store).await.unwrap();
         let mut recording = dry.begin().await.unwrap();
         recording.write().enter_project(&approval, now().date_naive(), &name("anna"), now()).await.unwrap();
         assert!(matches!(recording.commit(entry()).await, Err(AuditError::Entropy(_))));
@@ -401,8 +387,7 @@ async fn a_reservation_and_its_event_are_durable_together() {
         assert_eq!(kinds(&log).await, [14]);
 
         // Where the event cannot be written, nothing is reserved.
-        let dry = AuditLog::open(test.store.clone(), signer(), Arc::new(FixedClock(now())), Arc::new(Dry));
-        let dry = dry.await.unwrap();
+        let dry = dry(&test.store).await.unwrap();
         let mut recording = dry.begin().await.unwrap();
         recording.write().reserve_budget(&other, rho("0.1"), rho("0.3"), now()).await.unwrap();
         assert!(recording.commit_lease(reserved(&other)).await.is_err());
