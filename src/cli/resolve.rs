@@ -35,8 +35,8 @@ enum Command {
         #[arg(long, value_parser = |text: &str| RunId::new(text))]
         run: RunId,
         /// The serial number, as it stands in the records
-        #[arg(long, value_parser = |text: &str| SerialNumber::try_from(text.to_owned()))]
-        serial: SerialNumber,
+        #[arg(long)]
+        serial: String,
         /// health_risk, correction or withdrawal
         #[arg(long, value_parser = reason)]
         reason: ResolutionReason,
@@ -94,7 +94,7 @@ fn reason(text: &str) -> Result<ResolutionReason, String> {
 pub async fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
         Command::Ask { project, run, serial, reason, steward, connection } => {
-            let asked = Utc::now().trunc_subsecs(0);
+            let (serial, asked) = (SerialNumber::try_from(serial)?, Utc::now().trunc_subsecs(0));
             sign(&ResolutionStatement { project, run, serial, reason, asked }, steward, &connection).await?;
         }
         Command::List { connection } => {
