@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use chrono::{SubsecRound, Utc};
+use chrono::SubsecRound;
 use clap::Subcommand;
 use comfy_table::Table;
+use kpr::app::system::SystemClock;
 use kpr::domain::canonical::{Canonical, Digest};
+use kpr::domain::clock::Clock;
 use kpr::domain::ids::{ProjectId, RunId, StewardId};
 use kpr::domain::microdata::SerialNumber;
 use kpr::domain::resolution::{ResolutionReason, ResolutionStatement};
@@ -94,7 +96,7 @@ fn reason(text: &str) -> Result<ResolutionReason, String> {
 pub async fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
         Command::Ask { project, run, serial, reason, steward, connection } => {
-            let (serial, asked) = (SerialNumber::try_from(serial)?, Utc::now().trunc_subsecs(0));
+            let (serial, asked) = (SerialNumber::try_from(serial)?, SystemClock.now().trunc_subsecs(0));
             sign(&ResolutionStatement { project, run, serial, reason, asked }, steward, &connection).await?;
         }
         Command::List { connection } => {
