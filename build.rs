@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use prost_build::Config;
 
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "kpr/v1/query.proto",
     "kpr/v1/project.proto",
     "kpr/v1/linkage.proto",
@@ -16,6 +16,7 @@ const FILES: [&str; 10] = [
     "kpr/v1/witness.proto",
     "kpr/v1/disclosures.proto",
     "kpr/v1/person.proto",
+    "kpr/v1/resolution.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -44,6 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "kpr.v1.SetRestrictionRequest",
         "kpr.v1.ReadRestrictionsRequest",
         "kpr.v1.ErasePersonRequest",
+        "kpr.v1.CollectResolutionResponse",
     ]);
     tonic_prost_build::configure().compile_fds_with_config(descriptors, config)?;
     Ok(())

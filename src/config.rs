@@ -106,6 +106,9 @@ pub struct GatewayConfig {
     pub audit_key: PathBuf,
     /// The audit log's origin, as checkpoints name it, for example `kpr.example/audit`.
     pub audit_origin: String,
+    /// A file outside of the database, on another disk, for the latest checkpoint of the audit log: the gateway does not start
+    /// on a database that is behind it.
+    pub audit_checkpoint: Option<PathBuf>,
     /// The secret that breaks ties of suppression patterns, 32 bytes, mode 0600.
     pub pattern_key: PathBuf,
     /// The secret under which it is kept who is in released records, 32 bytes, mode 0600.
@@ -159,7 +162,10 @@ impl GatewayConfig {
             &mut config.audit_key,
             &mut config.pattern_key,
             &mut config.persons_key,
-        ] {
+        ]
+        .into_iter()
+        .chain(&mut config.audit_checkpoint)
+        {
             *file = folder.join(&*file);
         }
         Ok(config)
@@ -213,8 +219,8 @@ pub struct IdentityConfig {
     /// Its version, from 1; a newer secret has a higher one.
     #[serde(default = "first_version")]
     pub root_version: u32,
-    /// Older root secrets that are still needed: the founding one always, the one before the current one
-    /// until the service has started once with the current one.
+    /// Older root secrets that are still held: the founding one always, the one before the current one until `kpr
+    /// identity rotate` has sealed the vault anew and `kpr identity destroy` has put an end to it.
     #[serde(default)]
     pub older_root_secrets: Vec<OlderSecret>,
     /// The stewards.

@@ -33,6 +33,8 @@ enum Command {
     Register(cli::register::Args),
     /// Run the gateway
     Serve(cli::serve::Args),
+    /// Copy the gateway's database while the gateway runs
+    Backup(cli::backup::Args),
     /// Keep projects: applications, signatures, suspension and closure, worklist, cost
     Project(cli::project::Args),
     /// Check, submit, watch and fetch queries
@@ -43,6 +45,8 @@ enum Command {
     Disclosures(cli::disclosures::Args),
     /// Act as a citizen portal for one person
     Person(cli::person::Args),
+    /// Resolve a serial number of released records, two stewards together
+    Resolve(cli::resolve::Args),
     /// Protect a table in a file
     Protect(cli::protect::Args),
     /// Publish a released table, list and fetch published ones
@@ -77,9 +81,11 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Person(args) => cli::person::run(args).await,
         Command::Register(args) => cli::register::run(args).await,
         Command::Serve(args) => cli::serve::run(args).await,
+        Command::Backup(args) => cli::backup::run(args).await,
         Command::Project(args) => cli::project::run(args).await,
         Command::Query(args) => cli::query::run(args).await,
         Command::Microdata(args) => cli::microdata::run(args).await,
+        Command::Resolve(args) => cli::resolve::run(args).await,
         Command::Protect(args) => cli::protect::run(args),
         Command::Statistics(args) => cli::statistics::run(args).await,
         Command::Audit(args) => cli::audit::run(args).await,

@@ -16,6 +16,7 @@ mod person;
 mod projects;
 mod recall;
 mod release;
+mod resolution;
 mod results;
 mod runs;
 mod statistics;
@@ -50,7 +51,7 @@ use crate::domain::query::{Answer, Query};
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::domain::rho::Rho;
 use crate::execute::{Counted, Engine, Protected};
-use crate::linkage::{CodeMapper, Linked, Partners, TicketDesk, link};
+use crate::linkage::{CodeMapper, Linked, Partners, ResolutionDesk, TicketDesk, link};
 use crate::plan::{Catalogue, QueryPlan, plan};
 use crate::registers::Snapshot;
 use crate::store::{self, BudgetLease, Phase, Store, StoreError, Submitted, Write};
@@ -71,6 +72,8 @@ pub struct Gateway {
     pub mapper: Arc<dyn CodeMapper>,
     /// The identity service, for the tickets of portals.
     pub tickets: Arc<dyn TicketDesk>,
+    /// The identity service, for resolutions of serial numbers.
+    pub resolutions: Arc<dyn ResolutionDesk>,
     /// Where counts are made.
     pub engine: Engine,
     /// The folder with the register's snapshots.

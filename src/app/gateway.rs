@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{doors, policies, witnesses};
+use super::{checkpoint, doors, policies, witnesses};
 use crate::audit::note::{NoteError, NoteSigner};
 use crate::audit::{
     Actor, AuditError, AuditLog, ConfigurationInForce, Disagreement, Entry, Event, GatewayStarted,
@@ -83,6 +84,14 @@ pub enum GatewayAppError {
         /// What its checkpoint says.
         said: Disagreement,
     },
+    /// The file with the latest checkpoint.
+    #[error("the checkpoint kept outside of the database, {path}, cannot be read or written: {source}")]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        source: std::io::Error,
+    },
     /// The engine.
     #[error(transparent)]
     Engine(#[from] ExecuteError),
@@ -150,6 +159,8 @@ pub async fn run(
     let desk = OrderDesk::new(Arc::clone(&clock), DeskLimits::default());
     let gateway = Arc::new(build(config, &desk, actor.clone(), clock, entropy).await?);
 
+    let checkpoint_file = config.audit_checkpoint.as_deref();
+    checkpoint::meet(checkpoint_file, &gateway.audit).await?;
     let witnesses = witnesses::meet(config, &gateway.audit).await?;
     let interrupted = gateway.audit.recover(&actor).await?;
     if interrupted > 0 {
@@ -198,7 +209,7 @@ pub async fn run(
             lapse(&gateway).await;
         }
     };
-    let ((), _, (), (), (), (), (), witnesses) = tokio::join!(
+    let ((), _, (), (), (), (), (), (), witnesses) = tokio::join!(
         serve::grpc(grpc_listener, door, routes, stop.clone()),
         OptionFuture::from(with_tokens),
         serve::https(https_listener, https_tls, https::router(Arc::clone(&gateway)), limits, stop.clone()),
@@ -206,12 +217,14 @@ pub async fn run(
         lapsing,
         doors::follow(&gateway, &actor, &grpc_tls, &turned_away, stop.clone()),
         policies::follow(Arc::clone(&gateway), &config.policies, &actor, stop.clone()),
+        checkpoint::keep(checkpoint_file, &gateway.audit, stop.clone()),
         witnesses::keep(Arc::clone(&gateway), witnesses, stop.clone()),
     );
     // A query that came in while the calls were drained.
     gateway.stop().await;
     doors::tell(&gateway, &actor, turned_away.rest()).await;
     record(&gateway, &actor, GatewayStopped {}).await?;
+    checkpoint::last(checkpoint_file, &gateway.audit).await;
     witnesses::last(&gateway.audit, witnesses).await;
     gateway.store.close().await;
     tracing::info!("the gateway has stopped");
@@ -244,7 +257,8 @@ async fn build(
         catalogue,
         partners: Arc::new(desk.clone()),
         mapper: Arc::new(identity.clone()),
-        tickets: Arc::new(identity),
+        tickets: Arc::new(identity.clone()),
+        resolutions: Arc::new(identity),
         engine,
         register: config.register.clone(),
         pattern_key,

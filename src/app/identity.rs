@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::config::{self, ConfigError, IdentityConfig};
 use crate::domain::clock::{Clock, Entropy, EntropyError};
-use crate::identity::{BadKeyRing, IdentityError, IdentityService, KeyRing, ROOT_LENGTH, RootKey};
+use crate::identity::{BadKeyRing, IdentityError, IdentityService, KeyEvent, KeyRing, ROOT_LENGTH, RootKey};
 use crate::wire::standard::DescriptorError;
 use crate::wire::tls::TlsError;
 use crate::wire::watched::Watched;
@@ -52,6 +52,14 @@ pub enum IdentityAppError {
         /// The system's word.
         source: std::io::Error,
     },
+    /// The root secret is recorded as destroyed, but its file cannot be erased.
+    #[error("cannot erase the root secret {path}: {source}; run the command again")]
+    Erase {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        source: std::io::Error,
+    },
     /// There is no randomness for a root secret.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
@@ -82,6 +90,50 @@ pub async fn run(
     drop(health);
     tracing::info!("the identity service has stopped");
     Ok(())
+}
+
+/// Seals the vault anew under the configured root secret. `progress` hears how many of how many identifiers are done.
+/// Returns whether there was anything to do.
+///
+/// # Errors
+/// [`IdentityAppError`].
+pub async fn rotate(
+    config: &IdentityConfig,
+    clock: &dyn Clock,
+    progress: impl FnMut(u64, u64),
+) -> Result<bool, IdentityAppError> {
+    Ok(IdentityService::rotate(&config.vault, &key_ring(config)?, clock, progress).await?)
+}
+
+/// Destroys an older version of the root secret: records that it is destroyed, then overwrites and removes its file. Gives the
+/// file.
+///
+/// # Errors
+/// [`IdentityAppError`]; while anything needs the version, and then the file stays.
+pub async fn destroy(
+    config: &IdentityConfig,
+    version: u32,
+    clock: &dyn Clock,
+) -> Result<PathBuf, IdentityAppError> {
+    IdentityService::destroy(&config.vault, &key_ring(config)?, version, clock).await?;
+    let older = config.older_root_secrets.iter().find(|older| older.version == version);
+    let path = older.map_or(&config.root_secret, |older| &older.file);
+    let failed = |source| IdentityAppError::Erase { path: path.clone(), source };
+    let mut file = std::fs::OpenOptions::new().write(true).open(path).map_err(failed)?;
+    file.write_all(&[0; ROOT_LENGTH]).and_then(|()| file.sync_all()).map_err(failed)?;
+    std::fs::remove_file(path).map_err(failed)?;
+    Ok(path.clone())
+}
+
+/// What was done with versions of the root secret, the oldest act first.
+///
+/// # Errors
+/// [`IdentityAppError`].
+pub async fn key_events(
+    config: &IdentityConfig,
+    clock: &dyn Clock,
+) -> Result<Vec<KeyEvent>, IdentityAppError> {
+    Ok(IdentityService::key_events(&config.vault, clock).await?)
 }
 
 fn key_ring(config: &IdentityConfig) -> Result<KeyRing, IdentityAppError> {

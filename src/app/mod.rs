@@ -1,5 +1,6 @@
 //! Builds the components, runs them, shuts them down.
 
+mod checkpoint;
 mod doors;
 pub mod gateway;
 pub mod identity;

@@ -26,6 +26,17 @@ pub enum AuditError {
     /// The log in the database is not the one that was signed.
     #[error("the audit log in the database does not hold: {0}")]
     Broken(&'static str),
+    /// The database was put back from a copy.
+    #[error(
+        "the database was put back from a copy: the checkpoint kept outside of it is of {kept} entries, which the {size} \
+         entries that are compared with it are not; see docs/backup.md"
+    )]
+    PutBack {
+        /// How many entries the checkpoint is of.
+        kept: u64,
+        /// How many the log has, of those at most.
+        size: u64,
+    },
     /// Too few witnesses have cosigned any checkpoint.
     #[error(
         "no checkpoint has the cosignatures of {0} witnesses yet; ask for fewer, or later: the gateway's log \

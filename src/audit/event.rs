@@ -372,6 +372,34 @@ events! {
         /// How many entries.
         entries: u64,
     }
+    /// A steward has asked that a serial number be resolved.
+    50 "resolution signed" ResolutionSigned {
+        /// The digest of the statement.
+        statement: Digest,
+        /// The steward.
+        steward: StewardId,
+    }
+    /// Two stewards have ordered that a serial number be resolved; it is about to be handed to the identity service.
+    51 "resolution ordered" ResolutionOrdered {
+        /// The digest of the statement.
+        statement: Digest,
+        /// Who signed first.
+        first: StewardId,
+        /// Who signed last, to whom the identity service will name the person.
+        second: StewardId,
+    }
+    /// The identity service did not take it, or did not answer.
+    52 "resolution not handed over" ResolutionFailed {
+        /// The digest of the statement.
+        statement: Digest,
+        /// The code of the refusal.
+        code: String,
+    }
+    /// The identity service has it, for the second steward to collect.
+    53 "resolution handed over" ResolutionHandedOver {
+        /// The digest of the statement.
+        statement: Digest,
+    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ pub mod merkle;
 pub mod note;
 mod overview;
 pub mod proof;
+mod put_back;
 mod receipt;
 mod tiles;
 mod verify;
@@ -36,8 +37,8 @@ pub use event::{
     DisclosuresDeleted, Entry, ErasureAsked, ErasureCarriedOut, Event, GatewayStarted, GatewayStopped,
     HoursRegistered, OrderGiven, PersonServed, PersonsListed, PoliciesReplaced, PreliminaryAnswerGiven,
     ProjectClosed, ProjectSuspended, QueryFailed, QueryOpened, QueryRefused, RecordKeysAsked, ReleaseSigned,
-    RestrictionSet, ResultFetched, ResultHeld, ResultReceived, SuspensionLifted, TablePublished,
-    UnknownTurnedAway,
+    ResolutionFailed, ResolutionHandedOver, ResolutionOrdered, ResolutionSigned, RestrictionSet,
+    ResultFetched, ResultHeld, ResultReceived, SuspensionLifted, TablePublished, UnknownTurnedAway,
 };
 pub use export::{Export, ExportError};
 pub use held::{HeldRecord, HeldRun};

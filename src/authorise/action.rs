@@ -81,11 +81,15 @@ pub enum Action {
     ListCorrections,
     /// List the persons whose data may not be released with their identity.
     ListReservations,
+    /// Sign that a serial number of released records be resolved.
+    SignResolution,
+    /// List the resolutions that wait for a second steward.
+    ListResolutions,
 }
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 36] = [
         Self::EnterProject,
         Self::SignProject,
         Self::ReadProject,
@@ -120,6 +124,8 @@ impl Action {
         Self::ErasePerson,
         Self::ListCorrections,
         Self::ListReservations,
+        Self::SignResolution,
+        Self::ListResolutions,
     ];
 
     /// The name it has in policies.
@@ -160,6 +166,8 @@ impl Action {
             Self::ErasePerson => "erase_person",
             Self::ListCorrections => "list_corrections",
             Self::ListReservations => "list_reservations",
+            Self::SignResolution => "sign_resolution",
+            Self::ListResolutions => "list_resolutions",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 pub mod audit;
+pub mod backup;
 mod connection;
 pub mod demo;
 pub mod disclosures;
@@ -14,6 +15,7 @@ pub mod project;
 pub mod protect;
 pub mod query;
 pub mod register;
+pub mod resolve;
 pub mod serve;
 pub mod statistics;
 pub mod synth;

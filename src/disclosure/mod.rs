@@ -37,6 +37,7 @@ mod warrant;
 pub use held::{Held, hold, release_held};
 pub use inspection::{Range, Stopped};
 pub use ledger::{Recalled, Recollection};
+pub use microdata::serial_person;
 pub use pattern::PatternKey;
 pub use proposed::{Earlier, Judged, Proposed, Remembered, may_publish};
 pub use protect::{DisclosureError, TooLittleLoss, protect, recall, recall_again, suffices};

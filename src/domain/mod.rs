@@ -22,6 +22,7 @@ pub mod person;
 pub mod query;
 pub mod record_key;
 pub mod refusal;
+pub mod resolution;
 pub mod rho;
 pub mod rule;
 pub mod section;

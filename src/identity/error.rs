@@ -75,6 +75,17 @@ pub enum IdentityError {
     /// There is no randomness for a ticket.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
+    /// A resolution that is not there, not for this steward, collected or too old: which of these is not told.
+    #[error(
+        "there is nothing to collect: a resolution is given once, within a day, to the steward who signed it last"
+    )]
+    Resolution,
+    /// A statement that was handed in before.
+    #[error("this resolution was handed in before; each statement is good once")]
+    ResolutionUsed,
+    /// A statement whose time is up, or that is dated in the future.
+    #[error("a resolution is signed and carried out within 14 days of when it was asked for")]
+    ResolutionStale,
     /// The work was stopped in the middle.
     #[error("the identity service is shutting down")]
     Stopped,
@@ -108,6 +119,9 @@ impl From<IdentityError> for Refusal {
             E::Ticket => (K::Denied, "identity.ticket"),
             E::TooManyTickets => (K::Limit, "identity.too_many_tickets"),
             E::Entropy(_) => (K::Internal, "identity.entropy"),
+            E::Resolution => (K::Denied, "identity.resolution"),
+            E::ResolutionUsed => (K::Precondition, "identity.resolution_used"),
+            E::ResolutionStale => (K::Precondition, "identity.resolution_stale"),
             E::Stopped => (K::Unavailable, "identity.stopped"),
         };
         Self::new(kind, code, error.to_string())

@@ -71,6 +71,11 @@ pub enum NotAnFnr {
 /// let number = kpr::identity::Fnr::parse(b"30908299996").unwrap();
 /// let copy = number.clone();
 /// ```
+/// ```compile_fail,E0624
+/// fn show(number: &kpr::identity::Fnr) {
+///     number.to_wire();
+/// }
+/// ```
 /// ```compile_fail,E0423
 /// let number = kpr::identity::Fnr(30908299996);
 /// ```
@@ -119,6 +124,11 @@ impl Fnr {
             41.. => Series::NavOrHelp,
             _ => Series::Population,
         }
+    }
+
+    /// The digits, for the one message that names a person to a steward.
+    pub(crate) fn to_wire(&self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(self.digits().to_vec())
     }
 
     /// The digits, for encryption only.

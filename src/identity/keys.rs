@@ -80,13 +80,6 @@ impl RootKey {
         LinkageKey(self.derive(&info))
     }
 
-    /// The key of a project's serial numbers, AES-256-SIV. From the founding secret, so that a rotation
-    /// does not change the numbers a project has received.
-    #[must_use]
-    pub fn serial_key(&self, project: &ProjectId) -> Zeroizing<[u8; KEY_LENGTH]> {
-        self.derive(&[b"kpr/serial-key/v1", project.as_str().as_bytes()])
-    }
-
     /// The cell key of a data domain. From the founding secret: it stays the same across projects and
     /// rotations, or noise made with it would average out.
     #[must_use]
@@ -138,7 +131,7 @@ impl KeyRing {
         &self.current
     }
 
-    /// The oldest version held. Serial and cell keys come from it.
+    /// The oldest version held. Cell keys come from it.
     #[must_use]
     pub fn founding(&self) -> &RootKey {
         self.older.first().unwrap_or(&self.current)
@@ -290,7 +283,6 @@ mod tests {
             ("root check value", hex::encode(root.check_value())),
             ("vault key", hex::encode(root.vault_key().0.as_slice())),
             ("linkage key", hex::encode(linkage.to_wire())),
-            ("serial key", hex::encode(root.serial_key(&project("P-2026-0001")))),
             ("cell key", hex::encode(root.cell_key("KPR"))),
             ("linkage code", hex::encode(linkage.code(&number).as_bytes())),
             ("sealed identifier", hex::encode(root.vault_key().cipher().seal(&number))),
@@ -317,7 +309,6 @@ mod tests {
             assert!(codes.iter().skip(i + 1).all(|b| a != b));
         }
         assert_ne!(root.vault_key().0, second.vault_key().0);
-        assert_eq!(root.serial_key(&project("P-1")), second.serial_key(&project("P-1")));
     }
 
     #[test]

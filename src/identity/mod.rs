@@ -9,7 +9,10 @@ mod keys;
 mod lines;
 mod population;
 mod record_keys;
+mod resolution;
+mod rotation;
 mod runs;
+mod schema;
 mod service;
 mod siv;
 #[cfg(test)]
@@ -25,5 +28,6 @@ pub use intake::{Answers, Finished, Intake, Totals};
 pub use keys::{BadKeyRing, Coder, KeyRing, LinkageKey, ROOT_LENGTH, RootKey};
 pub use lines::{Fault, FaultKind, Layout};
 pub use record_keys::RecordKeys;
+pub use rotation::{KeyEvent, Need};
 pub use service::{AcceptedOrder, IdentityService};
 pub use vault::VaultError;

@@ -13,14 +13,17 @@ use super::intake::Intake;
 use super::keys::{KeyRing, LinkageKey};
 use super::lines::Layout;
 use super::record_keys::RecordKeys;
+use super::rotation::KeyEvent;
 use super::tickets::Tickets;
 use super::vault::Vault;
-use crate::domain::approval::StewardKey;
+use crate::domain::approval::{StewardKey, StewardSignature};
+use crate::domain::canonical::Digest;
 use crate::domain::clock::{Clock, Entropy};
 use crate::domain::ids::{DomainId, PersonNo, RegisterId};
 use crate::domain::order::LinkageOrder;
 use crate::domain::person::{IdentityUses, Portal, Ticket};
 use crate::domain::record_key::RecordKey;
+use crate::domain::resolution::ResolutionStatement;
 use crate::linkage::LinkageCode;
 use crate::telemetry::logged;
 
@@ -67,9 +70,45 @@ impl IdentityService {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, IdentityError> {
-        let vault = Arc::new(Vault::open(vault, &ring).await?);
+        let vault = Arc::new(Vault::open(vault, &ring, clock.now()).await?);
         let (intakes, tickets) = (Arc::new(Semaphore::new(1)), Mutex::default());
         Ok(Self { vault, ring, stewards, clock, entropy, intakes, tickets })
+    }
+
+    /// Seals the vault anew under the newest version of the ring, while the service stands still. `progress` hears how many
+    /// of how many identifiers are done; a rotation that was cut short goes on where it was. Returns whether there was
+    /// anything to do.
+    ///
+    /// # Errors
+    /// [`IdentityError::Vault`].
+    pub async fn rotate(
+        vault: &Path,
+        ring: &KeyRing,
+        clock: &dyn Clock,
+        progress: impl FnMut(u64, u64),
+    ) -> Result<bool, IdentityError> {
+        Ok(Vault::rotate(vault, ring, clock.now(), progress).await?)
+    }
+
+    /// Records that a version of the root secret is destroyed, while the service stands still.
+    ///
+    /// # Errors
+    /// [`IdentityError::Vault`], by name, while anything needs it.
+    pub async fn destroy(
+        vault: &Path,
+        ring: &KeyRing,
+        version: u32,
+        clock: &dyn Clock,
+    ) -> Result<(), IdentityError> {
+        Ok(Vault::destroy(vault, ring, version, clock.now()).await?)
+    }
+
+    /// What was done with versions of the root secret, while the service stands still.
+    ///
+    /// # Errors
+    /// [`IdentityError::Vault`].
+    pub async fn key_events(vault: &Path, clock: &dyn Clock) -> Result<Vec<KeyEvent>, IdentityError> {
+        Ok(Vault::key_events(vault, clock.now()).await?)
     }
 
     /// Begins to read an identity file. One at a time, since each hands out person numbers.
@@ -194,6 +233,45 @@ impl IdentityService {
     pub async fn uses(&self, portal: &Portal, ticket: &Ticket) -> Result<IdentityUses, IdentityError> {
         let person = self.redeem(portal, ticket)?;
         Ok(self.vault.uses(person).await?)
+    }
+
+    /// Takes in what two stewards have ordered, with the person number that the gateway says their serial number stands for.
+    /// Their signatures are verified here, with the keys this service holds.
+    ///
+    /// # Errors
+    /// [`IdentityError`]: which rule it breaks.
+    pub async fn deposit_resolution(
+        &self,
+        statement: &ResolutionStatement,
+        signatures: &[StewardSignature],
+        person: PersonNo,
+    ) -> Result<(), IdentityError> {
+        let now = self.clock.now();
+        let resolution = statement.verify(signatures, &self.stewards)?;
+        if !statement.is_open(now) {
+            return Err(IdentityError::ResolutionStale);
+        }
+        self.vault.deposit(&resolution, person, now).await?;
+        tracing::info!(
+            project = %logged(&statement.project),
+            run = %logged(&statement.run),
+            "a resolution waits for the second steward"
+        );
+        Ok(())
+    }
+
+    /// The identity numbers of the person of a resolution, the newest first, for the steward who signed last. Once.
+    ///
+    /// # Errors
+    /// [`IdentityError::Resolution`], whatever is wrong; [`IdentityError::Vault`].
+    pub async fn collect_resolution(
+        &self,
+        steward: &Portal,
+        statement: &Digest,
+    ) -> Result<Vec<Fnr>, IdentityError> {
+        let numbers = self.vault.collect(statement, steward, self.clock.now()).await?;
+        tracing::info!(steward = %logged(&steward.organisation), "a person was named to a steward");
+        Ok(numbers)
     }
 
     fn lock_tickets(&self) -> MutexGuard<'_, Tickets> {

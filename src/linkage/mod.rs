@@ -17,6 +17,7 @@ mod ipc;
 mod link;
 mod person;
 mod quality;
+mod resolution;
 mod session;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -27,4 +28,5 @@ pub use error::{DeclineCode, DeclineReason, LinkageError};
 pub use link::{CodeMapper, Linked, LinkedBatch, MappedCodes, link};
 pub use person::{RegisteredPerson, TicketDesk};
 pub use quality::Tally;
+pub use resolution::ResolutionDesk;
 pub use session::{DeskLimits, Intake, OrderDesk, Orders, Partners};

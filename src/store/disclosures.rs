@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use sqlx::any::AnyRow;
 
 use crate::domain::canonical::{Canonical, Digest};
-use crate::domain::ids::RunId;
+use crate::domain::ids::{ProjectId, RunId};
 use crate::domain::overview::{Disclosure, DisclosureFacts, Retention, TablesReleased};
 
 use super::error::StoreError;
@@ -104,6 +104,29 @@ impl Store {
             })
         };
         rows.iter().map(chunk).collect()
+    }
+
+    /// The sealed chunk of this number of the records of a run, if they were released to this project and it is still kept
+    /// who is in them.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn chunk_of_records(
+        &self,
+        run: &RunId,
+        project: &ProjectId,
+        chunk: u32,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let row = sqlx::query(
+            "SELECT p.sealed FROM disclosure_persons p JOIN disclosures d ON d.receipt = p.receipt \
+             JOIN runs r ON r.run = d.run WHERE p.chunk = $1 AND d.run = $2 AND r.project = $3",
+        )
+        .bind(i64::from(chunk))
+        .bind(run.as_str())
+        .bind(project.as_str())
+        .fetch_optional(&self.pool)
+        .await?;
+        row.as_ref().map(|row| bytes(row, "sealed")).transpose()
     }
 
     /// The facts of all releases of records, by their digests.

@@ -16,6 +16,12 @@ pub enum StoreError {
     /// The database did not answer, or refused.
     #[error("the database of control data: {0}")]
     Database(#[from] sqlx::Error),
+    /// Only SQLite databases are copied by this program.
+    #[error("only a SQLite database is copied by this program; copy a PostgreSQL database with pg_dump")]
+    NoCopy,
+    /// The file for a copy exists, or cannot be made.
+    #[error("the file for the copy cannot be made, or is there already")]
+    CopyFile(#[source] std::io::Error),
     /// The database was written by a newer version of this program.
     #[error("the database has schema version {found}; this program knows versions up to {known}")]
     NewerSchema {
@@ -137,6 +143,8 @@ impl From<StoreError> for Refusal {
             | StoreError::Life(_)
             | StoreError::Inactive(_)
             | StoreError::Hours(_)
+            | StoreError::NoCopy
+            | StoreError::CopyFile(_)
             | StoreError::Canonical(_) => Self::new(
                 RefusalKind::Internal,
                 "store.unavailable",

@@ -20,7 +20,7 @@ impl Migration {
     }
 }
 
-const SQLITE: [Migration; 9] = [
+const SQLITE: [Migration; 10] = [
     Migration { version: 1, sql: include_str!("migrations/sqlite/0001_control.sql") },
     Migration { version: 2, sql: include_str!("migrations/sqlite/0002_budget.sql") },
     Migration { version: 3, sql: include_str!("migrations/sqlite/0003_ledger.sql") },
@@ -30,9 +30,10 @@ const SQLITE: [Migration; 9] = [
     Migration { version: 8, sql: include_str!("migrations/sqlite/0008_cosignatures.sql") },
     Migration { version: 9, sql: include_str!("migrations/sqlite/0009_lifecycle.sql") },
     Migration { version: 10, sql: include_str!("migrations/sqlite/0010_disclosures.sql") },
+    Migration { version: 13, sql: include_str!("migrations/sqlite/0013_resolutions.sql") },
 ];
 
-const POSTGRES: [Migration; 9] = [
+const POSTGRES: [Migration; 10] = [
     Migration { version: 1, sql: include_str!("migrations/postgres/0001_control.sql") },
     Migration { version: 2, sql: include_str!("migrations/postgres/0002_budget.sql") },
     Migration { version: 3, sql: include_str!("migrations/postgres/0003_ledger.sql") },
@@ -42,6 +43,7 @@ const POSTGRES: [Migration; 9] = [
     Migration { version: 8, sql: include_str!("migrations/postgres/0008_cosignatures.sql") },
     Migration { version: 9, sql: include_str!("migrations/postgres/0009_lifecycle.sql") },
     Migration { version: 10, sql: include_str!("migrations/postgres/0010_disclosures.sql") },
+    Migration { version: 13, sql: include_str!("migrations/postgres/0013_resolutions.sql") },
 ];
 
 /// The migrations of a backend, in order.
@@ -75,6 +77,11 @@ pub(super) async fn migrate(store: &Store) -> Result<(), StoreError> {
     if let Some((found, _)) = applied.last().filter(|(version, _)| *version > newest) {
         return Err(StoreError::NewerSchema { found: *found, known: newest });
     }
+    // Numbers may have gaps, and a gap may be filled later; but what a database has been through is known here.
+    if let Some((other, _)) = applied.iter().find(|(version, _)| known.iter().all(|m| m.version != *version))
+    {
+        return Err(StoreError::OtherMigration(*other));
+    }
     for migration in known {
         let digest = migration.digest().to_string();
         match applied.iter().find(|(version, _)| *version == migration.version) {
@@ -100,7 +107,7 @@ mod tests {
 
     /// Each landed migration with its digest. A line is added with a migration and never changed: a
     /// database in use has been through the migration as it was.
-    const LANDED: [(Backend, i64, &str); 18] = [
+    const LANDED: [(Backend, i64, &str); 20] = [
         (Backend::Sqlite, 1, "fc3a4a9791c039313eb55ab4066434aeb1361249127089aaa2e7e693a7694d68"),
         (Backend::Sqlite, 2, "591697e7ef3b55309344d7dccbfdeb713cd91212cf5f8be4352327da8be434d9"),
         (Backend::Sqlite, 3, "8470539c03c051fcc52a4f9de717ec6e09ae51c2a7cb7c42e7636c4dcb766acb"),
@@ -110,6 +117,7 @@ mod tests {
         (Backend::Sqlite, 8, "8e72397b1c5bce912b7fdc176cc7800efaddfe7394e6b1231aa1716f8490d2f7"),
         (Backend::Sqlite, 9, "91755798947297118347f7a37c7d3aca25217e4b209807cb0e4fac579b3a0190"),
         (Backend::Sqlite, 10, "78fe6709421f278491eb55e7cd31fb66556ffcd553e00380cc2431ba789a8e09"),
+        (Backend::Sqlite, 13, "5378da2990e644873c7ce0cddb6fba8d0c20660d47abddae0bb6434370d8f24d"),
         (Backend::Postgres, 1, "65ba3391a5f5277b041836a29acc008e73df4b67da6ffe964dcf615cf44244f9"),
         (Backend::Postgres, 2, "bd6b0002f9f3fc5d731c0f0494f6729e21c4bfb39537401e60cec7342a935a2a"),
         (Backend::Postgres, 3, "ef13b82721474ca1a3068233046589a02060fc04d452c65f386b1a0e34482204"),
@@ -119,6 +127,7 @@ mod tests {
         (Backend::Postgres, 8, "5e94e54c9d08f4d9fa5c678d439b2ebe6a7257d3511381531914c5567531a933"),
         (Backend::Postgres, 9, "de3117ff03ec5900e88187ad57e0ebf14c036fc83dcdd18ad44cec07fe0957f9"),
         (Backend::Postgres, 10, "175c51da745423f5f6cf82554c60c3dd9795ff343380ef7ab76a64174adb447e"),
+        (Backend::Postgres, 13, "7af3d04523354374d2bef845ed559741f4abf8cab85d4e4e356e8f761d63841c"),
     ];
 
     #[test]
@@ -157,7 +166,26 @@ mod tests {
             let newer = "INSERT INTO schema_versions (version, digest) VALUES (99, 'newer')";
             test.store.pool.execute(newer).await.unwrap();
             let refused = migrate(&test.store).await;
-            assert!(matches!(refused, Err(StoreError::NewerSchema { found: 99, known: 10 })));
+            assert!(matches!(refused, Err(StoreError::NewerSchema { found: 99, known: 13 })));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_gap_in_the_numbers_is_filled_later_and_an_unknown_number_is_refused() {
+        for test in stores().await {
+            // As a database is that a branch without number 13 has made, when others have higher numbers.
+            for sql in [
+                "DROP TABLE resolution_signatures",
+                "DROP TABLE resolutions",
+                "DELETE FROM schema_versions WHERE version = 13",
+            ] {
+                test.store.pool.execute(sql).await.unwrap();
+            }
+            migrate(&test.store).await.unwrap();
+            assert!(test.store.waiting_resolutions().await.unwrap().is_empty());
+            let unknown = "INSERT INTO schema_versions (version, digest) VALUES (6, 'of nobody')";
+            test.store.pool.execute(unknown).await.unwrap();
+            assert!(matches!(migrate(&test.store).await, Err(StoreError::OtherMigration(6))));
         }
     }
 }

@@ -5,6 +5,7 @@
 //! transaction that nothing of is kept unless it is committed.
 
 mod audit_rows;
+mod backup;
 mod budget;
 mod cost;
 mod disclosures;
@@ -21,6 +22,7 @@ mod persons;
 mod phase;
 mod projects;
 mod publications;
+mod resolutions;
 mod results;
 mod rows;
 mod runs;
@@ -36,5 +38,6 @@ pub use persons::{DueErasure, StoredCorrection};
 pub use phase::Phase;
 pub use projects::StoredApproval;
 pub use publications::Publication;
+pub use resolutions::ResolutionRow;
 pub use results::StoredResult;
 pub use runs::{Run, Submission, Submitted};

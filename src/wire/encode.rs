@@ -2,9 +2,11 @@
 
 mod person;
 mod project;
+mod resolution;
 
 pub(super) use person::{correction, disclosure, own_rows, person_log, restriction, restriction_change};
 pub(super) use project::{project_state, step, steward_signature, work_item};
+pub(super) use resolution::waiting_resolution;
 
 use chrono::SecondsFormat;
 

@@ -6,12 +6,12 @@ use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
 
 use super::standard::{self, DescriptorError};
-use super::{audit, disclosures, linkage, microdata, person, projects, queries, statistics};
+use super::{audit, disclosures, linkage, microdata, person, projects, queries, resolutions, statistics};
 use crate::linkage::OrderDesk;
 use crate::pipeline::Gateway;
 
 /// The names of the gateway's services.
-pub const SERVICES: [&str; 8] = [
+pub const SERVICES: [&str; 9] = [
     "kpr.v1.Projects",
     "kpr.v1.Queries",
     "kpr.v1.Microdata",
@@ -20,6 +20,7 @@ pub const SERVICES: [&str; 8] = [
     "kpr.v1.Audit",
     "kpr.v1.Disclosures",
     "kpr.v1.Person",
+    "kpr.v1.Resolutions",
 ];
 
 /// The gateway's services, to be served by [`super::serve::grpc`] with [`super::access::GATEWAY`].
@@ -37,6 +38,7 @@ pub async fn routes(
         .add_service(statistics::service(Arc::clone(gateway)))
         .add_service(audit::service(Arc::clone(gateway)))
         .add_service(disclosures::service(Arc::clone(gateway)))
-        .add_service(person::service(Arc::clone(gateway)));
+        .add_service(person::service(Arc::clone(gateway)))
+        .add_service(resolutions::service(Arc::clone(gateway)));
     standard::add(routes, &SERVICES).await
 }

@@ -18,6 +18,7 @@ use super::proto::microdata_client::MicrodataClient;
 use super::proto::person_client::PersonClient;
 use super::proto::phase::Name;
 use super::proto::queries_client::QueriesClient;
+use super::proto::resolutions_client::ResolutionsClient;
 use super::proto::statistics_client::StatisticsClient;
 use super::status::PeerRefusal;
 use super::token_client::{Line, TokenSource};
@@ -32,6 +33,7 @@ use crate::domain::overview::Disclosure;
 use crate::domain::person::{Correction, OwnRows, PersonLog, Restriction, RestrictionChange, Ticket};
 use crate::domain::query::Query;
 use crate::domain::refusal::Refusal;
+use crate::domain::resolution::{ResolutionStatement, WaitingResolution};
 use crate::statistics::Format;
 use crate::store::Phase;
 
@@ -122,6 +124,10 @@ impl GatewayClient {
         StatisticsClient::new(self.line.clone())
     }
 
+    fn resolutions(&self) -> ResolutionsClient<Line> {
+        ResolutionsClient::new(self.line.clone())
+    }
+
     fn person(&self) -> PersonClient<Line> {
         PersonClient::new(self.line.clone())
     }
@@ -198,6 +204,32 @@ impl GatewayClient {
     pub async fn held(&self) -> Result<Vec<HeldResult>, ClientError> {
         let answer = self.microdata().list_held(proto::ListHeldRequest {}).await?.into_inner();
         Ok(answer.held.into_iter().map(decode::held).collect::<Result<_, _>>()?)
+    }
+
+    /// Signs that a serial number be resolved; for stewards. Returns whether it was handed to the identity service: the
+    /// second signature does it.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn sign_resolution(
+        &self,
+        statement: &ResolutionStatement,
+        signature: &StewardSignature,
+    ) -> Result<bool, ClientError> {
+        let request = proto::SignResolutionRequest {
+            statement: statement.canonical()?,
+            signature: Some(encode::steward_signature(signature).map_err(ClientError::Signature)?),
+        };
+        Ok(self.resolutions().sign(request).await?.into_inner().handed_over)
+    }
+
+    /// The resolutions that wait for a second steward; for stewards.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn waiting_resolutions(&self) -> Result<Vec<WaitingResolution>, ClientError> {
+        let answer = self.resolutions().list(proto::ListResolutionsRequest {}).await?.into_inner();
+        Ok(answer.resolutions.into_iter().map(decode::waiting_resolution).collect::<Result<_, _>>()?)
     }
 
     /// Signs that microdata may be released; for stewards. Returns whether they are: the second signature does it.

@@ -23,7 +23,7 @@ use super::serve::MESSAGE_BYTES;
 use super::standard::{self, DescriptorError};
 use crate::authorise::Caller;
 use crate::domain::canonical::{Canonical, Digest};
-use crate::domain::ids::DomainId;
+use crate::domain::ids::{DomainId, PersonNo};
 use crate::domain::order::LinkageOrder;
 use crate::domain::person::{Derivations, LookUp, Portal};
 use crate::domain::refusal::{Refusal, RefusalKind};
@@ -141,9 +141,33 @@ impl Identity for Service {
             derivations: uses.derivations.into_iter().map(derivations).collect(),
         }))
     }
+
+    async fn deposit_resolution(
+        &self,
+        request: Request<proto::DepositResolutionRequest>,
+    ) -> Result<Response<proto::DepositResolutionResponse>, Status> {
+        let message = request.into_inner();
+        let statement = decode::resolution_statement("statement", &message.statement)?;
+        let signatures = message.signatures.into_iter().map(decode::steward_signature);
+        let signatures = signatures.collect::<Result<Vec<_>, _>>().map_err(|e| e.under("signatures"))?;
+        let person = PersonNo(message.person_no);
+        self.0.deposit_resolution(&statement, &signatures, person).await.map_err(refuse)?;
+        Ok(Response::new(proto::DepositResolutionResponse {}))
+    }
+
+    async fn collect_resolution(
+        &self,
+        request: Request<proto::CollectResolutionRequest>,
+    ) -> Result<Response<proto::CollectResolutionResponse>, Status> {
+        let steward = portal(&caller(&request)?);
+        let statement = decode::digest("statement", &request.into_inner().statement)?;
+        let numbers = self.0.collect_resolution(&steward, &statement).await.map_err(refuse)?;
+        let identity_number = numbers.iter().map(|number| number.to_wire().to_vec()).collect();
+        Ok(Response::new(proto::CollectResolutionResponse { identity_number }))
+    }
 }
 
-/// The portal that calls.
+/// The party that calls, by organisation and name.
 fn portal(caller: &Caller) -> Portal {
     Portal { organisation: caller.organisation().clone(), name: caller.name().to_owned() }
 }

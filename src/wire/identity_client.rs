@@ -21,12 +21,17 @@ use super::proto::{self, resolve_begin, resolve_response};
 use super::serve::MESSAGE_BYTES;
 use super::status::PeerRefusal;
 use crate::config::{Peer, TlsFiles};
+use crate::domain::approval::StewardSignature;
+use crate::domain::canonical::{Canonical, Digest};
 use crate::domain::ids::{DomainId, PersonNo};
 use crate::domain::order::LinkageOrder;
 use crate::domain::person::{IdentityUses, Portal, Ticket};
 use crate::domain::record_key::RecordKey;
 use crate::domain::refusal::{Refusal, RefusalKind};
-use crate::linkage::{CodeMapper, LinkageCode, LinkageError, MappedCodes, RegisteredPerson, TicketDesk};
+use crate::domain::resolution::ResolutionStatement;
+use crate::linkage::{
+    CodeMapper, LinkageCode, LinkageError, MappedCodes, RegisteredPerson, ResolutionDesk, TicketDesk,
+};
 use crate::registers::IdentityIntake;
 use crate::registers::intake::{
     IdentityFault, IdentityFaultKind, IdentityFile, IdentityLayout, IntakeError, PendingIdentity, Resolved,
@@ -82,6 +87,30 @@ impl CodeMapper for IdentityLink {
     }
 }
 
+impl ResolutionDesk for IdentityLink {
+    fn deposit<'a>(
+        &'a self,
+        statement: &'a ResolutionStatement,
+        signatures: &'a [StewardSignature],
+        person: PersonNo,
+    ) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(async move {
+            let failed = |hint: String| Refusal::new(RefusalKind::Unavailable, "identity.refused", hint);
+            let signatures = signatures.iter().map(encode::steward_signature).collect::<Result<_, _>>()?;
+            let mut request = Request::new(proto::DepositResolutionRequest {
+                statement: statement.canonical().map_err(|error| failed(error.to_string()))?,
+                signatures,
+                person_no: person.0,
+            });
+            request.set_timeout(REDEEMING);
+            let answer =
+                tokio::time::timeout(REDEEMING, self.client.clone().deposit_resolution(request)).await;
+            let answer = answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("")));
+            answer.map(drop).map_err(|status| failed(PeerRefusal::from(status).to_string()))
+        })
+    }
+}
+
 impl TicketDesk for IdentityLink {
     fn redeem<'a>(
         &'a self,
@@ -132,6 +161,19 @@ impl IdentityLink {
         let request = proto::ReadUsesRequest { ticket: ticket.as_bytes().to_vec() };
         let answer = self.client.clone().read_uses(request).await?.into_inner();
         Ok(decode::identity_uses(answer).map_err(Status::from)?)
+    }
+
+    /// The identity numbers of the person that a resolution was about, the newest first; for the steward who signed last.
+    ///
+    /// # Errors
+    /// [`PeerRefusal`].
+    pub async fn collect_resolution(
+        &self,
+        statement: &Digest,
+    ) -> Result<Vec<Zeroizing<Vec<u8>>>, PeerRefusal> {
+        let request = proto::CollectResolutionRequest { statement: statement.to_string() };
+        let answer = self.client.clone().collect_resolution(request).await?.into_inner();
+        Ok(answer.identity_number.into_iter().map(Zeroizing::new).collect())
     }
 
     async fn map_codes(

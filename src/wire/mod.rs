@@ -21,6 +21,7 @@ pub mod pki;
 mod projects;
 mod queries;
 mod recorder;
+mod resolutions;
 pub mod serve;
 pub mod shares;
 pub mod standard;

@@ -26,6 +26,7 @@ use crate::access::described;
 use crate::faults::liar::Liar;
 use crate::microdata;
 use crate::person;
+use crate::resolve;
 use crate::world::{Making, World};
 
 /// What a call leaves in the log.
@@ -95,6 +96,10 @@ const ROWS: &[(&str, Leaves)] = &[
     ("/kpr.v1.Person/Erase", A(35, "portal", |p| p.erase().boxed())),
     ("/kpr.v1.Disclosures/ListCorrections", A(37, "steward", |p| p.list_corrections().boxed())),
     ("/kpr.v1.Disclosures/ListReservations", A(37, "steward", |p| p.list_reservations().boxed())),
+    ("/kpr.v1.Resolutions/Sign", A(12, "steward", |p| p.ask_resolution().boxed())),
+    ("/kpr.v1.Resolutions/List", Nothing("reads what waits; its role is refused nothing")),
+    ("/kpr.v1.Identity/DepositResolution", Nothing(IDENTITY)),
+    ("/kpr.v1.Identity/CollectResolution", Nothing(IDENTITY)),
     ("/kpr.v1.Disclosures/List", Nothing("reads definitions and digests; its roles are refused nothing")),
 ];
 
@@ -248,6 +253,11 @@ impl Played {
 
     async fn list_reservations(&mut self) {
         self.world.client("anna").await.reservations().await.unwrap();
+    }
+
+    /// What a resolution that is carried out leaves is shown in `resolve`.
+    async fn ask_resolution(&mut self) {
+        resolve::ask_for_nobody(&self.world).await;
     }
 
     /// A researcher of an organisation that no approval names.

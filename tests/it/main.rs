@@ -27,6 +27,7 @@ mod policy;
 mod postgres;
 mod protect;
 mod question;
+mod resolve;
 mod scenario;
 mod series;
 mod signed;

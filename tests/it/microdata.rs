@@ -83,7 +83,7 @@ pub async fn sign(world: &World, steward: &str, statement: &ReleaseStatement) ->
 }
 
 /// What lies in the control database as it is on disk.
-fn on_disk(world: &World) -> Vec<u8> {
+pub fn on_disk(world: &World) -> Vec<u8> {
     let file = |name: &str| std::fs::read(world.stage.path("gateway").join(name)).unwrap_or_default();
     [file("control.sqlite"), file("control.sqlite-wal")].concat()
 }

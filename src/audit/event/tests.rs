@@ -3,7 +3,7 @@
 use super::*;
 
 /// The types as they have been written to logs. A line is added, never changed.
-const TYPES: [(u16, &str, &str); 40] = [
+const TYPES: [(u16, &str, &str); 44] = [
     (1, "gateway started", "version policies catalogue"),
     (2, "gateway stopped", ""),
     (3, "approval entered", "approval version"),
@@ -44,6 +44,10 @@ const TYPES: [(u16, &str, &str); 40] = [
     (35, "erasure asked", "entry"),
     (36, "erasure carried out", "entry snapshot"),
     (37, "persons listed", "action entries"),
+    (50, "resolution signed", "statement steward"),
+    (51, "resolution ordered", "statement first second"),
+    (52, "resolution not handed over", "statement code"),
+    (53, "resolution handed over", "statement"),
 ];
 
 fn one_of_each() -> Vec<Event> {
@@ -110,6 +114,15 @@ fn one_of_each() -> Vec<Event> {
         ErasureAsked { entry: 1 }.into(),
         ErasureCarriedOut { entry: 1, snapshot: digest }.into(),
         PersonsListed { action: text("list_corrections"), entries: 1 }.into(),
+        ResolutionSigned { statement: digest, steward: StewardId::new("a").unwrap() }.into(),
+        ResolutionOrdered {
+            statement: digest,
+            first: StewardId::new("a").unwrap(),
+            second: StewardId::new("b").unwrap(),
+        }
+        .into(),
+        ResolutionFailed { statement: digest, code: text("a.code") }.into(),
+        ResolutionHandedOver { statement: digest }.into(),
     ]
 }
 

@@ -24,8 +24,8 @@ mod tests;
 mod verify;
 
 pub use extract::{Attribute, Extract, Kind, QuasiIdentifier};
-pub use records::RecordsError;
 pub(in crate::disclosure) use records::records;
+pub use records::{RecordsError, serial_person};
 pub use rule::{BadMicrodataRule, Diversity, MicrodataRule};
 pub use verify::Fault;
 

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::disclosure::ledger::{Membership, MembershipBuilder, MembershipError, NotSealed};
 use crate::disclosure::pattern::PatternKey;
-use crate::domain::ids::{ProjectId, RunId};
+use crate::domain::ids::{PersonNo, ProjectId, RunId};
 use crate::domain::microdata::{BadSerialNumber, MicrodataTable, Role, SerialNumber, Values};
 use crate::domain::table::TableShape;
 use crate::execute::Placed;
@@ -57,6 +57,14 @@ fn serials(
         Ok(SerialNumber::new(&key.seal(project.as_str(), &placed.person.0.to_be_bytes())?)?)
     };
     persons.iter().map(serial).collect()
+}
+
+/// The person that a serial number of a project stands for; `None` for one that was not made for this project. Whether the
+/// person is in any released records is not said.
+#[must_use]
+pub fn serial_person(project: &ProjectId, serial: &SerialNumber, key: &PatternKey) -> Option<PersonNo> {
+    let opened = key.serial_key().open(project.as_str(), serial.as_bytes()).ok()?;
+    Some(PersonNo(u32::from_be_bytes(opened.try_into().ok()?)))
 }
 
 /// The true rows: dimensions are quasi-identifiers, outcomes are sensitive.

@@ -3,6 +3,8 @@
 mod intake;
 mod orders;
 mod persons;
+mod resolution;
+mod rotation;
 mod vault;
 
 use std::path::Path;

@@ -6,6 +6,7 @@ mod microdata;
 mod person;
 mod project;
 mod query;
+mod resolution;
 
 pub(super) use answer::{checked, log_entry, published_table, submission};
 pub(super) use microdata::{held, held_refusal, release_statement};
@@ -14,6 +15,7 @@ pub(super) use person::{
 };
 pub(super) use project::{approval, optional_day, project_state, step, steward_signature, words, work_item};
 pub(super) use query::query;
+pub(super) use resolution::{resolution_statement, waiting_resolution};
 
 use std::fmt::Display;
 
