@@ -18,12 +18,15 @@ use crate::authorise::fixtures::{RECIPIENT, approval, name, policies, query, ste
 use crate::domain::approval::{Approval, Purpose, StewardSignature};
 use crate::domain::clock::FixedClock;
 use crate::domain::cost::Rates;
-use crate::domain::ids::DomainId;
+use crate::domain::ids::{DomainId, PersonNo};
 use crate::domain::lifecycle::{Standing, Step};
 use crate::domain::order::LinkageOrder;
 use crate::domain::person::{Portal, Ticket};
+use crate::domain::resolution::ResolutionStatement;
 use crate::domain::words::Words;
-use crate::linkage::{DeskLimits, LinkageCode, LinkageError, MappedCodes, OrderDesk, RegisteredPerson};
+use crate::linkage::{
+    DeskLimits, LinkageCode, LinkageError, MappedCodes, OrderDesk, RegisteredPerson, ResolutionDesk,
+};
 use crate::store::fixtures::now;
 
 /// Different bytes every time.
@@ -61,6 +64,17 @@ impl TicketDesk for Nobody {
     }
 }
 
+impl ResolutionDesk for Nobody {
+    fn deposit<'a>(
+        &'a self,
+        _: &'a ResolutionStatement,
+        _: &'a [StewardSignature],
+        _: PersonNo,
+    ) -> BoxFuture<'a, Result<(), Refusal>> {
+        async { Err(not_submitted()) }.boxed()
+    }
+}
+
 /// A gateway over an empty register.
 async fn gateway(folder: &Path) -> Gateway {
     let clock: Arc<dyn Clock> = Arc::new(FixedClock(now()));
@@ -77,6 +91,7 @@ async fn gateway(folder: &Path) -> Gateway {
         partners: Arc::new(OrderDesk::new(Arc::clone(&clock), DeskLimits::default())),
         mapper: Arc::new(Nobody),
         tickets: Arc::new(Nobody),
+        resolutions: Arc::new(Nobody),
         engine: Engine::new(64, &folder.join("scratch"), std::num::NonZeroUsize::MIN).unwrap(),
         register: folder.join("register"),
         pattern_key: PatternKey::new([7; 32].into()),

@@ -11,7 +11,7 @@ use super::super::verify::{Demands, verify};
 use super::*;
 use crate::domain::approval::Approval;
 use crate::domain::canonical::CanonicalError;
-use crate::domain::clock::{Entropy, EntropyError, FixedClock};
+use crate::domain::clock::FixedClock;
 use crate::domain::lifecycle::Step;
 use crate::domain::period::Period;
 use crate::domain::refusal::RefusalKind;

@@ -9,6 +9,8 @@ use sqlx::{ConnectOptions, Connection};
 use tempfile::tempdir;
 
 use super::*;
+use zeroize::Zeroizing;
+
 use crate::domain::ids::DomainId;
 
 async fn rotate(dir: &Path, versions: &[u32]) -> Result<bool, IdentityError> {
@@ -42,7 +44,11 @@ async fn codes(service: &IdentityService, order: &LinkageOrder) -> Vec<LinkageCo
     numbers(0..20).iter().map(|n| key.code(&Fnr::parse(n.as_bytes()).unwrap())).collect()
 }
 
-async fn mapped(service: &IdentityService, order: &LinkageOrder, codes: Vec<LinkageCode>) -> Vec<RecordKey> {
+async fn mapped(
+    service: &IdentityService,
+    order: &LinkageOrder,
+    codes: Vec<LinkageCode>,
+) -> Zeroizing<Vec<RecordKey>> {
     let kpr = DomainId::new("KPR").unwrap();
     let accepted = service.accept(order.clone()).await.unwrap();
     let (mapped, keys) = service.map_codes(&accepted, codes, Some(&kpr)).await.unwrap();
