@@ -59,6 +59,8 @@ pub enum Layout {
     Iplos,
     /// Episodes of specialist care, loaded by the partner's own register node.
     Npr,
+    /// Patient-reported outcomes and experiences.
+    Prom,
     /// Objections to the registration of health data, all that were ever made.
     Reservasjon,
 }
@@ -81,6 +83,7 @@ impl Layout {
             Self::Kuhr => "kuhr",
             Self::Iplos => "iplos",
             Self::Npr => "npr",
+            Self::Prom => "prom",
             Self::Reservasjon => "reservasjon",
         }
     }
@@ -90,7 +93,7 @@ impl Layout {
     pub const fn register(self) -> &'static str {
         match self {
             Self::Folkeregisteret => "FREG",
-            Self::Kuhr | Self::Iplos | Self::Reservasjon => "KPR",
+            Self::Kuhr | Self::Iplos | Self::Prom | Self::Reservasjon => "KPR",
             Self::Npr => "NPR",
         }
     }
@@ -103,7 +106,7 @@ impl Layout {
                 FileLayout { name: "identitet.csv", header: "lnr;identifikator;type;gyldigFra;gyldigTil" },
                 IdentityLayout::Population,
             ),
-            Self::Kuhr | Self::Iplos | Self::Reservasjon => {
+            Self::Kuhr | Self::Iplos | Self::Prom | Self::Reservasjon => {
                 (FileLayout { name: "KPR_IDE.csv", header: "kpr_lnr;fnr" }, IdentityLayout::Serial)
             }
             Self::Npr => (FileLayout { name: "NPR_IDE.csv", header: "npr_lnr;fnr" }, IdentityLayout::Serial),
@@ -160,6 +163,13 @@ impl Layout {
                 ),
             ],
             Self::Npr => &[],
+            Self::Prom => &[(
+                FileLayout {
+                    name: "SVAR.csv",
+                    header: "svar_lnr;kpr_lnr;dato;type;skjema;sporsmal;verdi;tjenestetype;kommuneNr",
+                },
+                "prom_answer",
+            )],
             Self::Reservasjon => {
                 &[(FileLayout { name: "RESERVASJON.csv", header: "kpr_lnr;fra;til" }, "objection")]
             }
@@ -177,14 +187,14 @@ impl Layout {
     pub(super) const fn tolerates(self) -> f64 {
         match self {
             Self::Reservasjon => 0.0,
-            Self::Folkeregisteret | Self::Kuhr | Self::Iplos | Self::Npr => 1.0,
+            Self::Folkeregisteret | Self::Kuhr | Self::Iplos | Self::Npr | Self::Prom => 1.0,
         }
     }
 
     /// The first day of which this kind of data exists.
     const fn begins(self) -> Option<NaiveDate> {
         match self {
-            Self::Folkeregisteret | Self::Npr | Self::Reservasjon => None,
+            Self::Folkeregisteret | Self::Npr | Self::Prom | Self::Reservasjon => None,
             Self::Kuhr => NaiveDate::from_ymd_opt(2016, 7, 1),
             Self::Iplos => NaiveDate::from_ymd_opt(2017, 1, 1),
         }

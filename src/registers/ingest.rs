@@ -20,7 +20,7 @@ use super::progress::{Progress, Step};
 use super::quality::{FileQuality, QualityReport};
 use super::reading::{Job, Made};
 use super::snapshot::{Manifest, Part, SnapshotError, Taken, same_series};
-use super::{folkeregisteret, iplos, kuhr, objections, returns};
+use super::{folkeregisteret, iplos, kuhr, objections, prom, returns};
 use crate::domain::canonical::{CanonicalError, Digest};
 use crate::domain::clock::Clock;
 use crate::domain::period::Period;
@@ -281,6 +281,7 @@ fn read(job: &Job<'_>) -> Result<Vec<Made>, IngestError> {
         Layout::Folkeregisteret => folkeregisteret::take_in(job),
         Layout::Kuhr => kuhr::take_in(job),
         Layout::Iplos => iplos::take_in(job),
+        Layout::Prom => prom::take_in(job),
         Layout::Reservasjon => objections::take_in(job),
         Layout::Npr => Ok(Vec::new()),
     }

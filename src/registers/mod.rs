@@ -24,6 +24,7 @@ mod lines;
 mod objections;
 mod part;
 pub mod progress;
+mod prom;
 pub mod quality;
 mod reading;
 mod record;

@@ -5,6 +5,7 @@ mod faults;
 mod kept;
 mod killed;
 mod objections;
+mod prom;
 mod reference;
 mod returned;
 mod synthetic;
