@@ -231,9 +231,9 @@ fn uid(kind: &str, id: &str) -> Result<EntityUid, NoFacts> {
     Ok(EntityUid::from_type_name_and_id(kind, EntityId::new(id)))
 }
 
-fn entity<const N: usize>(
+fn entity<'a>(
     uid: &EntityUid,
-    attributes: [(&str, RestrictedExpression); N],
+    attributes: impl IntoIterator<Item = (&'a str, RestrictedExpression)>,
 ) -> Result<Entity, NoFacts> {
     let attributes: HashMap<_, _> = attributes.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
     Entity::new(uid.clone(), attributes, HashSet::new()).map_err(|_| NoFacts)
@@ -246,14 +246,13 @@ fn text(text: &str) -> RestrictedExpression {
 fn project(approval: &Approval) -> Result<(EntityUid, Entity), NoFacts> {
     let uid = uid("Project", approval.project.as_str())?;
     let recipients = approval.recipients.iter().map(|o| text(o.as_str()));
-    let entity = entity(
-        &uid,
-        [
-            ("purpose", text(approval.purpose.as_str())),
-            ("tier", text(approval.tier.as_str())),
-            ("recipients", RestrictedExpression::new_set(recipients)),
-        ],
-    )?;
+    let always = [
+        ("purpose", text(approval.purpose.as_str())),
+        ("tier", text(approval.tier.as_str())),
+        ("recipients", RestrictedExpression::new_set(recipients)),
+    ];
+    let other_basis = approval.other_basis.map(|basis| ("other_basis", text(basis.as_str())));
+    let entity = entity(&uid, always.into_iter().chain(other_basis))?;
     Ok((uid, entity))
 }
 

@@ -160,8 +160,13 @@ fn resource(words: &str, action: Action, approval: &Approval) -> Option<On> {
     let like = |words: &str| {
         let (purpose, tier) = words.split_once(", ")?;
         let named = |word: &str| serde_json::Value::from(word);
+        let (purpose, basis) = match purpose.split_once(" by ") {
+            Some((purpose, basis)) => (purpose, Some(serde_json::from_value(named(basis)).ok()?)),
+            None => (purpose, None),
+        };
         Some(Box::new(Approval {
             purpose: serde_json::from_value(named(purpose)).ok()?,
+            other_basis: basis,
             tier: serde_json::from_value(named(tier)).ok()?,
             ..approval.clone()
         }))

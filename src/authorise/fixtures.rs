@@ -117,6 +117,7 @@ pub(crate) fn approval() -> Approval {
         dimensions: dimensions(),
         tier: Tier::ProtectedTables,
         rule: name("tables-5"),
+        other_basis: None,
         privacy_budget: None,
         valid: period("2026-01-01", "2027-12-31"),
         linked_sets_until: None,

@@ -9,7 +9,7 @@ use comfy_table::{CellAlignment, Table};
 use indicatif::{ProgressBar, ProgressStyle};
 use kpr::app::system::SystemClock;
 use kpr::config::IngestConfig;
-use kpr::registers::ingest::{IngestError, IngestReport, Limits, ingest};
+use kpr::registers::ingest::{Folders, IngestError, IngestReport, Limits, ingest};
 use kpr::registers::progress::{Progress, Step};
 use kpr::registers::quality::{FileQuality, QualityReport};
 use kpr::wire::identity_client::IdentityLink;
@@ -29,6 +29,10 @@ pub struct Args {
     /// The configuration file: certificates, the identity service, the share of bad lines
     #[arg(long)]
     config: PathBuf,
+    /// Also write here what goes back to the sender: a folder named by the delivery, with the report and the lines that
+    /// were refused or changed, by the sender's own keys
+    #[arg(long)]
+    returns: Option<PathBuf>,
     /// Also write the data-quality report here as JSON, whether the delivery is taken in or refused
     #[arg(long)]
     report: Option<PathBuf>,
@@ -43,7 +47,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let identity = IdentityLink::new(&config.identity, &config.tls)?;
     let limits = Limits { max_bad_share: config.max_bad_share };
     let bar = Arc::new(Bar(ProgressBar::no_length()));
-    let taken = ingest(&args.delivery, &args.register, &identity, limits, &SystemClock, bar.clone()).await;
+    let folders =
+        Folders { delivery: &args.delivery, register: &args.register, returns: args.returns.as_deref() };
+    let taken = ingest(folders, &identity, limits, &SystemClock, bar.clone()).await;
     bar.0.finish_and_clear();
     match taken {
         Ok(IngestReport::Taken { snapshot, replaces, quality }) => {
@@ -106,6 +112,7 @@ fn table(files: &[FileQuality]) -> Table {
         "no person",
         "unknown person",
         "contradictory persons",
+        "objected to",
         "faults",
     ]);
     for file in files {
@@ -123,6 +130,7 @@ fn table(files: &[FileQuality]) -> Table {
                 "sex {}, birth year {}, municipality {}",
                 several.sex, several.birth_year, several.municipality
             ),
+            format!("left out {}, reduced {}", file.objected.left_out, file.objected.reduced),
             faults.join("\n"),
         ]);
     }

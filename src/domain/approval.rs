@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::canonical::{Canonical, CanonicalError, Digest};
 use super::ids::{DatasetId, OrganisationId, ProjectId, RegisterId, RuleId, StewardId, VariableId};
+use super::other_basis::{BasisError, OtherBasis};
 use super::period::Period;
 use super::query::{By, Condition};
 use super::rho::Rho;
@@ -35,6 +36,9 @@ pub enum Purpose {
     Research,
     /// Data for Nasjonal kjernejournal.
     NationalSummaryRecord,
+    /// A purpose that the regulation does not name: only by another law or the persons' consent (4-1), which
+    /// [`Approval::other_basis`] states.
+    Other,
     /// Police or prosecution: prohibited (4-1), even with consent.
     Police,
     /// Insurance: prohibited (4-1), even with consent.
@@ -64,6 +68,7 @@ impl Purpose {
             Self::Analysis => "analysis",
             Self::Research => "research",
             Self::NationalSummaryRecord => "national_summary_record",
+            Self::Other => "other",
             Self::Police => "police",
             Self::Insurance => "insurance",
             Self::Employer => "employer",
@@ -144,6 +149,9 @@ pub struct Approval {
     /// The legal basis, for people, for example `GDPR art. 6(1)e, 9(2)j; helseregisterloven § 19`;
     /// at most 300 characters.
     pub legal_basis: String,
+    /// What a purpose that the regulation does not name rests on; for every other purpose none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_basis: Option<OtherBasis>,
     /// The organisations whose callers may ask and receive.
     pub recipients: Vec<OrganisationId>,
     /// The datasets and variables that may be used.
@@ -192,6 +200,9 @@ pub enum TextError {
         /// The most years.
         most: u32,
     },
+    /// What another purpose rests on.
+    #[error(transparent)]
+    Basis(#[from] BasisError),
     /// A granted value.
     #[error("a value that the approval grants has eleven digits in a row; values are codes of the catalogue")]
     Value,
@@ -249,6 +260,7 @@ impl Approval {
                 return Err(TextError::Field { field, most });
             }
         }
+        OtherBasis::check(self.purpose, self.other_basis)?;
         let last = self.valid.from().checked_add_months(Months::new(12 * Self::MOST_YEARS_KEPT));
         if self.linked_sets_until.is_some_and(|until| last.is_none_or(|last| until > last)) {
             return Err(TextError::Kept { most: Self::MOST_YEARS_KEPT });

@@ -16,6 +16,7 @@ pub mod lifecycle;
 pub mod method;
 pub mod microdata;
 pub mod order;
+pub mod other_basis;
 pub mod overview;
 pub mod period;
 pub mod person;

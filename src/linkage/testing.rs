@@ -57,6 +57,7 @@ pub(crate) fn approval() -> Approval {
         dimensions: Vec::new(),
         tier: Tier::ProtectedTables,
         rule: RuleId::new("research").unwrap(),
+        other_basis: None,
         privacy_budget: None,
         valid: Period::new(day("2026-01-01"), day("2026-12-31")).unwrap(),
         linked_sets_until: None,

@@ -59,6 +59,10 @@ pub enum Layout {
     Iplos,
     /// Episodes of specialist care, loaded by the partner's own register node.
     Npr,
+    /// Patient-reported outcomes and experiences.
+    Prom,
+    /// Objections to the registration of health data, all that were ever made.
+    Reservasjon,
 }
 
 /// A content file of a layout.
@@ -79,6 +83,8 @@ impl Layout {
             Self::Kuhr => "kuhr",
             Self::Iplos => "iplos",
             Self::Npr => "npr",
+            Self::Prom => "prom",
+            Self::Reservasjon => "reservasjon",
         }
     }
 
@@ -87,7 +93,7 @@ impl Layout {
     pub const fn register(self) -> &'static str {
         match self {
             Self::Folkeregisteret => "FREG",
-            Self::Kuhr | Self::Iplos => "KPR",
+            Self::Kuhr | Self::Iplos | Self::Prom | Self::Reservasjon => "KPR",
             Self::Npr => "NPR",
         }
     }
@@ -100,7 +106,7 @@ impl Layout {
                 FileLayout { name: "identitet.csv", header: "lnr;identifikator;type;gyldigFra;gyldigTil" },
                 IdentityLayout::Population,
             ),
-            Self::Kuhr | Self::Iplos => {
+            Self::Kuhr | Self::Iplos | Self::Prom | Self::Reservasjon => {
                 (FileLayout { name: "KPR_IDE.csv", header: "kpr_lnr;fnr" }, IdentityLayout::Serial)
             }
             Self::Npr => (FileLayout { name: "NPR_IDE.csv", header: "npr_lnr;fnr" }, IdentityLayout::Serial),
@@ -157,19 +163,38 @@ impl Layout {
                 ),
             ],
             Self::Npr => &[],
+            Self::Prom => &[(
+                FileLayout {
+                    name: "SVAR.csv",
+                    header: "svar_lnr;kpr_lnr;dato;type;skjema;sporsmal;verdi;tjenestetype;kommuneNr",
+                },
+                "prom_answer",
+            )],
+            Self::Reservasjon => {
+                &[(FileLayout { name: "RESERVASJON.csv", header: "kpr_lnr;fra;til" }, "objection")]
+            }
         }
     }
 
     /// Whether each delivery holds the whole register, so that the latest replaces every earlier one.
     #[must_use]
     pub const fn is_whole(self) -> bool {
-        matches!(self, Self::Folkeregisteret)
+        matches!(self, Self::Folkeregisteret | Self::Reservasjon)
+    }
+
+    /// The share of bad lines that is tolerated at most. A line of an objection that is lost would register what somebody
+    /// objected to.
+    pub(super) const fn tolerates(self) -> f64 {
+        match self {
+            Self::Reservasjon => 0.0,
+            Self::Folkeregisteret | Self::Kuhr | Self::Iplos | Self::Npr | Self::Prom => 1.0,
+        }
     }
 
     /// The first day of which this kind of data exists.
     const fn begins(self) -> Option<NaiveDate> {
         match self {
-            Self::Folkeregisteret | Self::Npr => None,
+            Self::Folkeregisteret | Self::Npr | Self::Prom | Self::Reservasjon => None,
             Self::Kuhr => NaiveDate::from_ymd_opt(2016, 7, 1),
             Self::Iplos => NaiveDate::from_ymd_opt(2017, 1, 1),
         }

@@ -26,13 +26,13 @@ use crate::domain::ids::PersonNo;
 /// Whose rows go, and up to which day, by person number.
 pub type Erased = BTreeMap<u32, NaiveDate>;
 
-/// The datasets of the population register: who persons are and where they live is no health data, and is delivered
-/// anew as a whole.
-const OF_POPULATION: [&str; 2] = ["population", "residence"];
+/// The datasets that are no health data and are delivered anew as a whole: who persons are, where they live, and what they
+/// object to. An objection outlives the data.
+const KEPT: [&str; 3] = ["population", "residence", super::objections::DATASET];
 
 /// Whether the rows of a dataset are erased with a person.
 pub(super) fn touches(dataset: &str) -> bool {
-    !OF_POPULATION.contains(&dataset)
+    !KEPT.contains(&dataset)
 }
 
 /// Takes the rows of these persons that are dated up to their days out of the register: parts that hold some are written

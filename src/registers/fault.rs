@@ -93,23 +93,26 @@ pub struct Fault {
     pub kind: FaultKind,
 }
 
-/// The faults of one file: all counted, the first [`Faults::LISTED`] listed by line.
+/// The faults of one file: all counted, the first [`Faults::LISTED`] listed by line for people, the first
+/// [`Faults::NOTED`] kept for the sender.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
     counts: BTreeMap<FaultKind, u64>,
-    listed: BinaryHeap<Fault>,
+    noted: BinaryHeap<Fault>,
 }
 
 impl Faults {
     /// How many faults of one file are listed.
     pub const LISTED: usize = 1000;
+    /// How many are kept at all: those of a national year within the limit, in 16 MiB.
+    pub const NOTED: usize = 1 << 20;
 
     /// Notes a fault. Faults may come in any order.
     pub fn note(&mut self, line: u64, kind: FaultKind) {
         *self.counts.entry(kind).or_default() += 1;
-        self.listed.push(Fault { line, kind });
-        if self.listed.len() > Self::LISTED {
-            self.listed.pop();
+        self.noted.push(Fault { line, kind });
+        if self.noted.len() > Self::NOTED {
+            self.noted.pop();
         }
     }
 
@@ -128,7 +131,15 @@ impl Faults {
     /// The first faults, by line.
     #[must_use]
     pub fn listed(&self) -> Vec<Fault> {
-        self.listed.clone().into_sorted_vec()
+        let mut first = self.noted();
+        first.truncate(Self::LISTED);
+        first
+    }
+
+    /// The faults that were kept, by line.
+    #[must_use]
+    pub fn noted(&self) -> Vec<Fault> {
+        self.noted.clone().into_sorted_vec()
     }
 }
 
@@ -169,6 +180,7 @@ mod tests {
         assert_eq!(listed.len(), Faults::LISTED);
         assert_eq!(listed.first(), Some(&Fault { line: 2, kind: FaultKind::Date }));
         assert_eq!(listed.last().map(|f| f.line), Some(1001));
+        assert_eq!(faults.noted().len(), 5000);
     }
 
     #[test]

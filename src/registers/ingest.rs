@@ -10,17 +10,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::delivery::{Delivery, DeliveryError, Description, Layout};
-use super::erase::Erased;
 use super::fault::Faults;
 use super::field::day;
-use super::folder::{Folder, Staging};
-use super::intake::{IdentityFile, IdentityIntake, IntakeError, Resolved, SerialMap};
+use super::folder::Folder;
+use super::intake::{IdentityFile, IdentityIntake, IntakeError, Resolved};
+use super::objections::Objections;
 use super::part::Written;
 use super::progress::{Progress, Step};
 use super::quality::{FileQuality, QualityReport};
 use super::reading::{Job, Made};
 use super::snapshot::{Manifest, Part, SnapshotError, Taken, same_series};
-use super::{folkeregisteret, iplos, kuhr};
+use super::{folkeregisteret, iplos, kuhr, objections, prom, returns};
 use crate::domain::canonical::{CanonicalError, Digest};
 use crate::domain::clock::Clock;
 use crate::domain::period::Period;
@@ -55,6 +55,12 @@ pub enum IngestError {
     /// It was taken in before, and corrected since.
     #[error("this delivery was taken in before and has been replaced by a correction")]
     Corrected,
+    /// A delivery of objections that does not hold them all.
+    #[error(
+        "{0} objections that the register holds are not in the delivery, or ended on another day there: it must hold every \
+         objection ever made, and one that is withdrawn has its last day"
+    )]
+    Forgotten(u64),
     /// A file has more lines than can be numbered.
     #[error("{0} has more than 4,294,967,294 lines: split the delivery")]
     TooManyLines(&'static str),
@@ -84,6 +90,17 @@ impl IngestError {
     pub(super) fn io(what: &'static str, error: &io::Error) -> Self {
         Self::Io { what, kind: error.kind() }
     }
+}
+
+/// The folders that an ingest reads and writes.
+#[derive(Debug, Clone, Copy)]
+pub struct Folders<'a> {
+    /// The delivery.
+    pub delivery: &'a Path,
+    /// The register.
+    pub register: &'a Path,
+    /// Where what goes back to senders is written, if it is to be.
+    pub returns: Option<&'a Path>,
 }
 
 /// What an ingest tolerates.
@@ -121,13 +138,13 @@ pub enum IngestReport {
     },
 }
 
-/// Takes the delivery in `delivery_dir` into the register in `register_dir`.
+/// Takes a delivery into a register. What goes back to its sender is written whether it is taken in or refused for its
+/// faults, before it is taken in.
 ///
 /// # Errors
 /// [`IngestError`]; the register is as it was.
 pub async fn ingest(
-    delivery_dir: &Path,
-    register_dir: &Path,
+    folders: Folders<'_>,
     intake: &dyn IdentityIntake,
     limits: Limits,
     clock: &dyn Clock,
@@ -136,7 +153,7 @@ pub async fn ingest(
     if !(0.0..=1.0).contains(&limits.max_bad_share) {
         return Err(IngestError::Share);
     }
-    let (from, into, told) = (delivery_dir.to_owned(), register_dir.to_owned(), progress.clone());
+    let (from, into, told) = (folders.delivery.to_owned(), folders.register.to_owned(), progress.clone());
     let (folder, delivery) = blocking(move || {
         let folder = Folder::hold(&into)?;
         told.begin(Step::Checking, 0);
@@ -167,7 +184,7 @@ pub async fn ingest(
         delivery: digest,
         description: delivery.description().clone(),
         examined: clock.now(),
-        max_bad_share: limits.max_bad_share,
+        max_bad_share: limits.max_bad_share.min(delivery.description().layout.tolerates()),
         refused_for: Vec::new(),
         persons: distinct,
         serial_numbers: persons.len() as u64,
@@ -177,18 +194,36 @@ pub async fn ingest(
     progress.begin(Step::Reading, delivery.bytes());
     let told = progress.clone();
     let staging = folder.stage()?;
-    let erased = folder.current().map(|(_, manifest)| manifest.erased.clone()).unwrap_or_default();
-    let (staging, made) = blocking(move || {
-        let made = read(&delivery, &staging, (&persons, &erased), told.as_ref())?;
-        Ok((staging, made))
+    let held = folder.current().map(|(_, manifest)| manifest.clone()).unwrap_or_default();
+    let (register, today) = (folders.register.to_owned(), clock.now().date_naive());
+    let (delivery, staging, made, objections) = blocking(move || {
+        let objections = Objections::of(&register, &held, today)?;
+        let job = Job {
+            delivery: &delivery,
+            staging: staging.path(),
+            persons: &persons,
+            progress: told.as_ref(),
+            erased: &held.erased,
+            objections: &objections,
+        };
+        let made = read(&job)?;
+        Ok((delivery, staging, made, objections))
     })
     .await?;
     let mut manifest = successor(folder.current(), &quality.description, digest, &replaces);
     let parts = enter(&mut manifest, &mut quality, made);
     quality.judge();
+    if let Some(returns) = folders.returns.map(Path::to_owned) {
+        quality = blocking(move || returns::write(&delivery, &quality, &returns).map(|()| quality)).await?;
+    }
     if !quality.refused_for.is_empty() {
         return Err(IngestError::Refused(Box::new(quality)));
     }
+    let parts = if quality.description.layout == Layout::Reservasjon {
+        blocking(move || objections.all_in(&parts).map(|()| parts)).await?
+    } else {
+        parts
+    };
 
     progress.begin(Step::Committing, 0);
     pending.commit().await?;
@@ -241,17 +276,13 @@ fn place(current: Option<(Digest, &Manifest)>, delivery: &Delivery) -> Result<Pl
 }
 
 /// Reads and writes the content files.
-fn read(
-    delivery: &Delivery,
-    staging: &Staging,
-    (persons, erased): (&SerialMap, &Erased),
-    progress: &dyn Progress,
-) -> Result<Vec<Made>, IngestError> {
-    let job = Job { delivery, staging: staging.path(), persons, progress, erased };
-    match delivery.description().layout {
-        Layout::Folkeregisteret => folkeregisteret::take_in(&job),
-        Layout::Kuhr => kuhr::take_in(&job),
-        Layout::Iplos => iplos::take_in(&job),
+fn read(job: &Job<'_>) -> Result<Vec<Made>, IngestError> {
+    match job.delivery.description().layout {
+        Layout::Folkeregisteret => folkeregisteret::take_in(job),
+        Layout::Kuhr => kuhr::take_in(job),
+        Layout::Iplos => iplos::take_in(job),
+        Layout::Prom => prom::take_in(job),
+        Layout::Reservasjon => objections::take_in(job),
         Layout::Npr => Ok(Vec::new()),
     }
 }

@@ -8,7 +8,7 @@ use super::fault::FaultKind;
 use super::field::{Text, code, date_within, day, digits, hundredths, maybe, split, time, whole, within};
 use super::ingest::IngestError;
 use super::reading::{Days, Job, Made, read};
-use super::record::{Cell, Column, NO_PERSON, Record, Traits, nonzero, person_column, record};
+use super::record::{Cell, Column, Left, NO_PERSON, Record, Traits, nonzero, person_column, record};
 use super::serials::BySerial;
 use chrono::Datelike;
 
@@ -26,6 +26,7 @@ record! {
     Contact {
         person: u32, date: i32, time: u16, contact: u64, sex: u8, birth_year: u16, municipality: Text<4>,
         district: Text<8>, service: u8, kind: u8, exemption: Text<4>, fee: u32, refund: u32, unknown: u8,
+        objected: u8,
     }
 }
 
@@ -44,6 +45,9 @@ impl Record for Contact {
     }
     fn unknown_person(&self) -> bool {
         self.unknown != 0
+    }
+    fn left(&self) -> Left {
+        if self.objected == 0 { Left::All } else { Left::Reduced }
     }
     fn traits(&self) -> Traits {
         Traits {
@@ -80,6 +84,7 @@ record! {
     /// A row of `kuhr_diagnosis`.
     Diagnosis {
         person: u32, date: i32, contact: u64, number: u8, code: Text<8>, table: Text<12>, main: u8,
+        objected: u8,
     }
 }
 
@@ -91,6 +96,9 @@ impl Record for Diagnosis {
     }
     fn day(&self) -> i32 {
         self.date
+    }
+    fn left(&self) -> Left {
+        if self.objected == 0 { Left::All } else { Left::Nothing }
     }
     fn traits(&self) -> Traits {
         Traits::default()
@@ -110,7 +118,7 @@ impl Record for Diagnosis {
 
 record! {
     /// A row of `kuhr_takst`.
-    Takst { person: u32, date: i32, contact: u64, code: Text<8>, count: u16 }
+    Takst { person: u32, date: i32, contact: u64, code: Text<8>, count: u16, objected: u8 }
 }
 
 impl Record for Takst {
@@ -121,6 +129,9 @@ impl Record for Takst {
     }
     fn day(&self) -> i32 {
         self.date
+    }
+    fn left(&self) -> Left {
+        if self.objected == 0 { Left::All } else { Left::Nothing }
     }
     fn traits(&self) -> Traits {
         Traits::default()
@@ -142,32 +153,39 @@ struct Found {
     contact: u64,
     person: u32,
     date: i32,
+    objected: u8,
 }
 
-/// The contacts of a delivery: 16 bytes each, so that a national year fits in little over a gigabyte.
+/// The contacts of a delivery: 16 bytes each, so that a national year fits in little over a gigabyte; and which of them
+/// their persons object to.
 #[derive(Default)]
-struct Contacts(BySerial<(u32, i32)>);
+struct Contacts {
+    all: BySerial<(u32, i32)>,
+    objected: BySerial<()>,
+}
 
 impl Contacts {
     /// Notes the contact of an accepted line.
     fn add(&mut self, contact: &Contact) -> Result<(), FaultKind> {
-        match self.0.entry(contact.contact) {
+        match self.all.entry(contact.contact) {
             Entry::Vacant(free) => {
                 free.insert((contact.person, contact.date));
-                Ok(())
             }
             // An accepted line after a rejected one of the same number is the one that holds.
             Entry::Occupied(mut taken) if taken.get().1 == REJECTED => {
                 taken.insert((contact.person, contact.date));
-                Ok(())
             }
-            Entry::Occupied(_) => Err(FaultKind::Duplicate),
+            Entry::Occupied(_) => return Err(FaultKind::Duplicate),
         }
+        if contact.objected != 0 {
+            self.objected.insert(contact.contact, ());
+        }
+        Ok(())
     }
 
     /// Notes that the line of this contact was not accepted.
     fn reject(&mut self, number: u64) {
-        self.0.entry(number).or_insert((NO_PERSON, REJECTED));
+        self.all.entry(number).or_insert((NO_PERSON, REJECTED));
     }
 
     /// The person and date of a contact. Lines of one contact tend to follow each other, so `last` is
@@ -177,10 +195,13 @@ impl Contacts {
         if let Some(found) = last.filter(|found| found.contact == contact) {
             return Ok(found);
         }
-        let found = match self.0.get(&contact) {
+        let found = match self.all.get(&contact) {
             None => return Err(FaultKind::UnknownContact),
             Some((_, REJECTED)) => return Err(FaultKind::RejectedContact),
-            Some((person, date)) => Found { contact, person: *person, date: *date },
+            Some((person, date)) => {
+                let objected = u8::from(self.objected.contains_key(&contact));
+                Found { contact, person: *person, date: *date, objected }
+            }
         };
         *last = Some(found);
         Ok(found)
@@ -202,7 +223,7 @@ fn contact(
     let [lnr, kpr_lnr, date, clock, sex, year, kommune, bydel, service, kind, exemption, fee, refund] =
         split(line)?;
     let (person, unknown) = job.person(kpr_lnr)?;
-    Ok(Contact {
+    let mut row = Contact {
         person,
         date: date_within(date, days.from, days.to)?,
         time: maybe(clock, time)?.unwrap_or(NO_TIME),
@@ -217,8 +238,14 @@ fn contact(
         fee: kroner(fee)?,
         refund: kroner(refund)?,
         unknown,
+        objected: 0,
         line: number,
-    })
+    };
+    if job.objections.cover(person, row.service, row.date) {
+        row.exemption = Text::default();
+        row.objected = 1;
+    }
+    Ok(row)
 }
 
 /// A diagnosis code of its table.
@@ -271,7 +298,7 @@ pub(super) fn take_in(job: &Job<'_>) -> Result<Vec<Made>, IngestError> {
             let mut last = None;
             read(job, *diagnose, |line, number, _| {
                 let [lnr, text, table, main, order] = split(line)?;
-                let Found { contact, person, date } = known.find(lnr, &mut last)?;
+                let Found { contact, person, date, objected } = known.find(lnr, &mut last)?;
                 Ok(Diagnosis {
                     person,
                     date,
@@ -280,6 +307,7 @@ pub(super) fn take_in(job: &Job<'_>) -> Result<Vec<Made>, IngestError> {
                     code: diagnosis(table, text)?,
                     table: code(table)?,
                     main: within(main, 0, 1, FaultKind::Code)?,
+                    objected,
                     line: number,
                 })
             })?
@@ -288,9 +316,9 @@ pub(super) fn take_in(job: &Job<'_>) -> Result<Vec<Made>, IngestError> {
         let mut last = None;
         let takster = read(job, *takst, |line, number, _| {
             let [lnr, text, count] = split(line)?;
-            let Found { contact, person, date } = known.find(lnr, &mut last)?;
+            let Found { contact, person, date, objected } = known.find(lnr, &mut last)?;
             let count = within(count, 1, 9999, FaultKind::Number)?;
-            Ok(Takst { person, date, contact, code: code(text)?, count, line: number })
+            Ok(Takst { person, date, contact, code: code(text)?, count, objected, line: number })
         })?
         .write(job)?;
         let join = |made: thread::ScopedJoinHandle<'_, _>| made.join().unwrap_or(Err(IngestError::Stopped));

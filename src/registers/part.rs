@@ -17,8 +17,8 @@ use super::fault::FaultKind;
 use super::field::{Text, trimmed};
 use super::hash::Hashing;
 use super::ingest::IngestError;
-use super::quality::Contradictions;
-use super::record::{Column, NO_PERSON, Record, Traits, batch, schema};
+use super::quality::{Contradictions, Objected};
+use super::record::{Column, Left, NO_PERSON, Record, Traits, batch, schema};
 use super::sort::Sorted;
 use crate::domain::canonical::Digest;
 
@@ -46,12 +46,15 @@ pub(super) struct Seen {
     pub(super) rows: u64,
     pub(super) with_person: u64,
     pub(super) unknown_person: u64,
+    pub(super) objected: Objected,
+    pub(super) erased: u64,
     pub(super) contradictions: Contradictions,
     pub(super) municipalities: BTreeSet<Text<4>>,
 }
 
-/// Writes the rows to `path`, leaving out those that repeat another. These, and rows of an unknown
-/// person, which are kept, are told to `fault`. Rows of erased persons are left out. Nothing is written if there are no rows.
+/// Writes the rows to `path`, leaving out those that repeat another, those of erased persons and those that their persons
+/// object to. Repetitions, and rows of an unknown person, which are kept, are told to `fault`. Nothing is written if there
+/// are no rows.
 pub(super) fn write<R: Record>(
     mut rows: Sorted<R>,
     path: &Path,
@@ -85,7 +88,18 @@ pub(super) fn write<R: Record>(
         }
         let Some(row) = row else { break };
         if goes(erased, row.person(), row.day()) {
+            seen.erased += 1;
+            before = Some(row);
             continue;
+        }
+        match row.left() {
+            Left::All => {}
+            Left::Reduced => seen.objected.reduced += 1,
+            Left::Nothing => {
+                seen.objected.left_out += 1;
+                before = Some(row);
+                continue;
+            }
         }
         if before.is_some_and(|b| b.person() != row.person()) {
             std::mem::take(&mut person).close(&mut seen.contradictions);

@@ -55,6 +55,10 @@ pub struct FileQuality {
     /// Accepted lines whose serial number the identity file does not resolve. They are kept without a
     /// person and held against the same share as bad lines, apart from them.
     pub unknown_person: u64,
+    /// What was left out because persons object to its registration.
+    pub objected: Objected,
+    /// Lines in order that were left out because what is known of their persons was erased.
+    pub erased: u64,
     /// Persons of whom the accepted lines say contradictory things.
     pub contradictions: Contradictions,
     /// The faults by kind, and the first of them by line.
@@ -73,16 +77,18 @@ impl FileQuality {
             with_person: 0,
             without_person: 0,
             unknown_person: 0,
+            objected: Objected::default(),
+            erased: 0,
             contradictions: Contradictions::default(),
             faults: Faults::default(),
             municipalities: BTreeMap::new(),
         }
     }
 
-    /// Lines that were not accepted.
+    /// Lines that were not accepted for a fault.
     #[must_use]
     pub const fn bad(&self) -> u64 {
-        self.lines.saturating_sub(self.accepted)
+        self.lines.saturating_sub(self.accepted + self.objected.left_out + self.erased)
     }
 
     /// Whether bad lines, or lines of unknown persons, are more than `share` of the lines. Lines that
@@ -96,6 +102,15 @@ impl FileQuality {
         let worst = own.max(self.unknown_person) as f64;
         worst > most
     }
+}
+
+/// What was left out of a file because persons object to the registration of their health data.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Objected {
+    /// Lines in order that were left out.
+    pub left_out: u64,
+    /// Lines accepted without their health content.
+    pub reduced: u64,
 }
 
 /// How many persons have more than one value of what a person has one of.

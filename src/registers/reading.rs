@@ -11,6 +11,7 @@ use super::field::{Text, days, maybe, whole};
 use super::ingest::IngestError;
 use super::intake::SerialMap;
 use super::lines::Lines;
+use super::objections::Objections;
 use super::part::{self, Written};
 use super::progress::Progress;
 use super::quality::{FileQuality, Share};
@@ -32,6 +33,8 @@ pub(super) struct Job<'a> {
     pub(super) progress: &'a dyn Progress,
     /// Whose rows are not taken in again.
     pub(super) erased: &'a Erased,
+    /// Whose health content is left out.
+    pub(super) objections: &'a Objections,
 }
 
 /// The days that dates of a delivery can lie in, as days since 1970-01-01.
@@ -149,6 +152,8 @@ impl<R: Record> Draft<R> {
         quality.with_person = seen.with_person;
         quality.unknown_person = seen.unknown_person;
         quality.without_person = seen.rows - seen.with_person - seen.unknown_person;
+        quality.objected = seen.objected;
+        quality.erased = seen.erased;
         quality.contradictions = seen.contradictions;
         quality.municipalities =
             municipalities.into_iter().map(|(number, share)| (part::municipality(&number), share)).collect();

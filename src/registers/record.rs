@@ -41,10 +41,25 @@ pub(super) trait Record: Sortable + Lined + Send + 'static {
     fn unknown_person(&self) -> bool {
         false
     }
+    /// What the person's objection left of it.
+    fn left(&self) -> Left {
+        Left::All
+    }
     /// What it says of the person that one person should have only one of.
     fn traits(&self) -> Traits;
     /// Its columns.
     fn columns() -> Vec<Column<Self>>;
+}
+
+/// What is left of a row after its person's objection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    /// All of it: there is no objection.
+    All,
+    /// What is not health content.
+    Reduced,
+    /// Nothing: it is not written.
+    Nothing,
 }
 
 /// What a row says of its person. Zero where it says nothing.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
-use super::delivery::{Description, Layout};
+use super::delivery::Description;
 use super::erase::Erased;
 use crate::domain::canonical::{Canonical, CanonicalError, Digest};
 use crate::domain::period::Period;
@@ -269,13 +269,14 @@ pub(super) fn read_manifest(register_dir: &Path, id: Digest) -> Result<Manifest,
 /// same days.
 pub(super) fn same_series(a: &Description, b: &Description) -> bool {
     let kind = |d: &Description| (d.register.clone(), d.layout);
-    kind(a) == kind(b) && (a.layout == Layout::Folkeregisteret || a.sender == b.sender)
+    kind(a) == kind(b) && (a.layout.is_whole() || a.sender == b.sender)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::ids::RegisterId;
+    use crate::registers::delivery::Layout;
 
     fn day(text: &str) -> NaiveDate {
         text.parse().unwrap()

@@ -111,6 +111,7 @@ pub(crate) fn approval() -> Approval {
         dimensions: vec![],
         tier: Tier::ProtectedTables,
         rule: name("tables-5"),
+        other_basis: None,
         privacy_budget: None,
         valid: Period::new("2026-01-01".parse().unwrap(), "2026-12-31".parse().unwrap()).unwrap(),
         linked_sets_until: None,

@@ -115,6 +115,7 @@ impl Running {
             dimensions: vec![],
             tier: Tier::ProtectedTables,
             rule: RuleId::new("rule").unwrap(),
+            other_basis: None,
             privacy_budget: None,
             valid: Period::new(now.date_naive(), now.date_naive() + TimeDelta::days(1)).unwrap(),
             linked_sets_until: None,

@@ -107,6 +107,7 @@ fn approval(project: &str) -> Approval {
         dimensions: vec![],
         tier: Tier::ProtectedTables,
         rule: RuleId::new("health_register").unwrap(),
+        other_basis: None,
         privacy_budget: None,
         valid: period("2026-01-01", "2026-12-31"),
         linked_sets_until: None,

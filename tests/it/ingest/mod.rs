@@ -4,7 +4,10 @@
 mod faults;
 mod kept;
 mod killed;
+mod objections;
+mod prom;
 mod reference;
+mod returned;
 mod synthetic;
 
 use std::collections::BTreeMap;
@@ -19,7 +22,7 @@ use chrono::{TimeZone, Utc};
 use futures::future::BoxFuture;
 use kpr::domain::clock::FixedClock;
 use kpr::domain::ids::PersonNo;
-use kpr::registers::ingest::{IngestError, IngestReport, Limits, ingest};
+use kpr::registers::ingest::{Folders, IngestError, IngestReport, Limits, ingest};
 use kpr::registers::intake::{
     IdentityFault, IdentityFaultKind, IdentityFile, IdentityIntake, IdentityLayout, IntakeError,
     PendingIdentity, Resolved, SerialMap,
@@ -145,6 +148,10 @@ impl Place {
         self.path.join("register")
     }
 
+    pub fn returns(&self) -> PathBuf {
+        self.path.join("returns")
+    }
+
     pub fn delivery(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
@@ -194,7 +201,9 @@ impl Place {
         progress: Arc<dyn Progress>,
     ) -> Result<IngestReport, IngestError> {
         let clock = FixedClock(Utc.with_ymd_and_hms(2025, 3, 1, 12, 0, 0).unwrap());
-        ingest(delivery, &self.register(), &self.identity, self.limits, &clock, progress).await
+        let (register, returns) = (self.register(), self.returns());
+        let folders = Folders { delivery, register: &register, returns: Some(&returns) };
+        ingest(folders, &self.identity, self.limits, &clock, progress).await
     }
 
     /// Every row of a dataset as text, in the order of the file.
