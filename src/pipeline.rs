@@ -447,4 +447,6 @@ fn not_encodable() -> Refusal {
 }
 
 #[cfg(test)]
+mod fixtures;
+#[cfg(test)]
 mod model_tests;
