@@ -322,7 +322,7 @@ mod tests {
     /// What the ledger keeps of a released table, opened.
     fn opened(run: &RunId, judged: &Judged, key: &PatternKey) -> Result<Recalled, DisclosureError> {
         let Remembered { pattern, sealed, .. } = kept_of(judged);
-        recall(&Recollection::new(0), run, (pattern, sealed), key)
+        recall(&Recollection::new(0), run, (pattern, sealed), key, 0)
     }
 
     fn kept<'a>(recalled: &'a Recalled, same_question: bool) -> Earlier<'a> {

@@ -178,17 +178,19 @@ impl TrueCounts {
     }
 }
 
-/// Opens what the ledger keeps of an earlier release: its pattern and who is in it, sealed.
+/// Opens what the ledger keeps of an earlier release: its pattern and who is in it, sealed, as it was read when
+/// [`Recollection::forgotten`] was `since`.
 ///
 /// # Errors
 /// [`DisclosureError`] if it is another run's, or sealed under another secret.
 pub fn recall(
     lately: &Recollection,
     run: &RunId,
-    (pattern, sealed): (&[u8], &[u8]),
+    kept: (&[u8], &[u8]),
     key: &PatternKey,
+    since: u64,
 ) -> Result<Recalled, DisclosureError> {
-    lately.open_with(run, pattern, sealed, &key.membership_key())
+    lately.open_with(run, kept, &key.membership_key(), since)
 }
 
 /// An earlier release whose query was evaluated again, where who is in it may not be kept. Nothing if it is not the

@@ -77,9 +77,11 @@ impl Gateway {
         if let Some(lately) = self.recollection.of(run) {
             return Ok(Some(lately));
         }
+        let since = self.recollection.forgotten();
         let Some(sealed) = self.store.membership(entry.entry).await? else { return Ok(None) };
         let kept = (entry.release.pattern.as_slice(), sealed.as_slice());
-        Ok(Some(tokio::task::block_in_place(|| recall(&self.recollection, run, kept, &self.pattern_key))?))
+        let open = || recall(&self.recollection, run, kept, &self.pattern_key, since);
+        Ok(Some(tokio::task::block_in_place(open)?))
     }
 
     /// An earlier query, evaluated again by itself. Nothing if it is no longer approved, if its data are gone, or if

@@ -130,7 +130,7 @@ fn rows(
     let mut lines = Lines::open(&delivery.path(layout)).map_err(unread)?;
     while let Some((number, line)) = lines.next().map_err(unread)? {
         let line = line.unwrap_or_default();
-        let key = line.split(|b| *b == b';').next().and_then(|field| whole(field).ok());
+        let key = line.split(|b| *b == b';').next().and_then(key);
         let mut refused = false;
         while let Some(Fault { kind, .. }) = faults.next_if(|fault| fault.line <= number) {
             refused |= kind != FaultKind::UnknownPerson;
@@ -150,6 +150,11 @@ fn rows(
         return Err(DeliveryError::Changed(layout.name).into());
     }
     Ok(())
+}
+
+/// The sender's own record key. Eleven digits and more may be an identity number in the wrong column: it is not written.
+fn key(field: &[u8]) -> Option<u64> {
+    whole(field).ok().filter(|_| field.len() < 11)
 }
 
 /// Writes one row: a fault, or a field and its value as the register has it.

@@ -192,7 +192,7 @@ fn earlier(recalled: &Recalled) -> Earlier<'_> {
 /// What the ledger keeps of released records, opened.
 fn recalled(released: &Judged<MicrodataTable>) -> Recalled {
     let Remembered { pattern, sealed, .. } = released.remembered().unwrap();
-    recall(&Recollection::new(0), &run_id(1), (pattern, sealed), &key()).unwrap()
+    recall(&Recollection::new(0), &run_id(1), (pattern, sealed), &key(), 0).unwrap()
 }
 
 /// The attacker holds a table of all but two persons, and would hold the records of all: their difference is two.

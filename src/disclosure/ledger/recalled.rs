@@ -44,6 +44,8 @@ struct Kept {
     /// Of each set of persons one release that has it: it is kept once.
     populations: HashMap<Digest, RunId>,
     bytes: usize,
+    /// How often all was forgotten.
+    forgotten: u64,
 }
 
 impl Kept {
@@ -73,16 +75,23 @@ impl Recollection {
         self.kept().of.get(run).cloned()
     }
 
-    /// Opens what the ledger keeps of a run: its pattern and the sealed membership.
+    /// How often all was forgotten. To be read before what the ledger keeps is.
+    #[must_use]
+    pub fn forgotten(&self) -> u64 {
+        self.kept().forgotten
+    }
+
+    /// Opens what the ledger keeps of a run: its pattern and the sealed membership. It is not kept here if all was forgotten
+    /// `since`.
     ///
     /// # Errors
     /// [`DisclosureError`] if it is another run's, or sealed under another secret.
     pub(in crate::disclosure) fn open_with(
         &self,
         run: &RunId,
-        pattern: &[u8],
-        sealed: &[u8],
+        (pattern, sealed): (&[u8], &[u8]),
         key: &SealingKey,
+        since: u64,
     ) -> Result<Recalled, DisclosureError> {
         let mut membership = Membership::decode(&key.open(run.as_str(), sealed)?)?;
         let population = membership.population();
@@ -93,10 +102,13 @@ impl Recollection {
         drop(kept);
         let recalled = Recalled::new(Release::restore(membership, pattern)?);
         kept = self.kept();
-        kept.bytes += recalled.release().bytes();
-        if kept.of.insert(run.clone(), recalled.clone()).is_none() {
-            kept.order.push_back(run.clone());
+        // Another judgement may have opened it meanwhile.
+        if kept.forgotten != since || kept.of.contains_key(run) {
+            return Ok(recalled);
         }
+        kept.bytes += recalled.release().bytes();
+        kept.of.insert(run.clone(), recalled.clone());
+        kept.order.push_back(run.clone());
         kept.populations.entry(population).or_insert_with(|| run.clone());
         while kept.bytes > self.most_bytes {
             kept.drop_first();
@@ -106,7 +118,8 @@ impl Recollection {
 
     /// Forgets all: what the ledger may no longer keep must not be kept here.
     pub fn forget(&self) {
-        *self.kept() = Kept::default();
+        let mut kept = self.kept();
+        *kept = Kept { forgotten: kept.forgotten + 1, ..Kept::default() };
     }
 
     fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
@@ -138,13 +151,21 @@ mod tests {
         let kept = Recollection::new(2 * one);
         for n in 0..3 {
             let sealed = key.seal(run(n).as_str(), &encoded).unwrap();
-            assert!(kept.open_with(&run(9), &[0], &sealed, &key).is_err());
-            kept.open_with(&run(n), &[0], &sealed, &key).unwrap();
+            assert!(kept.open_with(&run(9), (&[0], &sealed), &key, 0).is_err());
+            // Twice, as two judgements at the same moment do.
+            kept.open_with(&run(n), (&[0], &sealed), &key, 0).unwrap();
+            kept.open_with(&run(n), (&[0], &sealed), &key, 0).unwrap();
         }
         assert!(kept.of(&run(0)).is_none());
         let (one, two) = (kept.of(&run(1)).unwrap(), kept.of(&run(2)).unwrap());
         assert!(one.release().membership().shares(two.release().membership()));
         kept.forget();
         assert!(kept.of(&run(2)).is_none());
+        // What was read before is not kept after.
+        let sealed = key.seal(run(2).as_str(), &encoded).unwrap();
+        kept.open_with(&run(2), (&[0], &sealed), &key, 0).unwrap();
+        assert!(kept.of(&run(2)).is_none());
+        kept.open_with(&run(2), (&[0], &sealed), &key, kept.forgotten()).unwrap();
+        assert!(kept.of(&run(2)).is_some());
     }
 }
