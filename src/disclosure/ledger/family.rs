@@ -53,6 +53,16 @@ impl Space {
         self.vectors.iter().filter(|vector| !vector.is_empty())
     }
 
+    /// The parts of vectors that are zero on all parts touched.
+    pub(super) fn beyond(&self, touched: &[bool]) -> Vec<bool> {
+        let mut beyond = vec![false; touched.len()];
+        let beside = |vector: &&Row| !vector.iter().any(|(part, _)| touched[*part as usize]);
+        for (part, _) in self.vectors().filter(beside).flatten() {
+            beyond[*part as usize] = true;
+        }
+        beyond
+    }
+
     /// Keeps only what is zero at a part. Gives the parts at which all is zero now and was not before.
     pub(super) fn cut(&mut self, part: u32) -> Vec<u32> {
         let value_at =

@@ -12,10 +12,12 @@
 //! - [`moves`]: other populations that would have given the same counts
 //! - [`table`]: the membership of a counted table; [`seal`]: what is kept outside disclosure control
 //! - [`recalled`]: earlier releases, opened
+//! - [`ground`]: what a pattern of the proposal gives away beside them
 //! - [`judge()`]: release, withhold more, or refuse
 
 mod echelon;
 mod family;
+mod ground;
 mod judge;
 mod light;
 mod membership;

@@ -35,6 +35,13 @@ impl Numbering {
         self.persons
     }
 
+    /// The number of a person, if the set has it.
+    pub(super) fn find(&self, person: u32) -> Option<u32> {
+        let word = *self.words.get(person as usize / 64)?;
+        let bit = 1 << (person % 64);
+        (word & bit != 0).then(|| self.before[person as usize / 64] + (word & (bit - 1)).count_ones())
+    }
+
     /// The number of a person of the set.
     pub(super) fn of(&self, person: u32) -> usize {
         let word = person as usize / 64;
@@ -52,6 +59,8 @@ mod tests {
         let persons = [0, 1, 63, 64, 200, 5_000_000];
         let numbering = Numbering::new(&persons.into_iter().collect());
         assert_eq!(persons.map(|person| numbering.of(person)), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(persons.map(|person| numbering.find(person)), [0, 1, 2, 3, 4, 5].map(Some));
+        assert_eq!([2, 66, 5_000_001, u32::MAX].map(|person| numbering.find(person)), [None; 4]);
         assert_eq!(numbering.persons(), 6);
         assert_eq!(Numbering::new(&RoaringBitmap::new()).persons(), 0);
     }

@@ -34,21 +34,37 @@ pub(super) struct Refined {
     pub(super) light_from: u32,
     /// What is known from earlier releases.
     pub(super) earlier: Vec<Row>,
+    /// Which of these have all their persons in atoms.
+    pub(super) whole: Vec<bool>,
     /// The cells of the proposal.
     pub(super) cells: Vec<Row>,
 }
 
-/// Brings the proposal and the families that are connected with it by persons over common atoms. `few` are the
-/// persons of withheld cells of few.
+/// How far earlier releases are followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// The persons of the proposal, and those who are in no earlier cells but such as these are in.
+    Asked,
+    /// Those of the families that share persons with it, or with one that does, and so on.
+    Connected,
+}
+
+/// Brings the proposal and the families over common atoms, as far as they reach. `few` are the persons of withheld cells of
+/// few.
 pub(super) fn refine(
     families: &[Family<'_>],
     proposal: &Membership,
+    reach: Reach,
     few: &[&[u32]],
     enough: u32,
     rng: &mut impl Rng,
 ) -> Refined {
-    let (families, reached) = connected(families, proposal);
+    let (families, reached) = match reach {
+        Reach::Asked => (families.iter().collect(), around(families, proposal)),
+        Reach::Connected => connected(families, proposal),
+    };
     let persons = Numbering::new(&reached);
+    let placed: Vec<Placed> = families.iter().map(|family| Placed::of(family, &persons)).collect();
 
     // A sum of random numbers, one for each part a person is in, tells signatures apart.
     let mut signature = vec![0_u64; persons.persons()];
@@ -56,10 +72,10 @@ pub(super) fn refine(
     for (person, part) in proposal.placed() {
         signature[persons.of(person)] = marks[part as usize];
     }
-    for family in &families {
+    for (family, placed) in families.iter().zip(&placed) {
         marks = (0..family.parts()).map(|_| rng.next_u64()).collect();
-        for (person, part) in family.live() {
-            let sum = &mut signature[persons.of(person)];
+        for &(person, part) in &placed.reached {
+            let sum = &mut signature[person as usize];
             *sum = sum.wrapping_add(marks[part as usize]);
         }
     }
@@ -89,27 +105,75 @@ pub(super) fn refine(
     let within = |placed: &mut dyn Iterator<Item = (u32, u32)>, parts: usize| {
         let mut within: Vec<Vec<u32>> = vec![Vec::new(); parts];
         for (person, part) in placed {
-            let atom = first_of[persons.of(person)];
+            let atom = first_of[person as usize];
             if atom != NOT_FIRST {
                 within[part as usize].push(atom);
             }
         }
         within
     };
-    let atoms = within(&mut proposal.placed(), proposal.parts.len());
+    let asked = proposal.placed().filter_map(|(person, part)| Some((persons.find(person)?, part)));
+    let atoms = within(&mut asked.into_iter(), proposal.parts.len());
     let one =
         |parts: &Vec<u32>| parts.iter().flat_map(|&p| atoms[p as usize].iter().map(|&a| (a, 1))).collect();
     let mut cells: Vec<Row> = proposal.parts_of_cells().iter().map(one).collect();
-    let mut earlier: Vec<Row> = Vec::new();
-    for family in &families {
-        let atoms = within(&mut family.live(), family.parts());
-        earlier.extend(family.space.vectors().map(|vector| {
-            vector.iter().flat_map(|&(p, v)| atoms[p as usize].iter().map(move |&a| (a, v))).collect::<Row>()
-        }));
+    let (mut earlier, mut whole): (Vec<Row>, Vec<bool>) = (Vec::new(), Vec::new());
+    for (family, placed) in families.iter().zip(placed) {
+        let atoms = within(&mut placed.reached.into_iter(), family.parts());
+        for vector in family.space.vectors() {
+            let over_atoms = |&(p, v): &(u32, u64)| atoms[p as usize].iter().map(move |&atom| (atom, v));
+            let row: Row = vector.iter().flat_map(over_atoms).collect();
+            if !row.is_empty() {
+                earlier.push(row);
+                whole.push(vector.iter().all(|(part, _)| !placed.cut[*part as usize]));
+            }
+        }
     }
     let rows = earlier.iter_mut().chain(&mut cells).collect();
     let (weights, spare, light_from) = order(&weights, &spare, enough, rows);
-    Refined { weights, spare, light_from, earlier, cells }
+    Refined { weights, spare, light_from, earlier, whole, cells }
+}
+
+/// The persons in question in the live parts of a family.
+struct Placed {
+    /// By their numbers, with the part each is in.
+    reached: Vec<(u32, u32)>,
+    /// The parts that have other persons too.
+    cut: Vec<bool>,
+}
+
+impl Placed {
+    fn of(family: &Family<'_>, persons: &Numbering) -> Self {
+        let mut cut = vec![false; family.parts()];
+        let find = |(person, part): (u32, u32)| {
+            let number = persons.find(person);
+            cut[part as usize] |= number.is_none();
+            Some((number?, part))
+        };
+        let reached = family.live().filter_map(find).collect();
+        Self { reached, cut }
+    }
+}
+
+/// The persons of the proposal, and those who are in no combination of earlier cells that has none of these persons.
+fn around(families: &[Family<'_>], proposal: &Membership) -> RoaringBitmap {
+    const AROUND: u8 = 1;
+    const BEYOND: u8 = 2;
+    let asked = Numbering::new(&proposal.population.persons);
+    let last = families.iter().filter_map(|family| family.persons().max()).max();
+    let mut found = vec![0_u8; last.map_or(0, |last| last as usize + 1)];
+    for family in families {
+        let mut touched = vec![false; family.parts()];
+        for (_, part) in family.live().filter(|(person, _)| asked.find(*person).is_some()) {
+            touched[part as usize] = true;
+        }
+        let beyond = family.space.beyond(&touched);
+        for (person, part) in family.live() {
+            found[person as usize] |= if beyond[part as usize] { BEYOND } else { AROUND };
+        }
+    }
+    let around = (0..).zip(&found).filter(|(_, found)| **found == AROUND).map(|(person, _)| person);
+    around.chain(&proposal.population.persons).collect()
 }
 
 /// The families that share persons with the proposal, or with one that does, and so on; and all these

@@ -3,7 +3,7 @@
 #![allow(clippy::single_range_in_vec_init, reason = "a table of one region is one range of persons")]
 
 use super::attacker::Attacker;
-use super::world::{Person, Query, draws, groups, primary, submit};
+use super::world::{Person, Query, Sight, draws, groups, primary, submit};
 use crate::disclosure::ledger::{
     Judgement, KnowledgeSet, MOST_RELEASES, Membership, MembershipBuilder, Proposal, Refused, Release, judge,
 };
@@ -30,7 +30,7 @@ fn series(people: &[Person], queries: &[Query]) -> (Vec<bool>, usize) {
     let mut answers = Vec::new();
     for query in queries {
         let known: Vec<usize> = (0..releases.len()).collect();
-        let release = submit(query.run(people), LEAST, &releases, &known, &mut attacker);
+        let release = submit(query.run(people), LEAST, (&releases, &known), Sight::All, &mut attacker);
         answers.push(release.is_some());
         releases.extend(release);
     }

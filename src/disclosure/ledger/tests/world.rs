@@ -7,9 +7,8 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 
 use super::attacker::Attacker;
-use crate::disclosure::ledger::{
-    Judgement, KnowledgeSet, Membership, MembershipBuilder, Proposal, Release, judge,
-};
+use crate::disclosure::ledger::judge::judge_within;
+use crate::disclosure::ledger::{Judgement, KnowledgeSet, Membership, MembershipBuilder, Proposal, Release};
 use crate::domain::ids::PersonNo;
 
 /// A person: one category in each of three variables, any of three diagnoses, any of four years.
@@ -100,19 +99,32 @@ pub(in crate::disclosure::ledger) fn draws() -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(7)
 }
 
+/// What is looked at beside a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sight {
+    /// Nothing: each release is judged alone.
+    None,
+    /// What the persons around it tell.
+    Around,
+    /// That first, and then what all persons tell.
+    All,
+}
+
 /// Judges and, if it may, releases; then tells the attacker what is published. `known` tells which of the
 /// earlier releases are judged with it.
 pub(super) fn submit(
     membership: Membership,
     least: u32,
-    earlier: &[Release],
-    known: &[usize],
+    (earlier, known): (&[Release], &[usize]),
+    sight: Sight,
     attacker: &mut Attacker,
 ) -> Option<Release> {
     let mut withheld = primary(&membership, least);
+    let known = if sight == Sight::None { &[] } else { known };
     let set: KnowledgeSet<'_> = known.iter().map(|&at| &earlier[at]).collect();
+    let most_vectors = if sight == Sight::All { usize::MAX } else { 0 };
     let proposal = Proposal { membership: &membership, withheld: &withheld, least };
-    match judge(proposal, &[set], &mut draws()).unwrap() {
+    match judge_within(most_vectors, proposal, &[set], &mut draws()).unwrap() {
         Judgement::Release => {}
         Judgement::WithholdMore(cells) => {
             for cell in cells {
