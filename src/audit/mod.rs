@@ -46,6 +46,7 @@ pub use intent::{AuditIntent, LedgerRecord, Unreceived};
 pub use key::{KeyError, new_key, write_key};
 pub use leaf::Leaf;
 pub use log::{AuditLog, Recording};
+pub use overview::records_hold;
 pub use receipt::{AuditReceipt, Deposit};
 pub use verify::{Demands, Earlier, Verified, VerifyError, prove, verify};
 pub use witnessed::{Disagreement, WitnessLink, Witnessed};

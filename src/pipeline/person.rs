@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{Gateway, entry};
-use crate::audit::{CorrectionRequested, PersonServed, PersonsListed, RestrictionSet};
+use crate::audit::{CorrectionRequested, PersonServed, PersonsListed, RestrictionSet, records_hold};
 use crate::authorise::{Action, Caller, Resource};
 use crate::disclosure::persons::{SealedPersons, chunk_of};
 use crate::domain::canonical::Digest;
@@ -15,7 +15,7 @@ use crate::domain::person::{
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::linkage::RegisteredPerson;
 use crate::registers::Snapshot;
-use crate::store::StoredCorrection;
+use crate::store::{ChunkOf, StoredCorrection};
 
 impl Gateway {
     /// The person that a portal's ticket stands for; `None` for somebody whom the identity service does not know.
@@ -66,14 +66,19 @@ impl Gateway {
         tokio::task::block_in_place(|| {
             let mut records = Vec::new();
             for chunk in &chunks {
-                let holds = self.persons_key.holds(&chunk.run, number, &chunk.sealed);
-                if holds.map_err(|_| unreadable())? {
+                if self.in_records(number, chunk)? {
                     let facts = all.get(&chunk.facts).ok_or_else(unreadable)?.clone();
                     records.push(RecordsReleased { day: chunk.day, facts });
                 }
             }
             Ok(records)
         })
+    }
+
+    /// Whether a person is in released records. That what is kept of them is not what the log says is told the operator, with
+    /// the run.
+    pub(super) fn in_records(&self, person: PersonNo, kept: &ChunkOf) -> Result<bool, Refusal> {
+        Ok(records_hold(&self.persons_key, person, kept).inspect_err(|error| tracing::error!(%error))?)
     }
 
     /// A person's own rows in every dataset of the register.
@@ -222,10 +227,10 @@ impl Gateway {
         run: &RunId,
         persons: Option<&SealedPersons>,
     ) -> Result<bool, Refusal> {
-        let chunks = persons.ok_or_else(unreadable)?.chunks();
+        let persons = persons.ok_or_else(unreadable)?;
         for person in self.blocked().await? {
-            let Some(chunk) = chunks.get(chunk_of(person) as usize) else { continue };
-            if self.persons_key.holds(run, person, chunk).map_err(|_| unreadable())? {
+            let holds = self.persons_key.holds(run, person, &persons.set(), persons.chunk_with(person));
+            if holds.map_err(|_| unreadable())? {
                 return Ok(true);
             }
         }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use chrono::{DateTime, Utc};
 use sqlx::Executor;
 
+use super::open::Backend;
 use super::{Store, StoredResult, Submission};
 use crate::domain::approval::{Approval, Purpose, StewardSignature, Tier};
 use crate::domain::canonical::{Canonical, Digest};
@@ -151,6 +152,27 @@ impl Store {
                 .unwrap();
         }
         assert!(self.pool.execute(sql).await.unwrap().rows_affected() > 0);
+    }
+
+    /// Changes the overview of disclosures by a hand that takes the triggers away first.
+    pub(crate) async fn tamper(&self, statements: &[&'static str]) {
+        let off: &[&'static str] = match self.backend {
+            Backend::Sqlite => &[
+                "DROP TRIGGER IF EXISTS disclosures_unchanged",
+                "DROP TRIGGER IF EXISTS disclosure_persons_kept",
+                "DROP TRIGGER IF EXISTS disclosure_persons_unchanged",
+            ],
+            Backend::Postgres => &[
+                "ALTER TABLE disclosures DISABLE TRIGGER USER",
+                "ALTER TABLE disclosure_persons DISABLE TRIGGER USER",
+            ],
+        };
+        for sql in off {
+            self.pool.execute(*sql).await.unwrap();
+        }
+        for sql in statements {
+            assert!(self.pool.execute(*sql).await.unwrap().rows_affected() > 0, "{sql}");
+        }
     }
 
     /// Replaces a result's bytes, and its digest if one is given.
