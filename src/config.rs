@@ -18,7 +18,7 @@ pub use callers::{
 use crate::domain::approval::StewardKey;
 use crate::domain::canonical::Digest;
 use crate::domain::cost::Rates;
-use crate::domain::ids::{RegisterId, StewardId};
+use crate::domain::ids::{OrganisationId, RegisterId, StewardId};
 use crate::domain::overview::Retention;
 
 /// Why a configuration is not accepted.
@@ -113,6 +113,9 @@ pub struct GatewayConfig {
     pub pattern_key: PathBuf,
     /// The secret under which it is kept who is in released records, 32 bytes, mode 0600.
     pub persons_key: PathBuf,
+    /// Whose deliveries are whose, by what their descriptions name as the sender: corrections go to that organisation.
+    #[serde(default)]
+    pub senders: BTreeMap<String, OrganisationId>,
     /// How many years the overview of disclosures is kept: five at least (KPR regulation 4-10).
     #[serde(default)]
     pub disclosure_years: Retention,
