@@ -228,6 +228,9 @@ pub struct IdentityConfig {
     pub older_root_secrets: Vec<OlderSecret>,
     /// The stewards.
     pub stewards: Vec<StewardEntry>,
+    /// What one caller may take, by role.
+    #[serde(default)]
+    pub limits: BTreeMap<String, CallLimit>,
 }
 
 const fn first_version() -> u32 {
@@ -277,6 +280,9 @@ pub struct WitnessConfig {
     pub name: String,
     /// The key that verifies the log, as `kpr audit key` prints it.
     pub log: String,
+    /// What one caller may take, by role.
+    #[serde(default)]
+    pub limits: BTreeMap<String, CallLimit>,
 }
 
 impl WitnessConfig {
