@@ -43,6 +43,16 @@ pub enum ConfigError {
     /// A secret file can be read by others than its owner.
     #[error("{0} holds a secret but others than its owner can read it: set its mode to 0600")]
     OpenSecret(PathBuf),
+    /// A secret file has another length.
+    #[error("{path} must hold a secret of exactly {bytes} bytes; it holds {found}")]
+    SecretLength {
+        /// The file.
+        path: PathBuf,
+        /// How many bytes it must have.
+        bytes: usize,
+        /// How many it has.
+        found: usize,
+    },
     /// A steward's key is not an Ed25519 public key.
     #[error("the key of steward {0} is not an Ed25519 public key in 64 hexadecimal digits")]
     StewardKey(StewardId),
@@ -403,7 +413,7 @@ fn read_digest<T: DeserializeOwned>(path: &Path) -> Result<(T, Digest), ConfigEr
 /// Reads a secret of exactly `N` bytes from a file that only its owner can read.
 ///
 /// # Errors
-/// [`ConfigError::Read`], [`ConfigError::OpenSecret`], [`ConfigError::Parse`] on a wrong length.
+/// [`ConfigError::Read`], [`ConfigError::OpenSecret`], [`ConfigError::SecretLength`].
 pub fn read_secret<const N: usize>(path: &Path) -> Result<zeroize::Zeroizing<[u8; N]>, ConfigError> {
     use std::os::unix::fs::PermissionsExt;
     let read = |source| ConfigError::Read { path: path.to_owned(), source };
@@ -412,9 +422,10 @@ pub fn read_secret<const N: usize>(path: &Path) -> Result<zeroize::Zeroizing<[u8
         return Err(ConfigError::OpenSecret(path.to_owned()));
     }
     let bytes = zeroize::Zeroizing::new(std::fs::read(path).map_err(read)?);
-    let array: [u8; N] = bytes.as_slice().try_into().map_err(|_| ConfigError::Parse {
+    let array: [u8; N] = bytes.as_slice().try_into().map_err(|_| ConfigError::SecretLength {
         path: path.to_owned(),
-        reason: format!("a secret of exactly {N} bytes is expected"),
+        bytes: N,
+        found: bytes.len(),
     })?;
     Ok(zeroize::Zeroizing::new(array))
 }
@@ -468,6 +479,9 @@ mod tests {
         }
         set(0o600);
         assert_eq!(*read_secret::<32>(&path).unwrap(), [7; 32]);
-        assert!(matches!(read_secret::<31>(&path), Err(ConfigError::Parse { .. })));
+        assert!(matches!(
+            read_secret::<31>(&path),
+            Err(ConfigError::SecretLength { bytes: 31, found: 32, .. })
+        ));
     }
 }
