@@ -97,8 +97,14 @@ impl Gateway {
     }
 
     async fn rows_of(&self, person: &RegisteredPerson) -> Result<Vec<OwnRows>, Refusal> {
-        let snapshot = Snapshot::open_current(&self.register)?;
-        Ok(self.engine.own_rows(person, &snapshot).await?)
+        loop {
+            let snapshot = Snapshot::open_current(&self.register)?;
+            match self.engine.own_rows(person, &snapshot).await {
+                // An erasure has put another snapshot in its place meanwhile, and deleted this one.
+                Err(_) if Snapshot::open_current(&self.register)?.id() != snapshot.id() => {}
+                read => return Ok(read?),
+            }
+        }
     }
 
     /// Keeps a person's request that the sender of a delivery correct what it says of that person. Gives its number.
