@@ -453,3 +453,5 @@ fn not_encodable() -> Refusal {
 mod fixtures;
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod rights_model_tests;

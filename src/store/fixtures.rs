@@ -14,6 +14,7 @@ use crate::domain::lifecycle::Step;
 use crate::domain::overview::DisclosureFacts;
 use crate::domain::period::Period;
 use crate::domain::query::{Answer, Cohort, Query};
+use crate::domain::table::{CellValue, LinkageQuality, RecipientReport, ResultTable, TableShape};
 
 /// A store and what must live as long as it does.
 pub(crate) struct TestStore {
@@ -67,6 +68,35 @@ pub(crate) fn run_id(number: u8) -> RunId {
 
 pub(crate) fn result(receipt: u64) -> StoredResult {
     StoredResult { digest: Digest::of_bytes("kpr/test", b"result"), bytes: b"result".to_vec(), receipt }
+}
+
+/// A table of one count.
+pub(crate) fn table(run: &RunId) -> ResultTable {
+    let zero = CellValue::Count(0);
+    ResultTable {
+        run: run.clone(),
+        shape: TableShape {
+            title: "A question".to_owned(),
+            dimensions: vec![],
+            measures: vec![],
+            period: period(),
+        },
+        values: vec![CellValue::Count(17)],
+        report: RecipientReport {
+            rule: name("tables-5"),
+            rule_text: String::new(),
+            min_persons: 5,
+            cells: 1,
+            withheld: 0,
+            noise: None,
+            linkage: LinkageQuality {
+                matched: zero,
+                unknown: zero,
+                several_numbers: zero,
+                invalid_rows: zero,
+            },
+        },
+    }
 }
 
 fn period() -> Period {

@@ -86,6 +86,13 @@ fn made(run: u8, persons: &[Placed], earlier: &[Earlier<'_>]) -> Result<Held, Di
     hold_persons(run_id(run), &project(1), &shape(), persons, (&rule(), microdata), earlier, &key())
 }
 
+/// Records of a run that wait, beside nothing.
+pub(crate) fn held_records(run: RunId, project: &ProjectId) -> Held {
+    let microdata = MicrodataRule::of(&rule(), Records { suppressed_permille: 0, diversity: None });
+    let persons = persons([9, 8, 7, 6, 6, 5]);
+    hold_persons(run, project, &shape(), &persons, (&rule(), microdata), &[], &key()).unwrap()
+}
+
 /// Signed by two stewards.
 fn signed(statement: &ReleaseStatement) -> VerifiedRelease {
     let steward = |n: u8| StewardId::new(format!("s{n}")).unwrap();
