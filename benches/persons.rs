@@ -14,12 +14,13 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use comfy_table::{CellAlignment, Table};
 use kpr::app::stage::{example_approval, example_query};
+use kpr::audit::{DisclosureEntered, Leaf, records_hold};
 use kpr::disclosure::persons::{CHUNK, PersonsKey, chunk_of};
-use kpr::domain::canonical::Canonical;
+use kpr::domain::canonical::{Canonical, Digest};
 use kpr::domain::ids::{PersonNo, ProjectId, RequestId, RunId};
 use kpr::domain::overview::DisclosureFacts;
 use kpr::domain::query::{Answer, Query};
-use kpr::store::{NewDisclosure, Store, Submission, Write};
+use kpr::store::{AuditDetail, NewDisclosure, Store, Submission, Write};
 use roaring::RoaringBitmap;
 
 /// How many chunks of each release are written.
@@ -72,7 +73,7 @@ async fn main() {
 async fn log(store: &Store, key: &PersonsKey, person: PersonNo) -> (usize, usize) {
     let chunks = store.chunks(chunk_of(person)).await.unwrap();
     let facts = store.facts_of_records().await.unwrap();
-    let holds = |chunk: &&kpr::store::ChunkOf| key.holds(&chunk.run, person, &chunk.sealed).unwrap();
+    let holds = |chunk: &&kpr::store::ChunkOf| records_hold(key, person, chunk).unwrap();
     let records = chunks.iter().filter(holds).filter(|chunk| facts.contains_key(&chunk.facts)).count();
     (records, store.tables_released().await.unwrap().len())
 }
@@ -89,14 +90,18 @@ async fn fill(store: &Store, key: &PersonsKey, releases: u64, tables: u64) {
             let sealed = (number < releases).then(|| key.seal(&run, &persons).unwrap());
             let facts = facts(number, sealed.is_some());
             let receipt = 2 * number;
-            receipts(&mut write, &run, receipt).await;
+            let entered = DisclosureEntered {
+                facts: facts.digest().unwrap(),
+                persons: sealed.as_ref().map(|persons| persons.set().digest()),
+            };
+            receipts(&mut write, &run, receipt, &entered).await;
             let new = NewDisclosure {
                 receipt,
                 entered: receipt + 1,
                 run: &run,
                 day: "2026-11-22".parse().unwrap(),
                 facts: &facts,
-                persons: sealed.as_ref().map(|set| (set.digest(), set.chunks())),
+                persons: sealed.as_ref().map(|persons| (persons.set(), persons.chunks())),
                 kept_until: None,
             };
             write.disclose(new).await.unwrap();
@@ -106,8 +111,8 @@ async fn fill(store: &Store, key: &PersonsKey, releases: u64, tables: u64) {
     }
 }
 
-/// What a release refers to: its run, and two leaves of the audit log.
-async fn receipts(write: &mut Write, run: &RunId, receipt: u64) {
+/// What a release refers to: its run, and two leaves of the audit log, of which the second commits to what was entered.
+async fn receipts(write: &mut Write, run: &RunId, receipt: u64, entered: &DisclosureEntered) {
     let submission = Submission {
         organisation: example_approval().unwrap().recipients.first().unwrap().clone(),
         caller: "researcher".to_owned(),
@@ -117,9 +122,21 @@ async fn receipts(write: &mut Write, run: &RunId, receipt: u64) {
     };
     let now: DateTime<Utc> = "2026-11-22T08:30:00Z".parse().unwrap();
     write.submit(&submission, run.clone(), now).await.unwrap();
-    for index in [receipt, receipt + 1] {
-        write.insert_audit_leaf(index, b"leaf", None).await.unwrap();
-    }
+    let (salt, details) = (vec![7; 32], serde_json::json!({ "name": "gateway", "fields": entered }));
+    let fields = serde_json::to_vec(&details).unwrap();
+    let leaf = Leaf {
+        v: Leaf::VERSION,
+        kind: 30,
+        time: now,
+        organisation: submission.organisation,
+        role: "gateway".to_owned(),
+        project: None,
+        run: Some(run.clone()),
+        commitment: Digest::of_bytes("kpr/audit-commitment/v1", &[salt.as_slice(), &fields].concat()),
+    };
+    write.insert_audit_leaf(receipt, b"leaf", None).await.unwrap();
+    let detail = AuditDetail { salt, fields };
+    write.insert_audit_leaf(receipt + 1, &leaf.canonical().unwrap(), Some(&detail)).await.unwrap();
 }
 
 fn facts(number: u64, records: bool) -> DisclosureFacts {

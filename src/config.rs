@@ -18,7 +18,7 @@ pub use callers::{
 use crate::domain::approval::StewardKey;
 use crate::domain::canonical::Digest;
 use crate::domain::cost::Rates;
-use crate::domain::ids::{RegisterId, StewardId};
+use crate::domain::ids::{OrganisationId, RegisterId, StewardId};
 use crate::domain::overview::Retention;
 
 /// Why a configuration is not accepted.
@@ -43,6 +43,16 @@ pub enum ConfigError {
     /// A secret file can be read by others than its owner.
     #[error("{0} holds a secret but others than its owner can read it: set its mode to 0600")]
     OpenSecret(PathBuf),
+    /// A secret file has another length.
+    #[error("{path} must hold a secret of exactly {bytes} bytes; it holds {found}")]
+    SecretLength {
+        /// The file.
+        path: PathBuf,
+        /// How many bytes it must have.
+        bytes: usize,
+        /// How many it has.
+        found: usize,
+    },
     /// A steward's key is not an Ed25519 public key.
     #[error("the key of steward {0} is not an Ed25519 public key in 64 hexadecimal digits")]
     StewardKey(StewardId),
@@ -113,6 +123,9 @@ pub struct GatewayConfig {
     pub pattern_key: PathBuf,
     /// The secret under which it is kept who is in released records, 32 bytes, mode 0600.
     pub persons_key: PathBuf,
+    /// Whose deliveries are whose, by what their descriptions name as the sender: corrections go to that organisation.
+    #[serde(default)]
+    pub senders: BTreeMap<String, OrganisationId>,
     /// How many years the overview of disclosures is kept: five at least (KPR regulation 4-10).
     #[serde(default)]
     pub disclosure_years: Retention,
@@ -225,6 +238,9 @@ pub struct IdentityConfig {
     pub older_root_secrets: Vec<OlderSecret>,
     /// The stewards.
     pub stewards: Vec<StewardEntry>,
+    /// What one caller may take, by role.
+    #[serde(default)]
+    pub limits: BTreeMap<String, CallLimit>,
 }
 
 const fn first_version() -> u32 {
@@ -274,6 +290,9 @@ pub struct WitnessConfig {
     pub name: String,
     /// The key that verifies the log, as `kpr audit key` prints it.
     pub log: String,
+    /// What one caller may take, by role.
+    #[serde(default)]
+    pub limits: BTreeMap<String, CallLimit>,
 }
 
 impl WitnessConfig {
@@ -394,7 +413,7 @@ fn read_digest<T: DeserializeOwned>(path: &Path) -> Result<(T, Digest), ConfigEr
 /// Reads a secret of exactly `N` bytes from a file that only its owner can read.
 ///
 /// # Errors
-/// [`ConfigError::Read`], [`ConfigError::OpenSecret`], [`ConfigError::Parse`] on a wrong length.
+/// [`ConfigError::Read`], [`ConfigError::OpenSecret`], [`ConfigError::SecretLength`].
 pub fn read_secret<const N: usize>(path: &Path) -> Result<zeroize::Zeroizing<[u8; N]>, ConfigError> {
     use std::os::unix::fs::PermissionsExt;
     let read = |source| ConfigError::Read { path: path.to_owned(), source };
@@ -403,9 +422,10 @@ pub fn read_secret<const N: usize>(path: &Path) -> Result<zeroize::Zeroizing<[u8
         return Err(ConfigError::OpenSecret(path.to_owned()));
     }
     let bytes = zeroize::Zeroizing::new(std::fs::read(path).map_err(read)?);
-    let array: [u8; N] = bytes.as_slice().try_into().map_err(|_| ConfigError::Parse {
+    let array: [u8; N] = bytes.as_slice().try_into().map_err(|_| ConfigError::SecretLength {
         path: path.to_owned(),
-        reason: format!("a secret of exactly {N} bytes is expected"),
+        bytes: N,
+        found: bytes.len(),
     })?;
     Ok(zeroize::Zeroizing::new(array))
 }
@@ -459,6 +479,9 @@ mod tests {
         }
         set(0o600);
         assert_eq!(*read_secret::<32>(&path).unwrap(), [7; 32]);
-        assert!(matches!(read_secret::<31>(&path), Err(ConfigError::Parse { .. })));
+        assert!(matches!(
+            read_secret::<31>(&path),
+            Err(ConfigError::SecretLength { bytes: 31, found: 32, .. })
+        ));
     }
 }

@@ -62,11 +62,19 @@ async fn main() -> ExitCode {
     match run(Kpr::parse().command).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // The causes on one line, and never a backtrace: whoever reads this has run a command.
-            eprintln!("Error: {error:#}");
+            eprintln!("Error: {}", told(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The causes on one line, each once, and never a backtrace: whoever reads this has run a command.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |told, cause| match cause.to_string() {
+        cause if told.contains(&cause) => told,
+        cause if told.is_empty() => cause,
+        cause => format!("{told}: {cause}"),
+    })
 }
 
 async fn run(command: Command) -> anyhow::Result<()> {

@@ -21,6 +21,7 @@ mod results;
 mod runs;
 mod statistics;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -44,7 +45,7 @@ use crate::domain::approval::StewardKey;
 use crate::domain::canonical::{Canonical, Digest};
 use crate::domain::clock::{Clock, Entropy, EntropyError};
 use crate::domain::cost::Rates;
-use crate::domain::ids::{OrderId, ProjectId, RequestId, RunId};
+use crate::domain::ids::{OrderId, OrganisationId, ProjectId, RequestId, RunId};
 use crate::domain::method::Method;
 use crate::domain::overview::Retention;
 use crate::domain::query::{Answer, Query};
@@ -84,6 +85,8 @@ pub struct Gateway {
     pub recollection: Recollection,
     /// The secret under which it is kept who is in released records.
     pub persons_key: PersonsKey,
+    /// Whose deliveries are whose, by the senders that deliveries name.
+    pub senders: BTreeMap<String, OrganisationId>,
     /// How long the overview of disclosures is kept.
     pub retention: Retention,
     /// The stewards whose signatures count.
@@ -450,3 +453,5 @@ fn not_encodable() -> Refusal {
 mod fixtures;
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod rights_model_tests;

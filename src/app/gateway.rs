@@ -264,6 +264,7 @@ async fn build(
         pattern_key,
         recollection: Recollection::new(RECOLLECTION_BYTES),
         persons_key,
+        senders: config.senders.clone(),
         retention: config.disclosure_years,
         stewards,
         actor,

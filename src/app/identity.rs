@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use crate::config::{self, ConfigError, IdentityConfig};
 use crate::domain::clock::{Clock, Entropy, EntropyError};
 use crate::identity::{BadKeyRing, IdentityError, IdentityService, KeyEvent, KeyRing, ROOT_LENGTH, RootKey};
+use crate::wire::shares::{BadLimit, Shares};
 use crate::wire::standard::DescriptorError;
 use crate::wire::tls::TlsError;
 use crate::wire::watched::Watched;
@@ -33,6 +34,9 @@ pub enum IdentityAppError {
     /// The TLS files.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// What callers may take.
+    #[error(transparent)]
+    Limit(#[from] BadLimit),
     /// The standard services.
     #[error(transparent)]
     Descriptor(#[from] DescriptorError),
@@ -76,6 +80,7 @@ pub async fn run(
     stop: CancellationToken,
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), IdentityAppError> {
+    let shares = Arc::new(Shares::new(&config.limits)?);
     let stewards = config.stewards.iter().map(config::StewardEntry::key).collect::<Result<_, _>>()?;
     let service = IdentityService::open(&config.vault, key_ring(config)?, stewards, clock, entropy).await?;
     let tls = Watched::open(&config.tls, tls::server_config)?;
@@ -85,7 +90,8 @@ pub async fn run(
     let address = listener.local_addr().map_err(listen)?;
     tracing::info!(%address, "the identity service is ready");
     ready(address);
-    let door = serve::Door::new(tls, access::IDENTITY, serve::Limits::default());
+    let mut door = serve::Door::new(tls, access::IDENTITY, serve::Limits::default());
+    door.shares = shares;
     serve::grpc(listener, door, routes, stop).await;
     drop(health);
     tracing::info!("the identity service has stopped");

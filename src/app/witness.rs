@@ -14,6 +14,7 @@ use crate::audit::{KeyError, write_key};
 use crate::authorise::Role;
 use crate::config::{self, ConfigError, WitnessConfig};
 use crate::domain::clock::{Clock, Entropy};
+use crate::wire::shares::{BadLimit, Shares};
 use crate::wire::standard::DescriptorError;
 use crate::wire::tls::TlsError;
 use crate::wire::watched::Watched;
@@ -40,6 +41,9 @@ pub enum WitnessAppError {
     /// The certificate is for something else.
     #[error("the witness's certificate must have the role witness; it has the role {0}")]
     Role(Role),
+    /// What callers may take.
+    #[error(transparent)]
+    Limit(#[from] BadLimit),
     /// The standard services.
     #[error(transparent)]
     Descriptor(#[from] DescriptorError),
@@ -78,6 +82,7 @@ pub async fn run(
     if role != Role::Witness {
         return Err(WitnessAppError::Role(role));
     }
+    let shares = Arc::new(Shares::new(&config.limits)?);
     let key = SigningKey::from_bytes(&*config::read_secret(&config.key)?);
     let cosigner = Cosigner::new(&config.name, key)?;
     let held = Witness::open(&config.state, config.log.parse()?, cosigner, clock)?;
@@ -88,7 +93,8 @@ pub async fn run(
     let address = listener.local_addr().map_err(listen)?;
     tracing::info!(%address, "the witness is ready");
     ready(address);
-    let door = serve::Door::new(tls, access::WITNESS, serve::Limits::default());
+    let mut door = serve::Door::new(tls, access::WITNESS, serve::Limits::default());
+    door.shares = shares;
     serve::grpc(listener, door, routes, stop).await;
     drop(health);
     tracing::info!("the witness has stopped");

@@ -52,6 +52,9 @@ pub enum AuditError {
     /// The result has no receipt in the log that stands for it.
     #[error("the result of run {0} has no receipt that stands for it")]
     NoReceipt(RunId),
+    /// What is kept of who is in released records is not what the log commits to.
+    #[error("what is kept of the persons in the records of run {0} is not what the log says of them")]
+    OtherPersons(RunId),
     /// The records of the run have been erased: their time is up.
     #[error(
         "the records are no longer kept: linked sets live as long as their approval says, ten years at most"
@@ -72,6 +75,12 @@ impl From<AuditError> for Refusal {
             AuditError::IntentClosed(_) => {
                 Self::new(RefusalKind::Precondition, "audit.intent_closed", error.to_string())
             }
+            AuditError::OtherPersons(_) => Self::new(
+                RefusalKind::Internal,
+                "disclosures.changed",
+                "what is kept of who is in released records is not what the audit log says of them, so nothing is \
+                 shown; the register keeper finds out who has changed the database",
+            ),
             AuditError::Expired => Self::new(RefusalKind::Precondition, "result.expired", error.to_string()),
             AuditError::NotWitnessed(_) => {
                 Self::new(RefusalKind::Precondition, "audit.not_witnessed", error.to_string())

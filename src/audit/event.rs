@@ -400,6 +400,11 @@ events! {
         /// The digest of the statement.
         statement: Digest,
     }
+    /// Corrections that persons have asked for are about to be shown to the sender of the deliveries they are about.
+    60 "corrections fetched" CorrectionsFetched {
+        /// Their numbers.
+        corrections: Vec<u64>,
+    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::store::{LedgerRelease, Phase, StoreError, StoredResult};
 
 use super::error::AuditError;
 use super::event::{Actor, Entry, Event, QueryFailed, QueryOpened, QueryRefused, ResultReceived};
-use super::leaf::{Leaf, Opened};
+use super::leaf::Leaf;
 use super::log::AuditLog;
 use super::receipt::{AuditReceipt, Deposit};
 
@@ -307,15 +307,10 @@ impl AuditLog {
         let wrong = || AuditError::NoReceipt(run.clone());
         let leaf = self.store.audit_leaves(stored.receipt, 1).await?;
         let leaf = leaf.first().filter(|(index, _)| *index == stored.receipt).ok_or_else(wrong)?;
-        let leaf = Leaf::from_canonical(&leaf.1)?;
         let detail = self.store.audit_detail(stored.receipt).await?.ok_or_else(wrong)?;
-        let opened: Opened<ResultReceived> = serde_json::from_slice(&detail.fields).map_err(|_| wrong())?;
-        let event = Event::from(opened.fields.clone());
-        let stands = leaf.kind == event.number()
-            && leaf.run.as_ref() == Some(run)
-            && leaf.commits_to(&detail)
-            && opened.fields.result == stored.digest
-            && Digest::of_bytes(T::LABEL, &stored.bytes) == stored.digest;
+        let received: ResultReceived = Leaf::opened(&leaf.1, run, &detail)?.ok_or_else(wrong)?;
+        let stands =
+            received.result == stored.digest && Digest::of_bytes(T::LABEL, &stored.bytes) == stored.digest;
         if stands {
             Ok((AuditReceipt::new(stored.digest, stored.receipt), stored.bytes))
         } else {

@@ -92,6 +92,23 @@ impl Leaf {
         detail.salt.len() == 32 && commitment(detail) == self.commitment
     }
 
+    /// What an event of the type `T` of this run says, from a leaf as it is stored and what it commits to; nothing if it is
+    /// the leaf of something else.
+    pub(super) fn opened<T>(
+        bytes: &[u8],
+        run: &RunId,
+        detail: &AuditDetail,
+    ) -> Result<Option<T>, CanonicalError>
+    where
+        T: for<'de> Deserialize<'de> + Clone + Into<Event>,
+    {
+        let leaf = Self::from_canonical(bytes)?;
+        let Ok(opened) = serde_json::from_slice::<Opened<T>>(&detail.fields) else { return Ok(None) };
+        let event: Event = opened.fields.clone().into();
+        let stands = leaf.kind == event.number() && leaf.run.as_ref() == Some(run) && leaf.commits_to(detail);
+        Ok(stands.then_some(opened.fields))
+    }
+
     /// The name of the event's type, if it is one known here.
     #[must_use]
     pub const fn type_name(&self) -> Option<&'static str> {

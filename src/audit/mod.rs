@@ -33,12 +33,13 @@ pub use error::AuditError;
 pub use event::{
     ActionRefused, Actor, ApplicationComplete, ApplicationEnded, ApplicationIncomplete, ApplicationReceived,
     ApprovalEntered, ApprovalSigned, BudgetReserved, CallTurnedAway, CertificatesReplaced,
-    ConfigurationInForce, CorrectionRequested, CostStated, DisclosureEntered, DisclosureReportRead,
-    DisclosuresDeleted, Entry, ErasureAsked, ErasureCarriedOut, Event, GatewayStarted, GatewayStopped,
-    HoursRegistered, OrderGiven, PersonServed, PersonsListed, PoliciesReplaced, PreliminaryAnswerGiven,
-    ProjectClosed, ProjectSuspended, QueryFailed, QueryOpened, QueryRefused, RecordKeysAsked, ReleaseSigned,
-    ResolutionFailed, ResolutionHandedOver, ResolutionOrdered, ResolutionSigned, RestrictionSet,
-    ResultFetched, ResultHeld, ResultReceived, SuspensionLifted, TablePublished, UnknownTurnedAway,
+    ConfigurationInForce, CorrectionRequested, CorrectionsFetched, CostStated, DisclosureEntered,
+    DisclosureReportRead, DisclosuresDeleted, Entry, ErasureAsked, ErasureCarriedOut, Event, GatewayStarted,
+    GatewayStopped, HoursRegistered, OrderGiven, PersonServed, PersonsListed, PoliciesReplaced,
+    PreliminaryAnswerGiven, ProjectClosed, ProjectSuspended, QueryFailed, QueryOpened, QueryRefused,
+    RecordKeysAsked, ReleaseSigned, ResolutionFailed, ResolutionHandedOver, ResolutionOrdered,
+    ResolutionSigned, RestrictionSet, ResultFetched, ResultHeld, ResultReceived, SuspensionLifted,
+    TablePublished, UnknownTurnedAway,
 };
 pub use export::{Export, ExportError};
 pub use held::{HeldRecord, HeldRun};
@@ -46,6 +47,7 @@ pub use intent::{AuditIntent, LedgerRecord, Unreceived};
 pub use key::{KeyError, new_key, write_key};
 pub use leaf::Leaf;
 pub use log::{AuditLog, Recording};
+pub use overview::records_hold;
 pub use receipt::{AuditReceipt, Deposit};
 pub use verify::{Demands, Earlier, Verified, VerifyError, prove, verify};
 pub use witnessed::{Disagreement, WitnessLink, Witnessed};

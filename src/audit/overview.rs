@@ -2,15 +2,29 @@
 
 use chrono::NaiveDate;
 
-use crate::disclosure::persons::SealedPersons;
+use crate::disclosure::persons::{PersonsKey, SealedPersons};
 use crate::domain::canonical::Canonical;
-use crate::domain::ids::RunId;
+use crate::domain::ids::{PersonNo, RunId};
 use crate::domain::overview::{DisclosureFacts, Retention};
-use crate::store::NewDisclosure;
+use crate::store::{ChunkOf, NewDisclosure};
 
 use super::error::AuditError;
 use super::event::{Actor, DisclosureEntered, DisclosuresDeleted, Entry, Event};
+use super::leaf::Leaf;
 use super::log::{AuditLog, Recording};
+
+/// Whether a person is in released records, by what is kept of them; only if that is what the log says was released.
+///
+/// # Errors
+/// [`AuditError::OtherPersons`] if what is kept is of another release or another person, or has been changed or taken away.
+pub fn records_hold(key: &PersonsKey, person: PersonNo, kept: &ChunkOf) -> Result<bool, AuditError> {
+    let other = || AuditError::OtherPersons(kept.run.clone());
+    let entered: DisclosureEntered = Leaf::opened(&kept.leaf, &kept.run, &kept.detail)?.ok_or_else(other)?;
+    if entered.facts != kept.facts || entered.persons != Some(kept.set.digest()) {
+        return Err(other());
+    }
+    key.holds(&kept.run, person, &kept.set, kept.chunk.as_ref()).map_err(|_| other())
+}
 
 impl Recording<'_> {
     /// Enters a release whose receipt is in this transaction, with a leaf that commits to what is entered. Records
@@ -24,13 +38,13 @@ impl Recording<'_> {
         records: Option<(&SealedPersons, NaiveDate)>,
     ) -> Result<(), AuditError> {
         let (persons, kept_until) = records.unzip();
-        let event = DisclosureEntered { facts: facts.digest()?, persons: persons.map(SealedPersons::digest) };
+        let event = DisclosureEntered { facts: facts.digest()?, persons: persons.map(|p| p.set().digest()) };
         let entry = entry(event.into());
         if entry.project.as_ref() != Some(&facts.project) {
             return Err(AuditError::OtherRun(run.clone()));
         }
         let entered = self.add(entry).await?;
-        let (day, persons) = (self.today(), persons.map(|set| (set.digest(), set.chunks())));
+        let (day, persons) = (self.today(), persons.map(|persons| (persons.set(), persons.chunks())));
         Ok(self
             .write()
             .disclose(NewDisclosure { receipt, entered, run, day, facts, persons, kept_until })

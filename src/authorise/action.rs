@@ -85,11 +85,13 @@ pub enum Action {
     SignResolution,
     /// List the resolutions that wait for a second steward.
     ListResolutions,
+    /// Fetch the corrections that persons have asked the caller's own organisation for.
+    FetchCorrections,
 }
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::EnterProject,
         Self::SignProject,
         Self::ReadProject,
@@ -126,6 +128,7 @@ impl Action {
         Self::ListReservations,
         Self::SignResolution,
         Self::ListResolutions,
+        Self::FetchCorrections,
     ];
 
     /// The name it has in policies.
@@ -168,6 +171,7 @@ impl Action {
             Self::ListReservations => "list_reservations",
             Self::SignResolution => "sign_resolution",
             Self::ListResolutions => "list_resolutions",
+            Self::FetchCorrections => "fetch_corrections",
         }
     }
 }

@@ -28,18 +28,20 @@ pub enum Role {
     Witness,
     /// A citizen portal, acting for persons it has authenticated.
     Portal,
+    /// Sends deliveries to the register, and hears what persons want corrected in them.
+    Sender,
 }
 
 /// A text that names no role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a role is one of steward, researcher, partner, consumer, ingest, gateway, identity, auditor, witness, portal"
+    "a role is one of steward, researcher, partner, consumer, ingest, gateway, identity, auditor, witness, portal, sender"
 )]
 pub struct UnknownRole;
 
 impl Role {
     /// All roles.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Steward,
         Self::Researcher,
         Self::Partner,
@@ -50,6 +52,7 @@ impl Role {
         Self::Auditor,
         Self::Witness,
         Self::Portal,
+        Self::Sender,
     ];
 
     /// The name it has in certificates and policies.
@@ -66,6 +69,7 @@ impl Role {
             Self::Auditor => "auditor",
             Self::Witness => "witness",
             Self::Portal => "portal",
+            Self::Sender => "sender",
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use clap::Subcommand;
 use comfy_table::Table;
 use kpr::domain::overview::{Disclosure, Source};
+use kpr::domain::person::{Correction, CorrectionOf};
 
 use super::connection::Connection;
 
@@ -22,8 +23,16 @@ enum Command {
         #[command(flatten)]
         connection: Connection,
     },
-    /// List the corrections that persons have asked for, to be passed on to the senders
+    /// List the corrections that persons have asked for
     Corrections {
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// As a sender of deliveries: fetch the corrections that persons have asked you for
+    Fetch {
+        /// The number of the last one that you have; all of them if not given
+        #[arg(long)]
+        after: Option<u64>,
         #[command(flatten)]
         connection: Connection,
     },
@@ -66,14 +75,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             println!("{table}");
         }
         Command::Corrections { connection } => {
-            for asked in connection.connect().await?.corrections().await? {
-                let (day, delivery) = (asked.asked.format("%Y-%m-%d"), asked.delivery);
-                println!(
-                    "{} {day} {} of delivery {delivery} from {}",
-                    asked.entry, asked.dataset, asked.sender
-                );
-                asked.text.lines().for_each(|line| println!("    {line}"));
-            }
+            connection.connect().await?.corrections().await?.iter().for_each(show);
+        }
+        Command::Fetch { after, connection } => {
+            connection.connect().await?.fetch_corrections(after).await?.iter().for_each(show);
         }
         Command::Reservations { connection } => {
             for person in connection.connect().await?.reservations().await? {
@@ -82,6 +87,16 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// A correction: where, then in the person's words.
+fn show(asked: &Correction) {
+    let CorrectionOf { delivery, dataset, record, field } = &asked.of;
+    let record = record.as_ref().map(|key| format!(", record {key}")).unwrap_or_default();
+    let field = field.as_ref().map(|name| format!(", {name}")).unwrap_or_default();
+    let (number, day, sender) = (asked.entry, asked.asked.format("%Y-%m-%d"), &asked.sender);
+    println!("{number} {day} {dataset} of delivery {delivery} from {sender}{record}{field}");
+    asked.text.lines().for_each(|line| println!("    {line}"));
 }
 
 fn row(disclosure: &Disclosure) -> [String; 9] {

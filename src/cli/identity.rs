@@ -77,7 +77,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             if rotated {
                 println!("the vault is sealed under version {version} of the root secret");
             } else {
-                println!("the vault was sealed under version {version} of the root secret before");
+                println!(
+                    "nothing to do: the vault is sealed under version {version} of the root secret already"
+                );
             }
         }
         Command::Destroy { version, config } => {

@@ -8,7 +8,7 @@ use clap::Subcommand;
 use comfy_table::Table;
 use kpr::domain::canonical::Digest;
 use kpr::domain::ids::DatasetId;
-use kpr::domain::person::{Restriction, Ticket};
+use kpr::domain::person::{CorrectionOf, Restriction, Ticket};
 use kpr::wire::gateway_client::GatewayClient;
 use kpr::wire::identity_client::IdentityLink;
 use zeroize::Zeroizing;
@@ -44,6 +44,12 @@ enum Command {
         /// The dataset, as `rows` prints it
         #[arg(long, value_parser = |text: &str| DatasetId::new(text))]
         dataset: DatasetId,
+        /// The record, if it is about one: its `contact_no` or `answer_no`
+        #[arg(long)]
+        record: Option<String>,
+        /// The column, if it is about one
+        #[arg(long)]
+        field: Option<String>,
         /// What is wrong and what is right, without an identity number
         #[arg(long)]
         text: String,
@@ -121,10 +127,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
         Command::Log { portal } => log(&portal.session().await?).await,
         Command::Rows { portal } => rows(&portal.session().await?).await,
-        Command::Correct { delivery, dataset, text, portal } => {
+        Command::Correct { delivery, dataset, record, field, text, portal } => {
             let session = portal.session().await?;
-            let of = (delivery, &dataset);
-            let number = session.gateway.request_correction(&session.ticket().await?, of, &text).await?;
+            let of = CorrectionOf { delivery, dataset, record, field };
+            let number = session.gateway.request_correction(&session.ticket().await?, &of, &text).await?;
             println!("correction {number} is asked for");
             Ok(())
         }

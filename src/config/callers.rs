@@ -44,7 +44,7 @@ pub struct Enterprise {
 pub struct EnterpriseCaller {
     /// The organisation, as the certificate's `organizationIdentifier` has it.
     pub organisation: OrganisationId,
-    /// Its role: steward, researcher, partner, consumer or auditor.
+    /// Its role: steward, researcher, partner, consumer, auditor, portal or sender.
     pub role: String,
     /// The caller's name; of a partner the id of its register, of a steward the steward's id.
     pub name: String,

@@ -203,4 +203,4 @@ impl Payload {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -34,6 +34,8 @@ mod task;
 mod tree;
 mod warrant;
 
+#[cfg(test)]
+pub(crate) use held::tests::held_records;
 pub use held::{Held, hold, release_held};
 pub use inspection::{Range, Stopped};
 pub use ledger::{Recalled, Recollection};

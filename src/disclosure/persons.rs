@@ -1,10 +1,12 @@
 //! Who is in released microdata: a set of persons, in chunks by person number, sealed under a key of its own.
 //!
 //! The log of one person needs one chunk of each release and opens nothing of persons with other numbers than those of
-//! that chunk. A chunk is a compressed bitmap, or a plain one where that is shorter, and is padded, so that its length
+//! that chunk. The chunks are the leaves of a Merkle tree, so that the one chunk is known to be that of the set which the
+//! audit log speaks of. A chunk is a compressed bitmap, or a plain one where that is shorter, and is padded, so that its length
 //! tells little to one who has the database and not the key.
 
 use std::fmt;
+use std::ops::Range;
 
 use hkdf::Hkdf;
 use roaring::RoaringBitmap;
@@ -12,8 +14,12 @@ use sha2::Sha512;
 use zeroize::Zeroizing;
 
 use super::ledger::{NotSealed, SealingKey};
+use crate::audit::merkle::{Frontier, leaf_hash};
+use crate::audit::proof::{includes, inclusion};
 use crate::domain::canonical::Digest;
 use crate::domain::ids::{PersonNo, RunId};
+use crate::domain::overview::PersonSet;
+use crate::store::PersonChunk;
 
 /// How many person numbers a chunk covers. A plain bitmap of them has a KiB, which fits into a page of a database.
 pub const CHUNK: u32 = 1 << 13;
@@ -37,29 +43,42 @@ pub struct PersonsKey {
 /// A set of persons, sealed. Made in disclosure control from the records that it lets out, and from nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedPersons {
-    digest: Digest,
-    chunks: Vec<Vec<u8>>,
+    set: PersonSet,
+    chunks: Vec<PersonChunk>,
 }
 
 impl SealedPersons {
-    /// The digest of the sealed chunks.
+    /// What the log commits to.
     #[must_use]
-    pub const fn digest(&self) -> Digest {
-        self.digest
+    pub const fn set(&self) -> PersonSet {
+        self.set
     }
 
     /// The chunks, from number 0 to that of the highest person number.
     #[must_use]
-    pub fn chunks(&self) -> &[Vec<u8>] {
+    pub fn chunks(&self) -> &[PersonChunk] {
         &self.chunks
     }
 
-    /// As the digest over stored chunks is made: each preceded by its length, eight bytes, big-endian.
+    /// The chunk that a person's number lies in, if the set has it.
     #[must_use]
-    pub fn digest_of(chunks: &[Vec<u8>]) -> Digest {
-        let framed: Vec<u8> =
-            chunks.iter().flat_map(|c| [&(c.len() as u64).to_be_bytes()[..], c].concat()).collect();
-        Digest::of_bytes("kpr/disclosed-persons/v1", &framed)
+    pub fn chunk_with(&self, person: PersonNo) -> Option<&PersonChunk> {
+        self.chunks.get(chunk_of(person) as usize)
+    }
+
+    fn new(sealed: Vec<Vec<u8>>) -> Self {
+        let hashes: Vec<_> = sealed.iter().map(|chunk| leaf_hash(chunk)).collect();
+        let root = |leaves: Range<u64>| {
+            let hashes = hashes.iter().skip(leaves.start as usize).take((leaves.end - leaves.start) as usize);
+            Frontier::of(hashes.copied()).root()
+        };
+        let size = hashes.len() as u64;
+        let chunks = (0..).zip(sealed).map(|(index, sealed)| {
+            let beside = inclusion(index, size).unwrap_or_default();
+            PersonChunk { sealed, proof: beside.into_iter().flat_map(&root).collect() }
+        });
+        let chunks: Vec<_> = chunks.collect();
+        Self { set: PersonSet { chunks: size as u32, root: Digest::from_bytes(root(0..size)) }, chunks }
     }
 }
 
@@ -94,15 +113,31 @@ impl PersonsKey {
             }
             chunks.push(self.sets.seal(&of(run, chunk), &encoded(part)?)?);
         }
-        Ok(SealedPersons { digest: SealedPersons::digest_of(&chunks), chunks })
+        Ok(SealedPersons::new(chunks))
     }
 
-    /// Whether a person is in the records of a run, by the sealed chunk of the person.
+    /// Whether a person is in the records of a run, by what the log says of the set and by the chunk that is kept, if any,
+    /// for the person's number.
     ///
     /// # Errors
-    /// [`NotSealed`] if it is not that chunk of that run, or has been changed.
-    pub fn holds(&self, run: &RunId, person: PersonNo, sealed: &[u8]) -> Result<bool, NotSealed> {
-        let bytes = self.sets.open(&of(run, chunk_of(person)), sealed)?;
+    /// [`NotSealed`] if it is not that chunk of that run and set, has been changed, or is missing.
+    pub fn holds(
+        &self,
+        run: &RunId,
+        person: PersonNo,
+        set: &PersonSet,
+        chunk: Option<&PersonChunk>,
+    ) -> Result<bool, NotSealed> {
+        let number = chunk_of(person);
+        let Some(PersonChunk { sealed, proof }) = chunk else {
+            return if number < set.chunks { Err(NotSealed) } else { Ok(false) };
+        };
+        let (beside, rest) = proof.as_chunks::<32>();
+        let (root, size) = (set.root.as_bytes(), u64::from(set.chunks));
+        if !rest.is_empty() || !includes(root, size, u64::from(number), &leaf_hash(sealed), beside) {
+            return Err(NotSealed);
+        }
+        let bytes = self.sets.open(&of(run, number), sealed)?;
         let place = person.0 % CHUNK;
         if bytes.len() == PLAIN {
             let byte = bytes.get(place as usize / 8).ok_or(NotSealed)?;
@@ -172,8 +207,8 @@ mod tests {
     }
 
     fn held(sealed: &SealedPersons, person: u32) -> bool {
-        let chunk = sealed.chunks().get(chunk_of(PersonNo(person)) as usize);
-        chunk.is_some_and(|chunk| key().holds(&run(1), PersonNo(person), chunk).unwrap())
+        let chunk = sealed.chunk_with(PersonNo(person));
+        key().holds(&run(1), PersonNo(person), &sealed.set(), chunk).unwrap()
     }
 
     proptest! {
@@ -186,7 +221,7 @@ mod tests {
             let dense = (from..from + length).step_by(step as usize);
             let persons: RoaringBitmap = sparse.iter().copied().chain(dense).collect();
             let sealed = key().seal(&run(1), &persons).unwrap();
-            for person in (0..6 * CHUNK).step_by(7).chain(sparse).chain([from, from + length]) {
+            for person in (0..6 * CHUNK).step_by(97).chain(sparse).chain([from, from + length]) {
                 prop_assert_eq!(held(&sealed, person), persons.contains(person));
             }
         }
@@ -196,15 +231,38 @@ mod tests {
     fn a_chunk_opens_in_its_own_place_of_its_own_run_only() {
         let persons: RoaringBitmap = (0..3 * CHUNK).step_by(3).collect();
         let sealed = key().seal(&run(1), &persons).unwrap();
-        let (first, second) = (&sealed.chunks()[0], &sealed.chunks()[1]);
-        assert!(key().holds(&run(1), PersonNo(0), first).unwrap());
-        assert!(key().holds(&run(2), PersonNo(0), first).is_err());
-        assert!(key().holds(&run(1), PersonNo(0), second).is_err());
-        assert!(PersonsKey::new(&[4; 32].into()).holds(&run(1), PersonNo(0), first).is_err());
-        let mut changed = first.clone();
-        changed[20] ^= 1;
-        assert!(key().holds(&run(1), PersonNo(0), &changed).is_err());
-        assert_ne!(SealedPersons::digest_of(&[changed, second.clone()]), sealed.digest());
+        let (set, chunks) = (sealed.set(), sealed.chunks());
+        let opened = |of: u8, person: u32, chunk: &PersonChunk| {
+            key().holds(&run(of), PersonNo(person), &set, Some(chunk))
+        };
+        for (person, chunk) in (0..).step_by(CHUNK as usize).zip(chunks) {
+            assert_eq!(opened(1, person, chunk), Ok(person % 3 == 0));
+            assert!(opened(2, person, chunk).is_err());
+            assert!(opened(1, (person + CHUNK) % (3 * CHUNK), chunk).is_err());
+            assert!(
+                PersonsKey::new(&[4; 32].into()).holds(&run(1), PersonNo(person), &set, Some(chunk)).is_err()
+            );
+            for at in [0, 20] {
+                let mut changed = chunk.clone();
+                changed.sealed[at] ^= 1;
+                assert!(opened(1, person, &changed).is_err());
+                let mut changed = chunk.clone();
+                changed.proof[at] ^= 1;
+                assert!(opened(1, person, &changed).is_err());
+            }
+        }
+        // What is sealed under the same key for the same place, and is of another set.
+        let other = key().seal(&run(1), &(0..CHUNK).collect()).unwrap();
+        let swapped = PersonChunk { sealed: other.chunks()[0].sealed.clone(), ..chunks[0].clone() };
+        assert!(opened(1, 0, &swapped).is_err() && opened(1, 0, &other.chunks()[0]).is_err());
+        assert_ne!(other.set().digest(), set.digest());
+        // A chunk that is not there was taken away, or lies beyond the set.
+        let without = |person| key().holds(&run(1), PersonNo(person), &set, None);
+        assert!(without(3 * CHUNK - 1).is_err());
+        assert_eq!(without(3 * CHUNK), Ok(false));
+        let shorter = PersonSet { chunks: 2, ..set };
+        assert_eq!(key().holds(&run(1), PersonNo(2 * CHUNK), &shorter, None), Ok(false));
+        assert_ne!(shorter.digest(), set.digest());
     }
 
     /// Whoever has the database without the key sees of a chunk one of five lengths.
@@ -212,7 +270,7 @@ mod tests {
     fn the_length_of_a_chunk_tells_little() {
         let length = |persons: u32, step: usize| {
             let set: RoaringBitmap = (0..CHUNK).step_by(step).take(persons as usize).collect();
-            key().seal(&run(1), &set).unwrap().chunks().iter().map(Vec::len).collect::<Vec<_>>()
+            key().seal(&run(1), &set).unwrap().chunks().iter().map(|c| c.sealed.len()).collect::<Vec<_>>()
         };
         assert_eq!(length(1, 1), length(20, 400));
         assert_eq!(length(20, 1), [64 + 16]);
@@ -226,7 +284,8 @@ mod tests {
         let sealed = key().seal_text("c-1", "the date is wrong").unwrap();
         assert_eq!(key().open_text("c-1", &sealed).unwrap(), "the date is wrong");
         assert!(key().open_text("c-2", &sealed).is_err());
-        assert!(key().holds(&run(1), PersonNo(0), &sealed).is_err());
+        let persons = SealedPersons::new(vec![sealed]);
+        assert!(key().holds(&run(1), PersonNo(0), &persons.set(), persons.chunk_with(PersonNo(0))).is_err());
         assert_eq!(format!("{:?}", key()), "PersonsKey(redacted)");
     }
 }

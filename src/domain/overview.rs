@@ -101,6 +101,25 @@ pub struct TablesReleased {
     pub last: NaiveDate,
 }
 
+/// What the log commits to of a sealed set of persons. With it one chunk is known to be of the set without the others, and a
+/// chunk that is not there to have been taken away or never to have been.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PersonSet {
+    /// How many chunks it has: from number 0 to that of the highest person number.
+    pub chunks: u32,
+    /// The root of the Merkle tree over the sealed chunks.
+    pub root: Digest,
+}
+
+impl PersonSet {
+    /// The digest that stands in the log.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let chunks = self.chunks.to_be_bytes();
+        Digest::of_bytes("kpr/disclosed-persons/v2", &[chunks.as_slice(), self.root.as_bytes()].concat())
+    }
+}
+
 /// Fewer years than the law asks for, or more than anybody means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(

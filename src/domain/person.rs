@@ -189,17 +189,47 @@ impl fmt::Debug for OwnRows {
     }
 }
 
+/// What a person asks to have corrected, as the own rows have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CorrectionOf {
+    /// The delivery.
+    pub delivery: Digest,
+    /// The dataset.
+    pub dataset: DatasetId,
+    /// The sender's own key of the record, where it is about one.
+    pub record: Option<String>,
+    /// The column, where it is about one.
+    pub field: Option<String>,
+}
+
+impl CorrectionOf {
+    /// The columns that have the sender's own key of a record.
+    const KEYS: [&str; 2] = ["contact_no", "answer_no"];
+
+    /// Whether these rows of the person have what it is about.
+    #[must_use]
+    pub fn is_in(&self, own: &OwnRows) -> bool {
+        let place = |name: &str| own.columns.iter().position(|column| column == name);
+        let record = |wanted: &String| {
+            let keys = || Self::KEYS.into_iter().filter_map(place);
+            own.rows.iter().any(|row| keys().any(|key| row.get(key) == Some(wanted)))
+        };
+        self.delivery == own.delivery
+            && self.dataset == own.dataset
+            && self.field.as_deref().is_none_or(|field| place(field).is_some())
+            && self.record.as_ref().is_none_or(record)
+    }
+}
+
 /// A correction that a person asks the sender of a delivery for. `Debug` does not show the text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Correction {
     /// Its number.
     pub entry: u64,
-    /// The delivery.
-    pub delivery: Digest,
-    /// Who sent it.
+    /// What it is about.
+    pub of: CorrectionOf,
+    /// Who sent the delivery.
     pub sender: String,
-    /// The dataset.
-    pub dataset: DatasetId,
     /// What is wrong, and what is right, in the person's words.
     pub text: String,
     /// When it was asked for.
@@ -208,7 +238,7 @@ pub struct Correction {
 
 impl fmt::Debug for Correction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Correction({}, {}, redacted)", self.entry, self.dataset)
+        write!(f, "Correction({}, {}, redacted)", self.entry, self.of.dataset)
     }
 }
 
@@ -251,6 +281,36 @@ mod tests {
         assert_eq!(check_text(&"å".repeat(2001)), Err(BadText));
         check_text(&"å".repeat(2000)).unwrap();
         check_text("The contact of 2024-03-01 was not mine.\nI was abroad.").unwrap();
+    }
+
+    #[test]
+    fn a_correction_is_of_a_record_and_a_column_that_the_person_has() {
+        let rows = |columns: &[&str], row: &[&str]| OwnRows {
+            dataset: DatasetId::new("kuhr_contact").unwrap(),
+            delivery: Digest::from_bytes([1; 32]),
+            sender: "Helfo".to_owned(),
+            columns: columns.iter().map(|&column| column.to_owned()).collect(),
+            rows: vec![row.iter().map(|&value| value.to_owned()).collect()],
+        };
+        let own = rows(&["dato", "contact_no", "kjonn"], &["2024-03-01", "17", "2"]);
+        let of = |record: Option<&str>, field: Option<&str>| CorrectionOf {
+            delivery: own.delivery,
+            dataset: own.dataset.clone(),
+            record: record.map(str::to_owned),
+            field: field.map(str::to_owned),
+        };
+        for good in
+            [of(None, None), of(Some("17"), None), of(None, Some("dato")), of(Some("17"), Some("kjonn"))]
+        {
+            assert!(good.is_in(&own), "{good:?}");
+        }
+        for bad in
+            [of(Some("18"), None), of(Some("2"), None), of(None, Some("person_no")), of(Some("17"), Some(""))]
+        {
+            assert!(!bad.is_in(&own), "{bad:?}");
+        }
+        assert!(!of(Some("2024-03-01"), None).is_in(&rows(&["fra", "til"], &["2024-03-01", ""])));
+        assert!(!CorrectionOf { delivery: Digest::from_bytes([2; 32]), ..of(None, None) }.is_in(&own));
     }
 
     #[test]

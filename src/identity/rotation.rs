@@ -126,8 +126,7 @@ impl Vault {
         now: DateTime<Utc>,
     ) -> Result<(), VaultError> {
         let mut connection = connect(path, now).await?;
-        let missing = VaultError::RootSecret { version };
-        let root = ring.version(version).ok_or(missing)?;
+        let root = ring.version(version).ok_or(VaultError::NotNamed { version })?;
         let known = events(&mut connection).await?;
         let of_it = || known.iter().filter(|event| event.version == version);
         let check_value = hex::encode(root.check_value());

@@ -41,6 +41,12 @@ pub enum VaultError {
         /// The schema found.
         found: i64,
     },
+    /// A version to be destroyed is not among those configured.
+    #[error("the configuration names no version {version} of the root secret")]
+    NotNamed {
+        /// The version.
+        version: u32,
+    },
     /// The root secret that sealed it, or that founded it, is not among those configured.
     #[error("version {version} of the root secret, which the vault needs, is missing or another secret")]
     RootSecret {

@@ -91,6 +91,7 @@ pub(super) async fn gateway(folder: &Path) -> Gateway {
         pattern_key: PatternKey::new([7; 32].into()),
         recollection: Recollection::new(0),
         persons_key: PersonsKey::new(&[7; 32].into()),
+        senders: BTreeMap::new(),
         retention: Retention::default(),
         stewards: stewards().map(|(_, public)| public).into(),
         actor: actor(&own),

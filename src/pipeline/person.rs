@@ -3,19 +3,20 @@
 use std::collections::HashSet;
 
 use super::{Gateway, entry};
-use crate::audit::{CorrectionRequested, PersonServed, PersonsListed, RestrictionSet};
+use crate::audit::{
+    CorrectionRequested, CorrectionsFetched, PersonServed, PersonsListed, RestrictionSet, records_hold,
+};
 use crate::authorise::{Action, Caller, Resource};
 use crate::disclosure::persons::{SealedPersons, chunk_of};
-use crate::domain::canonical::Digest;
-use crate::domain::ids::{DatasetId, PersonNo, RunId};
+use crate::domain::ids::{PersonNo, RunId};
 use crate::domain::person::{
-    Correction, OwnRows, PersonLog, Portal, RecordsReleased, Restriction, RestrictionChange, Ticket,
-    check_text,
+    Correction, CorrectionOf, OwnRows, PersonLog, Portal, RecordsReleased, Restriction, RestrictionChange,
+    Ticket, check_text,
 };
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::linkage::RegisteredPerson;
 use crate::registers::Snapshot;
-use crate::store::StoredCorrection;
+use crate::store::{ChunkOf, StoredCorrection};
 
 impl Gateway {
     /// The person that a portal's ticket stands for; `None` for somebody whom the identity service does not know.
@@ -66,14 +67,19 @@ impl Gateway {
         tokio::task::block_in_place(|| {
             let mut records = Vec::new();
             for chunk in &chunks {
-                let holds = self.persons_key.holds(&chunk.run, number, &chunk.sealed);
-                if holds.map_err(|_| unreadable())? {
+                if self.in_records(number, chunk)? {
                     let facts = all.get(&chunk.facts).ok_or_else(unreadable)?.clone();
                     records.push(RecordsReleased { day: chunk.day, facts });
                 }
             }
             Ok(records)
         })
+    }
+
+    /// Whether a person is in released records. That what is kept of them is not what the log says is told the operator, with
+    /// the run.
+    pub(super) fn in_records(&self, person: PersonNo, kept: &ChunkOf) -> Result<bool, Refusal> {
+        Ok(records_hold(&self.persons_key, person, kept).inspect_err(|error| tracing::error!(%error))?)
     }
 
     /// A person's own rows in every dataset of the register.
@@ -91,8 +97,14 @@ impl Gateway {
     }
 
     async fn rows_of(&self, person: &RegisteredPerson) -> Result<Vec<OwnRows>, Refusal> {
-        let snapshot = Snapshot::open_current(&self.register)?;
-        Ok(self.engine.own_rows(person, &snapshot).await?)
+        loop {
+            let snapshot = Snapshot::open_current(&self.register)?;
+            match self.engine.own_rows(person, &snapshot).await {
+                // An erasure has put another snapshot in its place meanwhile, and deleted this one.
+                Err(_) if Snapshot::open_current(&self.register)?.id() != snapshot.id() => {}
+                read => return Ok(read?),
+            }
+        }
     }
 
     /// Keeps a person's request that the sender of a delivery correct what it says of that person. Gives its number.
@@ -104,7 +116,7 @@ impl Gateway {
         &self,
         caller: &Caller,
         ticket: &Ticket,
-        (delivery, dataset): (Digest, DatasetId),
+        of: CorrectionOf,
         text: &str,
     ) -> Result<u64, Refusal> {
         check_text(text).map_err(|e| Refusal::new(RefusalKind::Invalid, "correction.text", e.to_string()))?;
@@ -113,30 +125,28 @@ impl Gateway {
             Some(person) => self.rows_of(person).await?,
             None => Vec::new(),
         };
-        let mut rows = rows.into_iter().filter(|own| own.delivery == delivery && own.dataset == dataset);
-        let (Some(person), Some(own)) = (person, rows.next()) else {
-            let hint = "the person has no row of this dataset in this delivery; read the own rows to see those there are";
+        let (Some(person), Some(own)) = (person, rows.into_iter().find(|own| of.is_in(own))) else {
+            let hint = "the person has no such row of this dataset in this delivery; read the own rows to see which there \
+                        are, with the columns they have";
             return Err(Refusal::new(RefusalKind::Precondition, "correction.no_row", hint));
         };
         let mut recording = self.audit.begin().await?;
         let number = recording.write().next_correction().await?;
         let asked = StoredCorrection {
             person: person.number(),
-            delivery,
             sender: own.sender,
-            dataset,
             sealed: self.persons_key.seal_text(&text_of(number), text).map_err(|_| unreadable())?,
             portal: caller.organisation().clone(),
             asked: self.clock.now(),
+            of,
         };
         recording.write().keep_correction(number, &asked).await?;
-        let event = CorrectionRequested { entry: number, delivery };
+        let event = CorrectionRequested { entry: number, delivery: asked.of.delivery };
         recording.commit(entry(caller, None, None, event)).await?;
         Ok(number)
     }
 
-    /// The corrections that persons have asked for, for stewards, who pass them on to the senders. Whom they are about is
-    /// not told: a sender finds the row by what the text says of it.
+    /// The corrections that persons have asked for, for stewards. Whom they are about is not told.
     ///
     /// # Errors
     /// A [`Refusal`] by policy.
@@ -145,12 +155,38 @@ impl Gateway {
         self.may(caller, action, Resource::Gateway, None).await?;
         let all = self.store.corrections().await?;
         self.listing(caller, action, all.len()).await?;
-        let opened = |(entry, kept): (u64, StoredCorrection)| {
-            let text = self.persons_key.open_text(&text_of(entry), &kept.sealed).map_err(|_| unreadable())?;
-            let StoredCorrection { delivery, sender, dataset, asked, .. } = kept;
-            Ok(Correction { entry, delivery, sender, dataset, text, asked })
-        };
-        all.into_iter().map(opened).collect()
+        all.into_iter().map(|kept| self.opened(kept)).collect()
+    }
+
+    /// The corrections after the one numbered `after` that persons have asked the caller's organisation for, as the sender of
+    /// the deliveries they are about. Of whom they are is not told.
+    ///
+    /// # Errors
+    /// A [`Refusal`]: by policy, or because the configuration names no deliveries of the caller's organisation.
+    pub async fn fetch_corrections(
+        &self,
+        caller: &Caller,
+        after: Option<u64>,
+    ) -> Result<Vec<Correction>, Refusal> {
+        let action = Action::FetchCorrections;
+        self.may(caller, action, Resource::Gateway, None).await?;
+        let own = |sender: &str| self.senders.get(sender) == Some(caller.organisation());
+        if !self.senders.values().any(|organisation| organisation == caller.organisation()) {
+            let hint = "the gateway's configuration (senders) names no deliveries of this organisation; ask the register keeper";
+            let refusal = Refusal::new(RefusalKind::Precondition, "corrections.no_sender", hint);
+            return self.refused(caller, action, None, refusal).await;
+        }
+        let mut all = self.store.corrections().await?;
+        all.retain(|(entry, kept)| own(&kept.sender) && after.is_none_or(|after| *entry > after));
+        let corrections = all.iter().map(|(entry, _)| *entry).collect();
+        self.audit.append(entry(caller, None, None, CorrectionsFetched { corrections })).await?;
+        all.into_iter().map(|kept| self.opened(kept)).collect()
+    }
+
+    fn opened(&self, (entry, kept): (u64, StoredCorrection)) -> Result<Correction, Refusal> {
+        let text = self.persons_key.open_text(&text_of(entry), &kept.sealed).map_err(|_| unreadable())?;
+        let StoredCorrection { of, sender, asked, .. } = kept;
+        Ok(Correction { entry, of, sender, text, asked })
     }
 
     /// Sets or lifts a restriction, at once and without anybody's decision. Returns whether it stood otherwise before.
@@ -222,10 +258,10 @@ impl Gateway {
         run: &RunId,
         persons: Option<&SealedPersons>,
     ) -> Result<bool, Refusal> {
-        let chunks = persons.ok_or_else(unreadable)?.chunks();
+        let persons = persons.ok_or_else(unreadable)?;
         for person in self.blocked().await? {
-            let Some(chunk) = chunks.get(chunk_of(person) as usize) else { continue };
-            if self.persons_key.holds(run, person, chunk).map_err(|_| unreadable())? {
+            let holds = self.persons_key.holds(run, person, &persons.set(), persons.chunk_with(person));
+            if holds.map_err(|_| unreadable())? {
                 return Ok(true);
             }
         }

@@ -102,10 +102,8 @@ impl Gateway {
             Refusal::new(RefusalKind::NotFound, "resolution.serial", hint)
         };
         let person = serial_person(project, serial, &self.pattern_key).ok_or_else(unknown)?;
-        let sealed =
-            self.store.chunk_of_records(run, project, chunk_of(person)).await?.ok_or_else(unknown)?;
-        let holds = self.persons_key.holds(run, person, &sealed).map_err(|_| unreadable())?;
-        if holds { Ok(person) } else { Err(unknown()) }
+        let kept = self.store.chunk_of_records(run, project, chunk_of(person)).await?.ok_or_else(unknown)?;
+        if self.in_records(person, &kept)? { Ok(person) } else { Err(unknown()) }
     }
 
     /// Keeps the first signature. Not, if another one came first: then nothing is recorded.

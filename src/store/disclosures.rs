@@ -8,8 +8,9 @@ use sqlx::any::AnyRow;
 
 use crate::domain::canonical::{Canonical, Digest};
 use crate::domain::ids::{ProjectId, RunId};
-use crate::domain::overview::{Disclosure, DisclosureFacts, Retention, TablesReleased};
+use crate::domain::overview::{Disclosure, DisclosureFacts, PersonSet, Retention, TablesReleased};
 
+use super::audit_rows::AuditDetail;
 use super::error::StoreError;
 use super::open::{Store, Write};
 use super::rows::{bytes, int, name, number, parsed};
@@ -27,13 +28,23 @@ pub struct NewDisclosure<'a> {
     pub day: NaiveDate,
     /// Who, why and about whom.
     pub facts: &'a DisclosureFacts,
-    /// Of records: the digest of the sealed set of persons, and its chunks.
-    pub persons: Option<(Digest, &'a [Vec<u8>])>,
+    /// Of records: the sealed set of persons, and its chunks.
+    pub persons: Option<(PersonSet, &'a [PersonChunk])>,
     /// Of records: the last day on which they themselves are kept.
     pub kept_until: Option<NaiveDate>,
 }
 
-/// A release of records, with the sealed chunk of the set that one person's number lies in.
+/// A sealed chunk of a set of persons.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersonChunk {
+    /// The sealed bytes.
+    pub sealed: Vec<u8>,
+    /// The proof that it is of its set: the roots beside it in the tree, 32 bytes each, the nearest first.
+    pub proof: Vec<u8>,
+}
+
+/// A release of records, with the chunk of the set that one person's number lies in, as the database has them. What the log
+/// says of them is checked by `audit`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChunkOf {
     /// Its run.
@@ -42,8 +53,34 @@ pub struct ChunkOf {
     pub day: NaiveDate,
     /// The digest of its facts.
     pub facts: Digest,
-    /// The sealed chunk.
-    pub sealed: Vec<u8>,
+    /// The set of persons.
+    pub set: PersonSet,
+    /// The chunk, if there is one.
+    pub chunk: Option<PersonChunk>,
+    /// The leaf that entered the release.
+    pub leaf: Vec<u8>,
+    /// What that commits to.
+    pub detail: AuditDetail,
+}
+
+/// Where the releases of records stand with the chunk `$1`. What is missing beside a release is found, not left out.
+const CHUNK_OF: &str = "SELECT d.run, d.day, d.facts, d.chunks, d.root, p.sealed, p.proof, l.leaf, a.salt, a.fields \
+     FROM disclosures d LEFT JOIN disclosure_persons p ON p.receipt = d.receipt AND p.chunk = $1 \
+     LEFT JOIN audit_leaves l ON l.leaf_index = d.entered LEFT JOIN audit_details a ON a.leaf_index = d.entered \
+     WHERE d.persons IS NOT NULL";
+
+fn chunk_of(row: &AnyRow) -> Result<ChunkOf, StoreError> {
+    let sealed: Option<Vec<u8>> = sqlx::Row::try_get(row, "sealed")?;
+    let chunk = sealed.map(|sealed| Ok::<_, StoreError>(PersonChunk { sealed, proof: bytes(row, "proof")? }));
+    Ok(ChunkOf {
+        run: name(row, "run")?,
+        day: parsed(row, "day")?,
+        facts: parsed(row, "facts")?,
+        set: PersonSet { chunks: number(row, "chunks")?, root: parsed(row, "root")? },
+        chunk: chunk.transpose()?,
+        leaf: bytes(row, "leaf")?,
+        detail: AuditDetail { salt: bytes(row, "salt")?, fields: bytes(row, "fields")? },
+    })
 }
 
 fn facts(row: &AnyRow) -> Result<DisclosureFacts, StoreError> {
@@ -83,50 +120,37 @@ impl Store {
         rows.iter().map(disclosure).collect()
     }
 
-    /// Every release of records with the sealed chunk of this number, the oldest first.
+    /// Every release of records with the chunk of this number, the oldest first.
     ///
     /// # Errors
-    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    /// [`StoreError::Database`], [`StoreError::Corrupt`]: also for a release without what the log says of it.
     pub async fn chunks(&self, chunk: u32) -> Result<Vec<ChunkOf>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT p.sealed, d.run, d.day, d.facts FROM disclosure_persons p \
-             JOIN disclosures d ON d.receipt = p.receipt WHERE p.chunk = $1 ORDER BY p.receipt",
-        )
-        .bind(i64::from(chunk))
-        .fetch_all(&self.pool)
-        .await?;
-        let chunk = |row| {
-            Ok(ChunkOf {
-                run: name(row, "run")?,
-                day: parsed(row, "day")?,
-                facts: parsed(row, "facts")?,
-                sealed: bytes(row, "sealed")?,
-            })
-        };
-        rows.iter().map(chunk).collect()
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!("{CHUNK_OF} ORDER BY d.receipt")))
+            .bind(i64::from(chunk))
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(chunk_of).collect()
     }
 
-    /// The sealed chunk of this number of the records of a run, if they were released to this project and it is still kept
-    /// who is in them.
+    /// The records of a run with the chunk of this number, if they were released to this project and it is still kept who is
+    /// in them.
     ///
     /// # Errors
-    /// [`StoreError::Database`].
+    /// As [`Store::chunks`].
     pub async fn chunk_of_records(
         &self,
         run: &RunId,
         project: &ProjectId,
         chunk: u32,
-    ) -> Result<Option<Vec<u8>>, StoreError> {
-        let row = sqlx::query(
-            "SELECT p.sealed FROM disclosure_persons p JOIN disclosures d ON d.receipt = p.receipt \
-             JOIN runs r ON r.run = d.run WHERE p.chunk = $1 AND d.run = $2 AND r.project = $3",
-        )
-        .bind(i64::from(chunk))
-        .bind(run.as_str())
-        .bind(project.as_str())
-        .fetch_optional(&self.pool)
-        .await?;
-        row.as_ref().map(|row| bytes(row, "sealed")).transpose()
+    ) -> Result<Option<ChunkOf>, StoreError> {
+        let of_run = "d.run = $2 AND EXISTS (SELECT 1 FROM runs r WHERE r.run = d.run AND r.project = $3)";
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!("{CHUNK_OF} AND {of_run}")))
+            .bind(i64::from(chunk))
+            .bind(run.as_str())
+            .bind(project.as_str())
+            .fetch_optional(&self.pool)
+            .await?;
+        row.as_ref().map(chunk_of).transpose()
     }
 
     /// The facts of all releases of records, by their digests.
@@ -183,8 +207,8 @@ impl Write {
         .execute(&mut *self.tx)
         .await?;
         sqlx::query(
-            "INSERT INTO disclosures (receipt, entered, run, result, facts, day, persons, kept_until) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            "INSERT INTO disclosures (receipt, entered, run, result, facts, day, persons, kept_until, chunks, root) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         )
         .bind(int(new.receipt)?)
         .bind(int(new.entered)?)
@@ -192,16 +216,21 @@ impl Write {
         .bind(new.facts.result.as_str())
         .bind(digest.as_str())
         .bind(new.day.to_string())
-        .bind(new.persons.map(|(digest, _)| digest.to_string()))
+        .bind(new.persons.map(|(set, _)| set.digest().to_string()))
         .bind(new.kept_until.map(|day| day.to_string()))
+        .bind(new.persons.map(|(set, _)| i64::from(set.chunks)))
+        .bind(new.persons.map(|(set, _)| set.root.to_string()))
         .execute(&mut *self.tx)
         .await?;
         let chunks = new.persons.map_or(&[][..], |(_, chunks)| chunks);
-        for (chunk, sealed) in (0_i64..).zip(chunks) {
-            sqlx::query("INSERT INTO disclosure_persons (chunk, receipt, sealed) VALUES ($1, $2, $3)")
-                .bind(chunk)
+        for (number, chunk) in (0_i64..).zip(chunks) {
+            let sql =
+                "INSERT INTO disclosure_persons (chunk, receipt, sealed, proof) VALUES ($1, $2, $3, $4)";
+            sqlx::query(sql)
+                .bind(number)
                 .bind(int(new.receipt)?)
-                .bind(sealed.as_slice())
+                .bind(chunk.sealed.as_slice())
+                .bind(chunk.proof.as_slice())
                 .execute(&mut *self.tx)
                 .await?;
         }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use chrono::{DateTime, Utc};
 use sqlx::Executor;
 
+use super::open::Backend;
 use super::{Store, StoredResult, Submission};
 use crate::domain::approval::{Approval, Purpose, StewardSignature, Tier};
 use crate::domain::canonical::{Canonical, Digest};
@@ -13,6 +14,7 @@ use crate::domain::lifecycle::Step;
 use crate::domain::overview::DisclosureFacts;
 use crate::domain::period::Period;
 use crate::domain::query::{Answer, Cohort, Query};
+use crate::domain::table::{CellValue, LinkageQuality, RecipientReport, ResultTable, TableShape};
 
 /// A store and what must live as long as it does.
 pub(crate) struct TestStore {
@@ -66,6 +68,35 @@ pub(crate) fn run_id(number: u8) -> RunId {
 
 pub(crate) fn result(receipt: u64) -> StoredResult {
     StoredResult { digest: Digest::of_bytes("kpr/test", b"result"), bytes: b"result".to_vec(), receipt }
+}
+
+/// A table of one count.
+pub(crate) fn table(run: &RunId) -> ResultTable {
+    let zero = CellValue::Count(0);
+    ResultTable {
+        run: run.clone(),
+        shape: TableShape {
+            title: "A question".to_owned(),
+            dimensions: vec![],
+            measures: vec![],
+            period: period(),
+        },
+        values: vec![CellValue::Count(17)],
+        report: RecipientReport {
+            rule: name("tables-5"),
+            rule_text: String::new(),
+            min_persons: 5,
+            cells: 1,
+            withheld: 0,
+            noise: None,
+            linkage: LinkageQuality {
+                matched: zero,
+                unknown: zero,
+                several_numbers: zero,
+                invalid_rows: zero,
+            },
+        },
+    }
 }
 
 fn period() -> Period {
@@ -151,6 +182,27 @@ impl Store {
                 .unwrap();
         }
         assert!(self.pool.execute(sql).await.unwrap().rows_affected() > 0);
+    }
+
+    /// Changes the overview of disclosures by a hand that takes the triggers away first.
+    pub(crate) async fn tamper(&self, statements: &[&'static str]) {
+        let off: &[&'static str] = match self.backend {
+            Backend::Sqlite => &[
+                "DROP TRIGGER IF EXISTS disclosures_unchanged",
+                "DROP TRIGGER IF EXISTS disclosure_persons_kept",
+                "DROP TRIGGER IF EXISTS disclosure_persons_unchanged",
+            ],
+            Backend::Postgres => &[
+                "ALTER TABLE disclosures DISABLE TRIGGER USER",
+                "ALTER TABLE disclosure_persons DISABLE TRIGGER USER",
+            ],
+        };
+        for sql in off {
+            self.pool.execute(*sql).await.unwrap();
+        }
+        for sql in statements {
+            assert!(self.pool.execute(*sql).await.unwrap().rows_affected() > 0, "{sql}");
+        }
     }
 
     /// Replaces a result's bytes, and its digest if one is given.

@@ -5,8 +5,8 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use crate::domain::canonical::Digest;
-use crate::domain::ids::{DatasetId, OrganisationId, PersonNo};
-use crate::domain::person::{Restriction, RestrictionChange};
+use crate::domain::ids::{OrganisationId, PersonNo};
+use crate::domain::person::{CorrectionOf, Restriction, RestrictionChange};
 
 use super::error::StoreError;
 use super::open::{Store, Write};
@@ -17,12 +17,10 @@ use super::rows::{bytes, int, name, number, parsed, stamp};
 pub struct StoredCorrection {
     /// The person.
     pub person: PersonNo,
-    /// The delivery.
-    pub delivery: Digest,
-    /// Who sent it.
+    /// What it is about.
+    pub of: CorrectionOf,
+    /// Who sent the delivery.
     pub sender: String,
-    /// The dataset.
-    pub dataset: DatasetId,
     /// The sealed text.
     pub sealed: Vec<u8>,
     /// Through which portal.
@@ -107,17 +105,21 @@ impl Store {
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
     pub async fn corrections(&self) -> Result<Vec<(u64, StoredCorrection)>, StoreError> {
         let rows = sqlx::query(
-            "SELECT entry, person_no, delivery, sender, dataset, sealed, portal, asked FROM person_corrections \
-             ORDER BY entry",
+            "SELECT entry, person_no, delivery, sender, dataset, record, field, sealed, portal, asked \
+             FROM person_corrections ORDER BY entry",
         )
         .fetch_all(&self.pool)
         .await?;
         let correction = |row| {
             let kept = StoredCorrection {
                 person: person(row)?,
-                delivery: parsed(row, "delivery")?,
+                of: CorrectionOf {
+                    delivery: parsed(row, "delivery")?,
+                    dataset: name(row, "dataset")?,
+                    record: row.try_get("record")?,
+                    field: row.try_get("field")?,
+                },
                 sender: name(row, "sender")?,
-                dataset: name(row, "dataset")?,
                 sealed: bytes(row, "sealed")?,
                 portal: name(row, "portal")?,
                 asked: parsed(row, "asked")?,
@@ -230,17 +232,20 @@ impl Write {
     /// [`StoreError::Database`], also for a number that is taken.
     pub async fn keep_correction(&mut self, entry: u64, asked: &StoredCorrection) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT INTO person_corrections (entry, person_no, delivery, sender, dataset, sealed, portal, asked) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            "INSERT INTO person_corrections \
+             (entry, person_no, delivery, sender, dataset, sealed, portal, asked, record, field) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         )
         .bind(int(entry)?)
         .bind(i64::from(asked.person.0))
-        .bind(asked.delivery.to_string())
+        .bind(asked.of.delivery.to_string())
         .bind(asked.sender.as_str())
-        .bind(asked.dataset.as_str())
+        .bind(asked.of.dataset.as_str())
         .bind(asked.sealed.as_slice())
         .bind(asked.portal.as_str())
         .bind(stamp(asked.asked))
+        .bind(asked.of.record.as_deref())
+        .bind(asked.of.field.as_deref())
         .execute(&mut *self.tx)
         .await?;
         Ok(())
@@ -299,9 +304,13 @@ mod tests {
             write.erased(1, Digest::from_bytes([1; 32])).await.unwrap();
             let correction = StoredCorrection {
                 person: PersonNo(3),
-                delivery: Digest::from_bytes([2; 32]),
+                of: CorrectionOf {
+                    delivery: Digest::from_bytes([2; 32]),
+                    dataset: name("kuhr_contact"),
+                    record: Some("17".to_owned()),
+                    field: None,
+                },
                 sender: "Helfo".to_owned(),
-                dataset: name("kuhr_contact"),
                 sealed: b"sealed".to_vec(),
                 portal: portal.clone(),
                 asked: now(),

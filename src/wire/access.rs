@@ -8,7 +8,7 @@ use tonic::{Code, Request, Status};
 use crate::authorise::{Caller, Role};
 use crate::domain::refusal::{Refusal, RefusalKind};
 
-use Role::{Auditor, Consumer, Gateway, Ingest, Partner, Portal, Researcher, Steward};
+use Role::{Auditor, Consumer, Gateway, Ingest, Partner, Portal, Researcher, Sender, Steward};
 
 /// One method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +77,7 @@ pub const GATEWAY: Table = &[
     call("/kpr.v1.Person/Erase", &[Portal]),
     call("/kpr.v1.Resolutions/Sign", &[Steward]),
     call("/kpr.v1.Resolutions/List", &[Steward]),
+    call("/kpr.v1.Disclosures/FetchCorrections", &[Sender]),
     call("/grpc.health.v1.Health/Check", EVERY),
     standing("/grpc.health.v1.Health/Watch", EVERY),
     standing("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", EVERY),

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use futures::stream::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::access::caller;
 use super::encode;
 use super::proto::disclosures_server::{Disclosures, DisclosuresServer};
 use super::proto::{
-    ListCorrectionsRequest, ListCorrectionsResponse, ListDisclosuresRequest, ListDisclosuresResponse,
-    ListReservationsRequest, ListReservationsResponse,
+    Correction, FetchCorrectionsRequest, ListCorrectionsRequest, ListCorrectionsResponse,
+    ListDisclosuresRequest, ListDisclosuresResponse, ListReservationsRequest, ListReservationsResponse,
 };
 use super::serve::MESSAGE_BYTES;
 use crate::pipeline::Gateway;
@@ -42,6 +43,18 @@ impl Disclosures for DisclosuresService {
         let corrections = self.gateway.corrections(&caller(&request)?).await?;
         let corrections = corrections.into_iter().map(encode::correction).collect();
         Ok(Response::new(ListCorrectionsResponse { corrections }))
+    }
+
+    type FetchCorrectionsStream = BoxStream<'static, Result<Correction, Status>>;
+
+    async fn fetch_corrections(
+        &self,
+        request: Request<FetchCorrectionsRequest>,
+    ) -> Result<Response<Self::FetchCorrectionsStream>, Status> {
+        let caller = caller(&request)?;
+        let corrections = self.gateway.fetch_corrections(&caller, request.into_inner().after).await?;
+        let corrections = corrections.into_iter().map(|correction| Ok(encode::correction(correction)));
+        Ok(Response::new(Box::pin(futures::stream::iter(corrections))))
     }
 
     async fn list_reservations(

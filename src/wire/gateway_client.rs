@@ -25,12 +25,14 @@ use super::token_client::{Line, TokenSource};
 use crate::config::{Peer, TlsFiles};
 use crate::domain::answer::{Checked, LogEntry, PublishedTable, Submission};
 use crate::domain::approval::StewardSignature;
-use crate::domain::canonical::{Canonical, CanonicalError, Digest};
+use crate::domain::canonical::{Canonical, CanonicalError};
 use crate::domain::disclosure_report::DisclosureReport;
 use crate::domain::held::{HeldRefusal, HeldResult, ReleaseStatement};
-use crate::domain::ids::{DatasetId, PersonNo, RequestId, RunId, TableId};
+use crate::domain::ids::{PersonNo, RequestId, RunId, TableId};
 use crate::domain::overview::Disclosure;
-use crate::domain::person::{Correction, OwnRows, PersonLog, Restriction, RestrictionChange, Ticket};
+use crate::domain::person::{
+    Correction, CorrectionOf, OwnRows, PersonLog, Restriction, RestrictionChange, Ticket,
+};
 use crate::domain::query::Query;
 use crate::domain::refusal::Refusal;
 use crate::domain::resolution::{ResolutionStatement, WaitingResolution};
@@ -343,14 +345,16 @@ impl GatewayClient {
     pub async fn request_correction(
         &self,
         ticket: &Ticket,
-        (delivery, dataset): (Digest, &DatasetId),
+        of: &CorrectionOf,
         text: &str,
     ) -> Result<u64, ClientError> {
         let request = proto::RequestCorrectionRequest {
             ticket: ticket.as_bytes().to_vec(),
-            delivery: delivery.to_string(),
-            dataset: dataset.to_string(),
+            delivery: of.delivery.to_string(),
+            dataset: of.dataset.to_string(),
             text: text.to_owned(),
+            record: of.record.clone(),
+            field: of.field.clone(),
         };
         Ok(self.person().request_correction(request).await?.into_inner().number)
     }
@@ -398,6 +402,21 @@ impl GatewayClient {
         let mut client = DisclosuresClient::new(self.line.clone());
         let answer = client.list_corrections(proto::ListCorrectionsRequest {}).await?.into_inner();
         Ok(answer.corrections.into_iter().map(decode::correction).collect::<Result<_, _>>()?)
+    }
+
+    /// The corrections after the one numbered `after` that the caller's own organisation is asked for; for senders.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn fetch_corrections(&self, after: Option<u64>) -> Result<Vec<Correction>, ClientError> {
+        let mut client = DisclosuresClient::new(self.line.clone());
+        let mut parts =
+            client.fetch_corrections(proto::FetchCorrectionsRequest { after }).await?.into_inner();
+        let mut corrections = Vec::new();
+        while let Some(part) = parts.message().await? {
+            corrections.push(decode::correction(part)?);
+        }
+        Ok(corrections)
     }
 
     /// The persons whose data may not be released with their identity; for stewards.

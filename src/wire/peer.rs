@@ -88,7 +88,7 @@ impl Listed {
             let role: Role = row.role.parse().map_err(|_| "a role is not one")?;
             if matches!(role, Role::Gateway | Role::Identity | Role::Ingest | Role::Witness) {
                 return Err(
-                    "an enterprise certificate is for a steward, researcher, partner, consumer, auditor or portal",
+                    "an enterprise certificate is for a steward, researcher, partner, consumer, auditor, portal or sender",
                 );
             }
             if !is_name(&row.name) {

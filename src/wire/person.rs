@@ -16,6 +16,7 @@ use super::proto::{
     RequestCorrectionResponse, SetRestrictionRequest, SetRestrictionResponse,
 };
 use super::serve::MESSAGE_BYTES;
+use crate::domain::person::CorrectionOf;
 use crate::pipeline::Gateway;
 
 pub(super) struct PersonService {
@@ -63,7 +64,12 @@ impl Person for PersonService {
         let caller = caller(&request)?;
         let message = request.into_inner();
         let ticket = decode::ticket(&message.ticket)?;
-        let of = (decode::digest("delivery", &message.delivery)?, decode::id("dataset", message.dataset)?);
+        let of = CorrectionOf {
+            delivery: decode::digest("delivery", &message.delivery)?,
+            dataset: decode::id("dataset", message.dataset)?,
+            record: message.record,
+            field: message.field,
+        };
         let number = self.gateway.request_correction(&caller, &ticket, of, &message.text).await?;
         Ok(Response::new(RequestCorrectionResponse { number }))
     }

@@ -67,7 +67,7 @@ impl Default for Shares {
 /// People work by hand or by script; the parties of the installation talk to each other all the time.
 const fn default_limit(role: Role) -> CallLimit {
     match role {
-        Role::Steward | Role::Researcher | Role::Consumer | Role::Auditor => {
+        Role::Steward | Role::Researcher | Role::Consumer | Role::Auditor | Role::Sender => {
             CallLimit { per_minute: 3000, burst: 300, at_once: 48 }
         }
         Role::Partner | Role::Ingest | Role::Gateway | Role::Identity | Role::Witness | Role::Portal => {

@@ -100,6 +100,7 @@ const ROWS: &[(&str, Leaves)] = &[
     ("/kpr.v1.Resolutions/List", Nothing("reads what waits; its role is refused nothing")),
     ("/kpr.v1.Identity/DepositResolution", Nothing(IDENTITY)),
     ("/kpr.v1.Identity/CollectResolution", Nothing(IDENTITY)),
+    ("/kpr.v1.Disclosures/FetchCorrections", A(60, "sender", |p| p.fetch_corrections().boxed())),
     ("/kpr.v1.Disclosures/List", Nothing("reads definitions and digests; its roles are refused nothing")),
 ];
 
@@ -228,8 +229,8 @@ impl Played {
         let (portal, ticket) = self.portal().await;
         let rows = portal.person_rows(&ticket).await.unwrap();
         let (portal, ticket) = self.portal().await;
-        let of = (rows[0].delivery, &rows[0].dataset);
-        portal.request_correction(&ticket, of, "the date is wrong").await.unwrap();
+        let of = person::correction_of(&rows[0]);
+        portal.request_correction(&ticket, &of, "the date is wrong").await.unwrap();
     }
 
     async fn restrict(&mut self) {
@@ -249,6 +250,10 @@ impl Played {
 
     async fn list_corrections(&mut self) {
         self.world.client("anna").await.corrections().await.unwrap();
+    }
+
+    async fn fetch_corrections(&mut self) {
+        self.world.client("helfo").await.fetch_corrections(None).await.unwrap();
     }
 
     async fn list_reservations(&mut self) {

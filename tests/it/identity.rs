@@ -38,8 +38,12 @@ struct Running {
     stop: CancellationToken,
 }
 
-/// The whole process, but for being one of its own: made from its configuration file.
 async fn start() -> Running {
+    start_with("").await
+}
+
+/// The whole process, but for being one of its own: made from its configuration file, with a section more.
+async fn start_with(section: &str) -> Running {
     let folder = tempfile::tempdir().unwrap();
     let stewards = demo::write(folder.path(), pki::Validity::days(SystemClock.now(), 1), &SystemEntropy);
     let mut text = "listen = '127.0.0.1:0'\nvault = 'vault.db'\nroot_secret = 'root'\n".to_owned();
@@ -47,6 +51,7 @@ async fn start() -> Running {
         text += &format!("[[stewards]]\nsteward = '{steward}'\nkey = '{key}'\n");
     }
     text += "[tls]\ncertificate = 'identity.pem'\nkey = 'identity.key'\nauthority = 'ca.pem'\n";
+    text += section;
     let path = folder.path().join("identity.toml");
     std::fs::write(&path, text).unwrap();
     let config = IdentityConfig::load(&path).unwrap();
@@ -260,4 +265,20 @@ async fn only_the_right_party_is_answered() {
     other.register = RegisterId::new("LMR").unwrap();
     let refused = running.keys("npr").linkage_key(&other).await.unwrap_err();
     assert_eq!(refused.code, "identity.other_register");
+}
+
+#[tokio::test]
+async fn a_caller_takes_no_more_than_its_configured_share() {
+    let identity = start_with("[limits]\nportal = { per_minute = 1, burst = 2, at_once = 2 }\n").await;
+    let portal = identity.link("portal");
+    for _ in 0..2 {
+        portal.open_ticket("30908299996").await.unwrap();
+    }
+    let refused = portal.open_ticket("30908299996").await.unwrap_err();
+    assert_eq!(refused.code, "access.rate");
+    // Others have the default.
+    let path = identity.file("");
+    for _ in 0..5 {
+        assert!(!format!("{:?}", identity.resolve(&path).await).contains("access.rate"));
+    }
 }

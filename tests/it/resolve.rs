@@ -33,14 +33,34 @@ async fn send(
     world.client(caller).await.sign_resolution(statement, &signature).await
 }
 
-async fn sign(world: &World, statement: &ResolutionStatement, steward: &str) -> Result<bool, ClientError> {
+pub async fn sign(
+    world: &World,
+    statement: &ResolutionStatement,
+    steward: &str,
+) -> Result<bool, ClientError> {
     send(world, statement, [steward; 3]).await
 }
 
-async fn collect(world: &World, party: &str, statement: &ResolutionStatement) -> Result<Vec<String>, String> {
+pub async fn collect(
+    world: &World,
+    party: &str,
+    statement: &ResolutionStatement,
+) -> Result<Vec<String>, String> {
     let numbers = link(world, party).collect_resolution(&statement.digest().unwrap()).await;
     let text = |number: &[u8]| String::from_utf8(number.to_vec()).unwrap();
     numbers.map(|all| all.iter().map(|number| text(number)).collect()).map_err(|refusal| refusal.code)
+}
+
+/// The serial numbers of released records.
+pub fn serials(csv: &[u8]) -> Vec<SerialNumber> {
+    let mut reader = csv::Reader::from_reader(csv);
+    reader.records().map(|record| SerialNumber::try_from(record.unwrap()[0].to_owned()).unwrap()).collect()
+}
+
+/// How often the register keeper has looked a person up, as the person is told.
+pub async fn looked_up(world: &World, number: &str) -> usize {
+    let uses = link(world, "portal").uses(&person::ticket(world, number).await).await.unwrap();
+    uses.look_ups.iter().filter(|used| used.organisation.as_str() == demo::KEEPER).count()
 }
 
 /// A statement about a serial number that nobody has.
@@ -70,12 +90,7 @@ async fn two_stewards_together_have_a_person_named_and_nobody_less_does() {
     assert!(!microdata::sign(&world, "anna", &release).await.unwrap());
     assert!(microdata::sign(&world, "bjorn", &release).await.unwrap());
     let csv = world.client("researcher").await.fetch(&run, Format::Csv).await.unwrap();
-    let mut reader = csv::Reader::from_reader(csv.as_slice());
-    let serials: Vec<SerialNumber> = reader
-        .records()
-        .map(|record| SerialNumber::try_from(record.unwrap()[0].to_owned()).unwrap())
-        .take(2)
-        .collect();
+    let serials = serials(&csv);
     let statement = ResolutionStatement { run: run.clone(), serial: serials[0].clone(), ..of_nobody() };
 
     // What is not there reads like what is another project's or another run's, and like a changed serial number.
@@ -147,10 +162,7 @@ async fn two_stewards_together_have_a_person_named_and_nobody_less_does() {
     assert!(inside.contains(&others[0]) && !numbers.contains(&others[0]));
 
     // The person sees it; the log tells who ordered it; no identity number came to the gateway.
-    let portal = link(&world, "portal");
-    let uses = portal.uses(&person::ticket(&world, &numbers[0]).await).await.unwrap();
-    let by_keeper = uses.look_ups.iter().filter(|used| used.organisation.as_str() == demo::KEEPER).count();
-    assert_eq!(by_keeper, 1);
+    assert_eq!(looked_up(&world, &numbers[0]).await, 1);
     let disk = microdata::on_disk(&world);
     for number in numbers.iter().chain(&others) {
         assert!(!disk.windows(11).any(|window| window == number.as_bytes()));

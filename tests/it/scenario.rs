@@ -1,5 +1,6 @@
 //! One project in the order of a real one, with real processes: application, two signatures, the partner's approval, query,
-//! release, the person's log, a reservation, the same question again, records, revocation; and a log that holds it all.
+//! release, the person's log, a reservation, the same question again, records, a serial number resolved, revocation; and a log
+//! that holds it all.
 
 use kpr::app::stage::{Process, example_approval, example_query};
 use kpr::app::system::SystemClock;
@@ -8,13 +9,14 @@ use kpr::domain::clock::Clock;
 use kpr::domain::lifecycle::{Standing, Step};
 use kpr::domain::person::Restriction;
 use kpr::domain::query::Query;
+use kpr::domain::resolution::ResolutionStatement;
 use kpr::domain::words::Words;
 use kpr::statistics::Format;
 use kpr::store::Phase;
 
 use crate::microdata::{self, code};
-use crate::person;
 use crate::world::{Making, World};
+use crate::{person, resolve};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_project_from_its_application_to_its_revocation() {
@@ -70,9 +72,18 @@ async fn a_project_from_its_application_to_its_revocation() {
     let statement = microdata::held(&world, &run).await.unwrap().statement;
     assert!(!microdata::sign(&world, "anna", &statement).await.unwrap());
     assert!(microdata::sign(&world, "bjorn", &statement).await.unwrap());
-    researcher.fetch(&run, Format::Csv).await.unwrap();
+    let records = researcher.fetch(&run, Format::Csv).await.unwrap();
     assert_eq!(person::log(&world, &inside[0]).await.records.len(), 1);
     assert!(person::log(&world, &outside[0]).await.records.is_empty());
+
+    // One of them has to be warned: two stewards have the person named, who sees it.
+    let serial = resolve::serials(&records)[0].clone();
+    let statement = ResolutionStatement { run: run.clone(), serial, ..resolve::of_nobody() };
+    assert!(!resolve::sign(&world, &statement, "anna").await.unwrap());
+    assert!(resolve::sign(&world, &statement, "bjorn").await.unwrap());
+    let named = resolve::collect(&world, "bjorn", &statement).await.unwrap();
+    assert!(named.iter().all(|number| inside.contains(number)));
+    assert_eq!(resolve::looked_up(&world, &named[0]).await, 1);
 
     // Revoked: nothing is asked or fetched any more, under this project; the other goes on.
     let suspended = Step::Suspended { reason: Words::new("a complaint is looked into").unwrap() };
@@ -94,5 +105,5 @@ async fn a_project_from_its_application_to_its_revocation() {
 }
 
 /// Approval entered, signed, query opened, order given, receipt, refused, fetched, action refused, held, signed, received,
-/// complete, suspended, in the overview of disclosures.
-const STORY: [u16; 14] = [3, 4, 5, 6, 7, 8, 10, 12, 15, 16, 20, 22, 25, 30];
+/// complete, suspended, in the overview of disclosures, resolution signed, ordered, handed over.
+const STORY: [u16; 17] = [3, 4, 5, 6, 7, 8, 10, 12, 15, 16, 20, 22, 25, 30, 50, 51, 53];

@@ -29,8 +29,12 @@ struct Log {
 
 impl Log {
     fn new() -> Self {
+        Self::made(true)
+    }
+
+    fn made(witness: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let options = StageOptions { witness: true, ..StageOptions::default() };
+        let options = StageOptions { witness, ..StageOptions::default() };
         let stage = Stage::build(folder.path(), &program(), &options, &SystemClock, &SystemEntropy).unwrap();
         Self { stage, _folder: folder }
     }
@@ -236,6 +240,80 @@ async fn a_database_put_back_or_rewritten_is_told_by_its_witness() {
     assert!(gateway.stop().await);
     assert!(log.said("gateway").contains("a witness cosigns again"));
     assert!(witness.stop().await);
+}
+
+/// Its configuration says what a caller may take, as the gateway's does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_witness_gives_a_caller_no_more_than_its_share() {
+    let log = Log::new();
+    let configuration = log.stage.configuration("witness");
+    let text = std::fs::read_to_string(&configuration).unwrap();
+    let limited =
+        |limit: &str| std::fs::write(&configuration, format!("{text}\n[limits]\n{limit}\n")).unwrap();
+    limited("boss = { per_minute = 1, burst = 2, at_once = 2 }");
+    assert!(log.stage.start(Process::Witness).await.is_err());
+    assert!(log.said("witness").contains("limits: \"boss\" is no role"), "{}", log.said("witness"));
+    limited("auditor = { per_minute = 1, burst = 2, at_once = 2 }");
+    let witness = log.stage.start(Process::Witness).await.unwrap();
+    let held = async |party: &str| {
+        let tls = log.stage.tls(party);
+        let (at, out) = (log.stage.witness().address.to_string(), log.stage.path("held"));
+        let [certificate, key, authority] =
+            [&tls.certificate, &tls.key, &tls.authority].map(|file| file.to_str().unwrap());
+        let named = ["--witness", &at, "--name", "localhost", "--certificate", certificate, "--key", key];
+        let rest = ["--authority", authority, "--out", out.to_str().unwrap()];
+        log.kpr(&[&["witness", "held"][..], &named, &rest].concat()).await.1
+    };
+    for _ in 0..2 {
+        let said = held("auditor").await;
+        assert!(!said.contains("access.rate"), "{said}");
+    }
+    let said = held("auditor").await;
+    assert!(said.contains("access.rate"), "{said}");
+    let said = held("anna").await;
+    assert!(!said.contains("access.rate"), "{said}");
+    assert!(witness.stop().await);
+}
+
+/// Without a witness: a copy made by `kpr backup` while the gateway ran, put back, is told by the checkpoint that the gateway
+/// keeps outside of its database.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_put_back_is_told_by_the_checkpoint_kept_outside_of_it() {
+    let log = Log::made(false);
+    let (configuration, kept) = (log.stage.configuration("gateway"), log.stage.path("audit.checkpoint"));
+    let text = std::fs::read_to_string(&configuration).unwrap();
+    std::fs::write(&configuration, format!("audit_checkpoint = {:?}\n{text}", kept.display().to_string()))
+        .unwrap();
+    let gateway = log.stage.start(Process::Gateway).await.unwrap();
+    log.act(1).await;
+    let copy = log.stage.path("copy.sqlite");
+    let backup = ["backup", "--config", configuration.to_str().unwrap(), "--to", copy.to_str().unwrap()];
+    let (ok, said) = log.kpr(&backup).await;
+    assert!(ok && said.trim() == copy.to_str().unwrap(), "{said}");
+    let (ok, said) = log.kpr(&backup).await;
+    assert!(!ok && said.contains("exists"), "{said}");
+    log.act(2).await;
+    assert!(gateway.stop().await);
+    let held = std::fs::read(&kept).unwrap();
+
+    log.restore(&copy);
+    for _ in 0..2 {
+        assert!(log.stage.start(Process::Gateway).await.is_err());
+        let said = log.said("gateway");
+        assert!(said.lines().last().unwrap().contains("the database was put back from a copy"), "{said}");
+        assert_eq!(std::fs::read(&kept).unwrap(), held, "what it was told by stays");
+    }
+    // A checkpoint that somebody has changed lets nothing in either.
+    let changed = String::from_utf8(held.clone()).unwrap().replacen('\n', "\n1", 1);
+    std::fs::write(&kept, changed).unwrap();
+    assert!(log.stage.start(Process::Gateway).await.is_err());
+    assert!(log.said("gateway").contains("is not signed by its key"));
+    // Somebody has decided on what is missing, and configures another file.
+    std::fs::remove_file(&kept).unwrap();
+    let gateway = log.stage.start(Process::Gateway).await.unwrap();
+    log.act(3).await;
+    assert!(gateway.stop().await);
+    assert!(std::fs::read(&kept).unwrap() != held);
 }
 
 /// What was written while the witness was away is not covered: it can be taken back unseen. With the

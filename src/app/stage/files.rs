@@ -13,7 +13,7 @@ use crate::config::{ConfigError, Peer, StewardEntry, WitnessConfig};
 use crate::domain::canonical::CanonicalError;
 use crate::domain::clock::{Entropy, EntropyError};
 use crate::domain::ids::BadName;
-use crate::wire::pki::PkiError;
+use crate::wire::pki::{PkiError, demo};
 
 /// The name of the stage's audit log.
 pub(super) const AUDIT_ORIGIN: &str = "kpr.example/audit";
@@ -158,7 +158,7 @@ pub(super) fn configurations(
     let gateway = format!(
         "listen = \"{}\"\nhttps_listen = \"{}\"\nregister = {:?}\nstore = {:?}\npolicies = {:?}\n\
          scratch = {:?}\naudit_key = {:?}\naudit_origin = \"{AUDIT_ORIGIN}\"\npattern_key = {:?}\npersons_key = {:?}\n\
-         order_seconds = {}\n{COST}{}{}{keys}",
+         order_seconds = {}\n{COST}[senders]\n\"Helfo (syntetisk)\" = \"{}\"\n{}{}{keys}",
         stage.addresses.gateway,
         stage.addresses.https,
         stage.register(),
@@ -169,6 +169,7 @@ pub(super) fn configurations(
         path("gateway/pattern.key"),
         path("gateway/persons.key"),
         options.order_seconds.unwrap_or(120),
+        demo::HELFO,
         tls("gateway"),
         peer("identity", stage.identity()),
     );

@@ -13,13 +13,12 @@ use crate::domain::approval::Approval;
 use crate::domain::canonical::CanonicalError;
 use crate::domain::clock::FixedClock;
 use crate::domain::lifecycle::Step;
-use crate::domain::period::Period;
 use crate::domain::refusal::RefusalKind;
 use crate::domain::rho::Rho;
-use crate::domain::table::{CellValue, LinkageQuality, RecipientReport, TableShape};
+use crate::domain::table::CellValue;
 use crate::domain::words::Words;
 use crate::store::fixtures::{
-    TestStore, approval, enter_active, facts, name, now, run_id, stores, submission,
+    TestStore, approval, enter_active, facts, name, now, run_id, stores, submission, table,
 };
 use crate::store::{Store, StoreError};
 
@@ -49,34 +48,6 @@ fn opened() -> QueryOpened {
         plan: digest,
         rule: name("tables-5"),
         min_persons: 5,
-    }
-}
-
-fn table(run: &RunId) -> ResultTable {
-    let zero = CellValue::Count(0);
-    ResultTable {
-        run: run.clone(),
-        shape: TableShape {
-            title: "A question".to_owned(),
-            dimensions: vec![],
-            measures: vec![],
-            period: Period::new("2024-01-01".parse().unwrap(), "2024-12-31".parse().unwrap()).unwrap(),
-        },
-        values: vec![CellValue::Count(17)],
-        report: RecipientReport {
-            rule: name("tables-5"),
-            rule_text: String::new(),
-            min_persons: 5,
-            cells: 1,
-            withheld: 0,
-            noise: None,
-            linkage: LinkageQuality {
-                matched: zero,
-                unknown: zero,
-                several_numbers: zero,
-                invalid_rows: zero,
-            },
-        },
     }
 }
 

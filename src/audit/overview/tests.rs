@@ -7,8 +7,10 @@ use ed25519_dalek::SigningKey;
 use super::super::note::NoteSigner;
 use super::super::verify::{Demands, verify};
 use super::*;
+use crate::disclosure::persons::{CHUNK, chunk_of};
 use crate::domain::canonical::Digest;
 use crate::domain::clock::{Clock, Entropy, EntropyError, FixedClock};
+use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::store::Store;
 use crate::store::fixtures::{facts, name, now, run_id, stores, submission};
 
@@ -30,33 +32,44 @@ async fn open(store: &Store, clock: impl Clock + 'static) -> AuditLog {
     AuditLog::open(store.clone(), signer, Arc::new(clock), Arc::new(Sevens)).await.unwrap()
 }
 
-/// Enters a release of the run, the leaf before it standing for its receipt.
-async fn enter(log: &AuditLog, run: u8, facts: &DisclosureFacts) -> Result<(), AuditError> {
+/// Enters a release of the run, the leaf before it standing for its receipt; of records, with the persons in them.
+async fn enter(
+    log: &AuditLog,
+    run: u8,
+    facts: &DisclosureFacts,
+    persons: Option<&SealedPersons>,
+) -> Result<(), AuditError> {
     let run = run_id(run);
     let entry =
         |event| Entry { actor: actor(), project: Some(name("P-2026-0001")), run: Some(run.clone()), event };
     let mut recording = log.begin().await?;
     let received = super::super::event::ResultReceived { intent: 0, result: Digest::from_bytes([1; 32]) };
     let receipt = recording.add(entry(received.into())).await?;
-    recording.disclose(entry, receipt, &run, facts, None).await?;
+    let records = persons.map(|persons| (persons, now().date_naive()));
+    recording.disclose(entry, receipt, &run, facts, records).await?;
     recording.finish().await
+}
+
+/// Two runs.
+async fn submitted(store: &Store) {
+    for n in [1, 2] {
+        let mut write = store.write().await.unwrap();
+        write.submit(&submission(&format!("req-{n}")), run_id(n), now()).await.unwrap();
+        write.commit().await.unwrap();
+    }
 }
 
 #[tokio::test]
 async fn erasing_what_a_leaf_commits_to_leaves_the_log_verifying() {
     for test in stores().await {
-        for n in [1, 2] {
-            let mut write = test.store.write().await.unwrap();
-            write.submit(&submission(&format!("req-{n}")), run_id(n), now()).await.unwrap();
-            write.commit().await.unwrap();
-        }
+        submitted(&test.store).await;
         let long_ago = FixedClock("2020-06-01T08:00:00Z".parse().unwrap());
         let log = open(&test.store, long_ago).await;
-        enter(&log, 1, &facts()).await.unwrap();
+        enter(&log, 1, &facts(), None).await.unwrap();
         let of_another = DisclosureFacts { project: name("P-2026-0002"), ..facts() };
-        assert!(enter(&log, 2, &of_another).await.is_err());
+        assert!(enter(&log, 2, &of_another, None).await.is_err());
         let log = open(&test.store, FixedClock(now())).await;
-        enter(&log, 2, &facts()).await.unwrap();
+        enter(&log, 2, &facts(), None).await.unwrap();
 
         let ten = Retention::default();
         assert_eq!(log.reap_disclosures(&actor(), ten).await.unwrap(), 0);
@@ -75,5 +88,98 @@ async fn erasing_what_a_leaf_commits_to_leaves_the_log_verifying() {
         log.export(&dir.path().join("log")).await.unwrap();
         let verified = verify(&dir.path().join("log"), &log.verifier_key(), &Demands::default()).unwrap();
         assert_eq!(verified.size, 5);
+    }
+}
+
+/// Whether the person is in the records of each run, as the person's own log tells it.
+async fn read(store: &Store, person: PersonNo) -> Result<Vec<bool>, AuditError> {
+    let key = PersonsKey::new(&[7; 32].into());
+    let all = store.chunks(chunk_of(person)).await?;
+    all.iter().map(|kept| records_hold(&key, person, kept)).collect()
+}
+
+/// A person of the first run's records in each of their three chunks, and one beyond.
+const PERSONS: [PersonNo; 4] =
+    [PersonNo(3), PersonNo(CHUNK + 3), PersonNo(2 * CHUNK + 3), PersonNo(3 * CHUNK + 3)];
+
+/// What one does who has the database and no key, and whose logs cannot be read any more. The receipts are the entries 0 and
+/// 2, entered by 1 and 3.
+const CHANGES: [(&str, &[&str], &[usize]); 10] = [
+    (
+        "another release's chunk",
+        &[
+            "UPDATE disclosure_persons SET sealed = (SELECT sealed FROM disclosure_persons WHERE receipt = 2 AND chunk = 0) \
+           WHERE receipt = 0 AND chunk = 0",
+        ],
+        &[0],
+    ),
+    (
+        "another release's chunk with its proof",
+        &["UPDATE disclosure_persons SET (sealed, proof) = \
+           (SELECT sealed, proof FROM disclosure_persons WHERE receipt = 2 AND chunk = 1) WHERE receipt = 0 AND chunk = 1"],
+        &[1],
+    ),
+    (
+        "another person's chunk",
+        &["UPDATE disclosure_persons SET (sealed, proof) = \
+           (SELECT sealed, proof FROM disclosure_persons WHERE receipt = 0 AND chunk = 2) WHERE receipt = 0 AND chunk = 0"],
+        &[0],
+    ),
+    ("a chunk dropped", &["DELETE FROM disclosure_persons WHERE receipt = 0 AND chunk = 1"], &[1]),
+    (
+        "the last chunk dropped, and the count made to fit",
+        &[
+            "DELETE FROM disclosure_persons WHERE receipt = 0 AND chunk = 2",
+            "UPDATE disclosures SET chunks = 2 WHERE receipt = 0",
+        ],
+        &[0, 1, 2, 3],
+    ),
+    ("the set dropped", &["DELETE FROM disclosure_persons WHERE receipt = 0"], &[0, 1, 2]),
+    (
+        "another release's set",
+        &[
+            "DELETE FROM disclosure_persons WHERE receipt = 0",
+            "INSERT INTO disclosure_persons (chunk, receipt, sealed, proof) \
+             SELECT chunk, 0, sealed, proof FROM disclosure_persons WHERE receipt = 2",
+            "UPDATE disclosures SET (persons, chunks, root) = \
+             (SELECT persons, chunks, root FROM disclosures WHERE receipt = 2) WHERE receipt = 0",
+        ],
+        &[0, 1, 2, 3],
+    ),
+    (
+        "another recipient",
+        &[
+            "UPDATE disclosures SET facts = (SELECT facts FROM disclosures WHERE receipt = 2) WHERE receipt = 0",
+        ],
+        &[0, 1, 2, 3],
+    ),
+    ("another entry of the log", &["UPDATE disclosures SET entered = 3 WHERE receipt = 0"], &[0, 1, 2, 3]),
+    ("what the entry says erased", &["DELETE FROM audit_details WHERE leaf_index = 1"], &[0, 1, 2, 3]),
+];
+
+#[tokio::test]
+async fn who_is_in_records_is_told_only_as_the_log_has_it() {
+    let key = PersonsKey::new(&[7; 32].into());
+    for (what, statements, hit) in CHANGES {
+        for test in stores().await {
+            submitted(&test.store).await;
+            let log = open(&test.store, FixedClock(now())).await;
+            let others = DisclosureFacts { title: "Another".to_owned(), ..facts() };
+            let first = key.seal(&run_id(1), &PERSONS[..3].iter().map(|person| person.0).collect()).unwrap();
+            let second = key.seal(&run_id(2), &(0..3 * CHUNK).step_by(7).collect()).unwrap();
+            enter(&log, 1, &facts(), Some(&first)).await.unwrap();
+            enter(&log, 2, &others, Some(&second)).await.unwrap();
+            for (at, person) in PERSONS.into_iter().enumerate() {
+                assert_eq!(read(&test.store, person).await.unwrap()[0], at < 3);
+            }
+            test.store.tamper(statements).await;
+            for (at, person) in PERSONS.into_iter().enumerate() {
+                let read = read(&test.store, person).await;
+                assert_eq!(read.is_err(), hit.contains(&at), "{what}, person {at}: {read:?}");
+                if let Err(error) = read {
+                    assert_eq!(Refusal::from(error).kind, RefusalKind::Internal, "{what}");
+                }
+            }
+        }
     }
 }

@@ -86,6 +86,13 @@ fn made(run: u8, persons: &[Placed], earlier: &[Earlier<'_>]) -> Result<Held, Di
     hold_persons(run_id(run), &project(1), &shape(), persons, (&rule(), microdata), earlier, &key())
 }
 
+/// Records of a run that wait, beside nothing.
+pub(crate) fn held_records(run: RunId, project: &ProjectId) -> Held {
+    let microdata = MicrodataRule::of(&rule(), Records { suppressed_permille: 0, diversity: None });
+    let persons = persons([9, 8, 7, 6, 6, 5]);
+    hold_persons(run, project, &shape(), &persons, (&rule(), microdata), &[], &key()).unwrap()
+}
+
 /// Signed by two stewards.
 fn signed(statement: &ReleaseStatement) -> VerifiedRelease {
     let steward = |n: u8| StewardId::new(format!("s{n}")).unwrap();
@@ -123,8 +130,8 @@ fn what_is_held_is_sealed_until_two_stewards_have_signed() {
     assert_eq!(judged.disclosed().digest(), held.statement().result);
     // Who is in them is kept with them: everybody of whom there is a record, and nobody else.
     let kept = judged.remembered().unwrap().persons.clone().unwrap();
-    let chunk = crate::disclosure::persons::chunk_of(PersonNo(3000)) as usize;
-    let holds = |n| persons_key().holds(&run_id(1), PersonNo(n), &kept.chunks()[chunk]).unwrap();
+    let chunk = kept.chunk_with(PersonNo(3000));
+    let holds = |n| persons_key().holds(&run_id(1), PersonNo(n), &kept.set(), chunk).unwrap();
     assert!((3000..3009).all(holds) && (5000..5002).all(holds));
     assert!(!holds(3009) && !holds(5002) && !holds(2999));
     // Signatures on something else open nothing, and damaged bytes are no records.

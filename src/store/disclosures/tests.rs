@@ -10,12 +10,16 @@ fn day(text: &str) -> NaiveDate {
     text.parse().unwrap()
 }
 
+fn set(number: u8) -> PersonSet {
+    PersonSet { chunks: number.into(), root: Digest::from_bytes([number; 32]) }
+}
+
 /// Enters a release with a leaf for its receipt and one for its entry.
-async fn enter(test: &TestStore, number: u8, day: NaiveDate, chunks: Option<&[Vec<u8>]>) {
+async fn enter(test: &TestStore, number: u8, day: NaiveDate, chunks: Option<&[&[u8]]>) {
     let mut write = test.store.write().await.unwrap();
     write.submit(&submission(&format!("req-{number}")), run_id(number), now()).await.unwrap();
     let receipt = u64::from(number) * 2;
-    let detail = crate::store::AuditDetail { salt: vec![1; 32], fields: b"{}".to_vec() };
+    let detail = AuditDetail { salt: vec![1; 32], fields: b"{}".to_vec() };
     for index in [receipt, receipt + 1] {
         write.insert_audit_leaf(index, b"leaf", Some(&detail)).await.unwrap();
     }
@@ -23,9 +27,11 @@ async fn enter(test: &TestStore, number: u8, day: NaiveDate, chunks: Option<&[Ve
         result: if chunks.is_some() { Answer::Microdata } else { Answer::Table },
         ..facts()
     };
-    let persons = chunks.map(|chunks| (Digest::from_bytes([number; 32]), chunks));
+    let chunk = |sealed: &&[u8]| PersonChunk { sealed: sealed.to_vec(), proof: vec![number] };
+    let chunks: Option<Vec<_>> = chunks.map(|chunks| chunks.iter().map(chunk).collect());
+    let persons = chunks.as_deref().map(|chunks| (set(number), chunks));
     let (run, entered) = (run_id(number), receipt + 1);
-    let kept_until = chunks.map(|_| day + chrono::Days::new(30));
+    let kept_until = chunks.as_ref().map(|_| day + chrono::Days::new(30));
     let new = NewDisclosure { receipt, entered, run: &run, day, facts: &facts, persons, kept_until };
     write.store_result(&run, &result(receipt)).await.unwrap();
     write.disclose(new).await.unwrap();
@@ -33,9 +39,9 @@ async fn enter(test: &TestStore, number: u8, day: NaiveDate, chunks: Option<&[Ve
 }
 
 async fn world(test: &TestStore) {
-    enter(test, 1, day("2020-01-31"), Some(&[b"first".to_vec(), b"second".to_vec()])).await;
+    enter(test, 1, day("2020-01-31"), Some(&[b"first", b"second"])).await;
     enter(test, 2, day("2020-02-01"), None).await;
-    enter(test, 3, day("2026-11-21"), Some(&[b"third".to_vec()])).await;
+    enter(test, 3, day("2026-11-21"), Some(&[b"third"])).await;
     enter(test, 4, day("2026-11-22"), None).await;
 }
 
@@ -45,15 +51,24 @@ async fn releases_are_found_by_receipt_by_chunk_and_by_facts() {
         world(&test).await;
         let all = test.store.disclosures(None, 10).await.unwrap();
         assert_eq!(all.iter().map(|d| d.receipt).collect::<Vec<_>>(), [2, 4, 6, 8]);
-        assert_eq!(all[0].persons, Some(Digest::from_bytes([1; 32])));
+        assert_eq!(all[0].persons, Some(set(1).digest()));
         assert_eq!((all[1].persons, &all[1].facts), (None, &facts()));
         assert_eq!(test.store.disclosures(Some(2), 2).await.unwrap(), all[1..3]);
 
-        let runs = |chunks: Vec<ChunkOf>| chunks.into_iter().map(|c| (c.run, c.sealed)).collect::<Vec<_>>();
-        let first = runs(test.store.chunks(0).await.unwrap());
-        assert_eq!(first, [(run_id(1), b"first".to_vec()), (run_id(3), b"third".to_vec())]);
-        assert_eq!(runs(test.store.chunks(1).await.unwrap()), [(run_id(1), b"second".to_vec())]);
-        assert!(test.store.chunks(2).await.unwrap().is_empty());
+        let chunks = async |number| {
+            let all = test.store.chunks(number).await.unwrap();
+            assert!(all.iter().map(|kept| kept.set).eq([set(1), set(3)]), "each with its set");
+            all.into_iter().map(|kept| kept.chunk.map(|chunk| chunk.sealed)).collect::<Vec<_>>()
+        };
+        assert_eq!(chunks(0).await, [Some(b"first".to_vec()), Some(b"third".to_vec())]);
+        assert_eq!(chunks(1).await, [Some(b"second".to_vec()), None]);
+        assert_eq!(chunks(2).await, [None, None]);
+        let project = submission("req-1").query.project;
+        let of =
+            async |run: u8, project| test.store.chunk_of_records(&run_id(run), project, 1).await.unwrap();
+        assert_eq!(of(1, &project).await.unwrap().chunk.unwrap().proof, [1]);
+        assert!(of(2, &project).await.is_none(), "a table");
+        assert!(of(1, &ProjectId::new("P-9").unwrap()).await.is_none());
 
         let tables = test.store.tables_released().await.unwrap();
         let [tables] = tables.as_slice() else { panic!("{tables:?}") };
@@ -80,8 +95,8 @@ async fn what_is_older_than_the_policy_is_deleted_and_nothing_younger() {
         assert_eq!(reap("2025-02-01", 5).await.unwrap(), 1);
         let left = test.store.disclosures(None, 10).await.unwrap();
         assert_eq!(left.iter().map(|d| d.receipt).collect::<Vec<_>>(), [4, 6, 8]);
-        assert!(test.store.chunks(1).await.unwrap().is_empty());
-        assert_eq!(test.store.chunks(0).await.unwrap().len(), 1);
+        let kept = test.store.chunks(1).await.unwrap();
+        assert_eq!(kept.iter().map(|kept| kept.run.clone()).collect::<Vec<_>>(), [run_id(3)]);
         // What the leaf of the deleted one commits to is erased, the leaves stay.
         assert_eq!(test.store.audit_detail(3).await.unwrap(), None);
         assert!(test.store.audit_detail(5).await.unwrap().is_some());
@@ -131,9 +146,10 @@ async fn by_sql_nothing_of_five_years_is_deleted_or_changed() {
         let url = test.url.as_str();
         if url.starts_with("sqlite") {
             hands.extend([
-                "INSERT OR REPLACE INTO disclosures SELECT receipt, entered, run, result, facts, '2001-01-01', \
-                 NULL FROM disclosures",
-                "INSERT OR REPLACE INTO disclosure_persons SELECT chunk, receipt, x'00' FROM disclosure_persons",
+                "INSERT OR REPLACE INTO disclosures (receipt, entered, run, result, facts, day) \
+                 SELECT receipt, entered, run, result, facts, '2001-01-01' FROM disclosures",
+                "INSERT OR REPLACE INTO disclosure_persons (chunk, receipt, sealed) \
+                 SELECT chunk, receipt, x'00' FROM disclosure_persons",
                 // The checks of references are a choice of each connection.
                 "PRAGMA foreign_keys = OFF; DELETE FROM disclosure_facts",
                 "PRAGMA foreign_keys = OFF; DELETE FROM disclosures WHERE receipt = 6",

@@ -6,8 +6,8 @@ use super::{FieldError, date, digest, id};
 use crate::domain::canonical::Canonical;
 use crate::domain::overview::{Disclosure, DisclosureFacts, TablesReleased};
 use crate::domain::person::{
-    Correction, Derivations, IdentityUses, LookUp, OwnRows, PersonLog, RecordsReleased, Restriction,
-    RestrictionChange, Ticket,
+    Correction, CorrectionOf, Derivations, IdentityUses, LookUp, OwnRows, PersonLog, RecordsReleased,
+    Restriction, RestrictionChange, Ticket,
 };
 use crate::wire::proto;
 
@@ -110,9 +110,13 @@ pub(in crate::wire) fn restriction_change(
 pub(in crate::wire) fn correction(message: proto::Correction) -> Result<Correction, FieldError> {
     Ok(Correction {
         entry: message.number,
-        delivery: digest("delivery", &message.delivery)?,
+        of: CorrectionOf {
+            delivery: digest("delivery", &message.delivery)?,
+            dataset: id("dataset", message.dataset)?,
+            record: message.record,
+            field: message.field,
+        },
         sender: message.sender,
-        dataset: id("dataset", message.dataset)?,
         text: message.text,
         asked: time("asked", &message.asked)?,
     })

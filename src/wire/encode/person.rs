@@ -65,15 +65,17 @@ pub(in crate::wire) fn own_rows(own: OwnRows) -> Vec<proto::OwnRows> {
         .collect()
 }
 
-/// A correction, for stewards.
+/// A correction, for stewards and for the sender it goes to.
 pub(in crate::wire) fn correction(correction: Correction) -> proto::Correction {
     proto::Correction {
         number: correction.entry,
-        delivery: correction.delivery.to_string(),
+        delivery: correction.of.delivery.to_string(),
         sender: correction.sender,
-        dataset: correction.dataset.to_string(),
+        dataset: correction.of.dataset.to_string(),
         text: correction.text,
         asked: correction.asked.to_rfc3339_opts(SecondsFormat::Secs, true),
+        record: correction.of.record,
+        field: correction.of.field,
     }
 }
 

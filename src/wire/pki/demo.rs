@@ -17,6 +17,8 @@ pub const PARTNER: &str = "NTRNO-310000027";
 pub const UNIVERSITY: &str = "NTRNO-310000035";
 /// A citizen portal.
 pub const PORTAL: &str = "NTRNO-310000051";
+/// A sender of deliveries: the payer of general practitioners.
+pub const HELFO: &str = "NTRNO-310000086";
 /// A reader of published tables.
 pub const CONSUMER: &str = "NTRNO-310000043";
 
@@ -34,7 +36,7 @@ const fn client(file: &'static str, organisation: &'static str, role: Role, name
     Party { file, organisation, role, name, dns: &[] }
 }
 
-const PARTIES: [Party; 11] = [
+const PARTIES: [Party; 12] = [
     Party {
         file: "identity",
         organisation: KEEPER,
@@ -64,13 +66,14 @@ const PARTIES: [Party; 11] = [
     client("ingest", KEEPER, Role::Ingest, "ingest"),
     client("auditor", KEEPER, Role::Auditor, "auditor"),
     client("portal", PORTAL, Role::Portal, "portal"),
+    client("helfo", HELFO, Role::Sender, "helfo"),
 ];
 
 /// The stewards, each with a certificate and a signing key of this name.
 pub const STEWARDS: [&str; 2] = ["anna", "bjorn"];
 
 /// The TLS files that [`write()`] has made for a party, by its file name: `identity`, `gateway`, `npr`,
-/// `researcher`, `anna`, `bjorn`, `consumer`, `ingest`, `auditor`, `portal` or `witness`.
+/// `researcher`, `anna`, `bjorn`, `consumer`, `ingest`, `auditor`, `portal`, `helfo` or `witness`.
 #[must_use]
 pub fn files(folder: &Path, party: &str) -> TlsFiles {
     let file = |ending: &str| folder.join(format!("{party}.{ending}"));

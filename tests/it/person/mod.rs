@@ -8,9 +8,10 @@ use std::path::Path;
 use kpr::app::stage::{Process, example_query};
 use kpr::app::system::SystemClock;
 use kpr::authorise::Role;
+use kpr::config::TlsFiles;
 use kpr::domain::clock::Clock;
 use kpr::domain::ids::{OrganisationId, RunId};
-use kpr::domain::person::{PersonLog, Restriction, Ticket};
+use kpr::domain::person::{CorrectionOf, OwnRows, PersonLog, Restriction, Ticket};
 use kpr::domain::query::{Answer, Query};
 use kpr::store::Phase;
 use kpr::wire::gateway_client::GatewayClient;
@@ -72,14 +73,18 @@ pub async fn log(world: &World, number: &str) -> PersonLog {
     world.client("portal").await.person_log(&ticket(world, number).await).await.unwrap()
 }
 
+/// All that a delivery has of a person in one dataset.
+pub fn correction_of(own: &OwnRows) -> CorrectionOf {
+    CorrectionOf { delivery: own.delivery, dataset: own.dataset.clone(), record: None, field: None }
+}
+
 /// Does all that a portal can for a person. Returns how many tickets it has asked for.
 pub async fn everything(world: &World, number: &str) -> usize {
     let (portal, identity) = (world.client("portal").await, link(world, "portal"));
     let ticket = async || identity.open_ticket(number).await.unwrap();
     portal.person_log(&ticket().await).await.unwrap();
     let rows = portal.person_rows(&ticket().await).await.unwrap();
-    let of = (rows[0].delivery, &rows[0].dataset);
-    portal.request_correction(&ticket().await, of, "the date is wrong").await.unwrap();
+    portal.request_correction(&ticket().await, &correction_of(&rows[0]), "the date is wrong").await.unwrap();
     portal.restrict(&ticket().await, Restriction::ReleaseWithIdentity, true).await.unwrap();
     portal.restrictions(&ticket().await).await.unwrap();
     identity.uses(&ticket().await).await.unwrap();
@@ -237,18 +242,23 @@ async fn a_ticket_is_good_for_one_call_of_the_portal_it_was_given_to() {
     world.end().await;
 }
 
-/// A second portal, of another organisation.
-async fn another_portal(world: &World) -> (GatewayClient, IdentityLink) {
+/// The files of a certificate made for this organisation and role.
+fn certificate(world: &World, organisation: &str, role: Role) -> TlsFiles {
     let folder = world.stage.path("pki");
     let request = CertificateRequest {
-        organisation: OrganisationId::new("NTRNO-310000078").unwrap(),
-        role: Role::Portal,
-        name: "portal".to_owned(),
+        organisation: OrganisationId::new(organisation).unwrap(),
+        role,
+        name: "another".to_owned(),
         dns: vec![],
         validity: Validity::days(SystemClock.now(), 1),
     };
     let issued = Authority::read(&folder).unwrap().issue(&request).unwrap();
-    let files = issued.write(&folder.join("portal-2"), &folder.join(Authority::CERTIFICATE)).unwrap();
+    issued.write(&folder.join("another"), &folder.join(Authority::CERTIFICATE)).unwrap()
+}
+
+/// A second portal, of another organisation.
+async fn another_portal(world: &World) -> (GatewayClient, IdentityLink) {
+    let files = certificate(world, "NTRNO-310000078", Role::Portal);
     let gateway = GatewayClient::connect(&world.stage.gateway(), &files).await.unwrap();
     (gateway, IdentityLink::new(&world.stage.identity(), &files).unwrap())
 }

@@ -2,19 +2,22 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::slice;
 use std::time::Duration;
 
 use kpr::app::stage::example_query;
+use kpr::authorise::Role;
 use kpr::domain::approval::Approval;
 use kpr::domain::canonical::Digest;
 use kpr::domain::held::HeldRefusal;
-use kpr::domain::ids::DatasetId;
 use kpr::domain::microdata::RiskReport;
-use kpr::domain::person::{OwnRows, Restriction};
+use kpr::domain::person::{CorrectionOf, OwnRows, Restriction};
 use kpr::statistics::Format;
 use kpr::store::Phase;
+use kpr::wire::gateway_client::GatewayClient;
+use kpr::wire::pki::demo;
 
-use super::{in_and_out, lines, population, running, ticket};
+use super::{certificate, correction_of, in_and_out, lines, population, running, ticket};
 use crate::attack::{self, K};
 use crate::microdata::{self, code};
 use crate::oracle;
@@ -74,23 +77,46 @@ async fn a_person_reads_the_own_rows_and_asks_the_sender_for_a_correction() {
     // To the sender of a delivery in which the person is, and in words without an identity number.
     let portal = world.client("portal").await;
     let contact = rows.iter().find(|own| own.dataset.as_str() == "kuhr_contact").unwrap();
-    let ask = async |number: &str, delivery: Digest, dataset: &DatasetId, text: &str| {
-        portal.request_correction(&ticket(&world, number).await, (delivery, dataset), text).await
+    let ask = async |number: &str, of: &CorrectionOf, text: &str| {
+        portal.request_correction(&ticket(&world, number).await, of, text).await
     };
-    let (delivery, dataset) = (contact.delivery, &contact.dataset);
+    let key = contacts(slice::from_ref(contact)).pop_first();
+    let of = CorrectionOf { record: key, field: Some("dato".to_owned()), ..correction_of(contact) };
     let text = "I was not there on that day: the contact is somebody else's.";
-    assert_eq!(ask(&first[0], delivery, dataset, text).await.unwrap(), 1);
+    assert_eq!(ask(&first[0], &of, text).await.unwrap(), 1);
     let with_number = format!("my number is {}", first[0]);
-    assert_eq!(code(ask(&first[0], delivery, dataset, &with_number).await), "correction.text");
-    let nowhere = Digest::from_bytes([7; 32]);
-    let unknown = ask("30908299996", delivery, dataset, text).await;
-    let refused = ask(&first[0], nowhere, dataset, text).await;
-    assert_eq!(unknown.unwrap_err().to_string(), refused.unwrap_err().to_string());
+    assert_eq!(code(ask(&first[0], &of, &with_number).await), "correction.text");
+    let unknown = ask("30908299996", &of, text).await.unwrap_err().to_string();
+    for other in [
+        CorrectionOf { delivery: Digest::from_bytes([7; 32]), ..of.clone() },
+        CorrectionOf { record: contacts(&of_second).pop_first(), ..of.clone() },
+        CorrectionOf { field: Some("person_no".to_owned()), ..of.clone() },
+    ] {
+        assert_eq!(ask(&first[0], &other, text).await.unwrap_err().to_string(), unknown);
+    }
+    // One of another sender.
+    let population = rows.iter().find(|own| own.dataset.as_str() == "population").unwrap();
+    assert_ne!(population.sender, contact.sender);
+    assert_eq!(ask(&first[0], &correction_of(population), "My year of birth is wrong.").await.unwrap(), 2);
     let listed = world.client("anna").await.corrections().await.unwrap();
-    let [asked] = listed.as_slice() else { panic!("{listed:?}") };
-    assert_eq!((asked.text.as_str(), &asked.sender), (text, &contact.sender));
-    assert_eq!((asked.delivery, &asked.dataset), (delivery, dataset));
+    assert_eq!(
+        listed.iter().map(|asked| &asked.sender).collect::<Vec<_>>(),
+        [&contact.sender, &population.sender]
+    );
+    assert_eq!((listed[0].text.as_str(), &listed[0].of), (text, &of));
     assert_eq!(code(portal.corrections().await), "access.role");
+
+    // The sender of the contacts fetches what it is asked for: its own record, the words, and nothing of others.
+    let helfo = world.client("helfo").await;
+    assert_eq!(helfo.fetch_corrections(None).await.unwrap(), listed[..1]);
+    assert!(helfo.fetch_corrections(Some(1)).await.unwrap().is_empty());
+    assert_eq!(code(helfo.corrections().await), "access.role");
+    for party in ["portal", "anna", "ingest", "npr"] {
+        assert_eq!(code(world.client(party).await.fetch_corrections(None).await), "access.role", "{party}");
+    }
+    let files = certificate(&world, demo::PARTNER, Role::Sender);
+    let stranger = GatewayClient::connect(&world.stage.gateway(), &files).await.unwrap();
+    assert_eq!(code(stranger.fetch_corrections(None).await), "corrections.no_sender");
     let control = ["gateway/control.sqlite", "gateway/control.sqlite-wal"]
         .map(|file| std::fs::read(world.stage.path(file)).unwrap())
         .concat();
