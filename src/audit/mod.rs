@@ -33,12 +33,13 @@ pub use error::AuditError;
 pub use event::{
     ActionRefused, Actor, ApplicationComplete, ApplicationEnded, ApplicationIncomplete, ApplicationReceived,
     ApprovalEntered, ApprovalSigned, BudgetReserved, CallTurnedAway, CertificatesReplaced,
-    ConfigurationInForce, CorrectionRequested, CostStated, DisclosureEntered, DisclosureReportRead,
-    DisclosuresDeleted, Entry, ErasureAsked, ErasureCarriedOut, Event, GatewayStarted, GatewayStopped,
-    HoursRegistered, OrderGiven, PersonServed, PersonsListed, PoliciesReplaced, PreliminaryAnswerGiven,
-    ProjectClosed, ProjectSuspended, QueryFailed, QueryOpened, QueryRefused, RecordKeysAsked, ReleaseSigned,
-    ResolutionFailed, ResolutionHandedOver, ResolutionOrdered, ResolutionSigned, RestrictionSet,
-    ResultFetched, ResultHeld, ResultReceived, SuspensionLifted, TablePublished, UnknownTurnedAway,
+    ConditionsAccepted, ConfigurationInForce, CorrectionRequested, CostStated, DisclosureEntered,
+    DisclosureReportRead, DisclosuresDeleted, Entry, ErasureAsked, ErasureCarriedOut, Event, GatewayStarted,
+    GatewayStopped, HoursRegistered, OrderGiven, PersonServed, PersonsListed, PoliciesReplaced,
+    PreliminaryAnswerGiven, ProjectClosed, ProjectSuspended, QueryFailed, QueryOpened, QueryRefused,
+    RecordKeysAsked, ReleaseSigned, ResolutionFailed, ResolutionHandedOver, ResolutionOrdered,
+    ResolutionSigned, RestrictionSet, ResultFetched, ResultHeld, ResultReceived, SuspensionLifted,
+    TablePublished, UnknownTurnedAway,
 };
 pub use export::{Export, ExportError};
 pub use held::{HeldRecord, HeldRun};

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::canonical::{Canonical, CanonicalError, Digest};
 use super::ids::{DatasetId, OrganisationId, ProjectId, RegisterId, RuleId, StewardId, VariableId};
+use super::indirect::{IndirectTerms, TermsError};
 use super::other_basis::{BasisError, OtherBasis};
 use super::period::Period;
 use super::query::{By, Condition};
@@ -177,6 +178,10 @@ pub struct Approval {
     /// If not empty: the digests of the only queries that may be asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub queries: Vec<Digest>,
+    /// Of the tier of indirectly identifiable microdata: why and under which conditions they are given (4-4). Every other
+    /// tier has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub indirect: Option<IndirectTerms>,
 }
 
 impl Canonical for Approval {
@@ -203,6 +208,9 @@ pub enum TextError {
     /// What another purpose rests on.
     #[error(transparent)]
     Basis(#[from] BasisError),
+    /// What indirectly identifiable microdata need.
+    #[error(transparent)]
+    Indirect(#[from] TermsError),
     /// A granted value.
     #[error("a value that the approval grants has eleven digits in a row; values are codes of the catalogue")]
     Value,
@@ -261,6 +269,7 @@ impl Approval {
             }
         }
         OtherBasis::check(self.purpose, self.other_basis)?;
+        IndirectTerms::check(self.tier, self.indirect.as_ref())?;
         let last = self.valid.from().checked_add_months(Months::new(12 * Self::MOST_YEARS_KEPT));
         if self.linked_sets_until.is_some_and(|until| last.is_none_or(|last| until > last)) {
             return Err(TextError::Kept { most: Self::MOST_YEARS_KEPT });

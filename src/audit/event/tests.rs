@@ -3,7 +3,7 @@
 use super::*;
 
 /// The types as they have been written to logs. A line is added, never changed.
-const TYPES: [(u16, &str, &str); 44] = [
+const TYPES: [(u16, &str, &str); 45] = [
     (1, "gateway started", "version policies catalogue"),
     (2, "gateway stopped", ""),
     (3, "approval entered", "approval version"),
@@ -48,6 +48,7 @@ const TYPES: [(u16, &str, &str); 44] = [
     (51, "resolution ordered", "statement first second"),
     (52, "resolution not handed over", "statement code"),
     (53, "resolution handed over", "statement"),
+    (57, "conditions accepted", "result conditions"),
 ];
 
 fn one_of_each() -> Vec<Event> {
@@ -123,6 +124,7 @@ fn one_of_each() -> Vec<Event> {
         .into(),
         ResolutionFailed { statement: digest, code: text("a.code") }.into(),
         ResolutionHandedOver { statement: digest }.into(),
+        ConditionsAccepted { result: digest, conditions: digest }.into(),
     ]
 }
 
