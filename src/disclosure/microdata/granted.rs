@@ -75,6 +75,7 @@ fn as_they_are(frame: &Frame, keys: &[u64]) -> Chosen {
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
+    use std::sync::LazyLock;
 
     use super::super::fixtures::{extract, key, list, quasi, random, run, sensitive};
     use super::super::{Fault, anonymise};
@@ -82,8 +83,11 @@ mod tests {
     use crate::authorise::fixtures::indirect_grant;
     use crate::domain::microdata::{Role, Values};
 
+    /// Policies are read for it, once for all tests.
+    static GRANT: LazyLock<IndirectGrant> = LazyLock::new(indirect_grant);
+
     fn made(extract: &Extract) -> Checked {
-        granted(run(), "Records".to_owned(), extract, &indirect_grant()).unwrap()
+        granted(run(), "Records".to_owned(), extract, &GRANT).unwrap()
     }
 
     /// The true codes of each row, by its serial number, counted without the frame.
@@ -131,7 +135,7 @@ mod tests {
             }
             // The terms go with the records and with what stewards sign.
             assert_eq!(table.report.terms.as_ref(), Some(&told.terms));
-            assert_eq!(&told.terms, indirect_grant().terms());
+            assert_eq!(&told.terms, GRANT.terms());
         }
         assert!(singled > 100, "records stand out in most of these: {singled}");
     }
@@ -185,7 +189,7 @@ mod tests {
             Some((extract, rule, made.table))
         };
         let (many, rule, mut table) = (0..50).find_map(made).unwrap();
-        table.report.terms = Some(indirect_grant().terms().clone());
+        table.report.terms = Some(GRANT.terms().clone());
         assert_eq!(verify::verify(&many, &table, &rule), Err(Fault::Report));
     }
 }
