@@ -5,7 +5,7 @@ use ed25519_dalek::{Signature, SigningKey, VerifyingKey, ed25519::signature::Sig
 use serde::{Deserialize, Serialize};
 
 use super::canonical::{Canonical, CanonicalError, Digest};
-use super::ids::{DatasetId, OrganisationId, ProjectId, RegisterId, RuleId, StewardId, VariableId};
+use super::ids::{self, DatasetId, OrganisationId, ProjectId, RegisterId, RuleId, StewardId, VariableId};
 use super::indirect::{IndirectTerms, TermsError};
 use super::other_basis::{BasisError, OtherBasis};
 use super::period::Period;
@@ -178,8 +178,7 @@ pub struct Approval {
     /// If not empty: the digests of the only queries that may be asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub queries: Vec<Digest>,
-    /// Of the tier of indirectly identifiable microdata: why and under which conditions they are given (4-4). Every other
-    /// tier has none.
+    /// Of indirectly identifiable microdata: why and under which conditions they are given (4-4).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub indirect: Option<IndirectTerms>,
 }
@@ -214,10 +213,6 @@ pub enum TextError {
     /// A granted value.
     #[error("a value that the approval grants has eleven digits in a row; values are codes of the catalogue")]
     Value,
-}
-
-fn has_long_number(text: &str) -> bool {
-    text.split(|c: char| !c.is_ascii_digit()).any(|run| run.len() >= 11)
 }
 
 impl Approval {
@@ -264,7 +259,7 @@ impl Approval {
             ("rek_reference", &self.rek_reference, Self::MOST_REFERENCE),
             ("legal_basis", &self.legal_basis, Self::MOST_LEGAL_BASIS),
         ] {
-            if text.chars().count() > most || text.chars().any(char::is_control) || has_long_number(text) {
+            if text.chars().count() > most || text.chars().any(char::is_control) || ids::eleven_digits(text) {
                 return Err(TextError::Field { field, most });
             }
         }
@@ -275,7 +270,7 @@ impl Approval {
             return Err(TextError::Kept { most: Self::MOST_YEARS_KEPT });
         }
         let mut values = self.grants.iter().flat_map(|g| &g.conditions).flat_map(|c| &c.any_of);
-        if values.any(|value| has_long_number(value)) { Err(TextError::Value) } else { Ok(()) }
+        if values.any(|value| ids::eleven_digits(value)) { Err(TextError::Value) } else { Ok(()) }
     }
 }
 
