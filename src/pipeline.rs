@@ -132,7 +132,11 @@ impl Gateway {
                 let spent = self.store.budget_spent(&approved.query().project).await?;
                 Some(BudgetState { cost, allowance, left: allowance.minus(spent).unwrap_or(Rho::ZERO) })
             }
-            Method::Suppress | Method::Fold | Method::Cellkey(_) | Method::Generalise(_) => None,
+            Method::Suppress
+            | Method::Fold
+            | Method::Cellkey(_)
+            | Method::Generalise(_)
+            | Method::AsApproved => None,
         };
         Ok(Checked {
             query_digest: approved.query_digest(),
@@ -219,7 +223,11 @@ impl Gateway {
                 let reserved = entry(approved.caller(), project, Some(run.clone()), event);
                 Some(recording.commit_lease(reserved).await?)
             }
-            Method::Suppress | Method::Fold | Method::Cellkey(_) | Method::Generalise(_) => {
+            Method::Suppress
+            | Method::Fold
+            | Method::Cellkey(_)
+            | Method::Generalise(_)
+            | Method::AsApproved => {
                 let mut write = self.store.write().await?;
                 if let Some(before) = take_in(&mut write, &submission, &run, approved, now).await? {
                     return Ok(before);
@@ -301,7 +309,7 @@ impl Gateway {
     ) -> Result<Protected<Counted>, Refusal> {
         let (approved, run) = (plan.approved(), intent.run());
         self.not_refused_before(plan, snapshot).await?;
-        if approved.query().result == Answer::Microdata {
+        if matches!(approved.method(), Method::Generalise(_)) {
             self.first_microdata(plan).await?;
         }
         self.enter(run, Phase::Linking).await?;
@@ -419,6 +427,7 @@ const fn least_persons(approved: &ApprovedQuery) -> u32 {
         Method::Suppress | Method::Fold | Method::Generalise(_) => approved.rule().min_persons(),
         Method::Cellkey(noise) => noise.min_persons,
         Method::Noise(_) => 0,
+        Method::AsApproved => 1,
     }
 }
 

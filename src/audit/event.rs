@@ -405,6 +405,13 @@ events! {
         /// Their numbers.
         corrections: Vec<u64>,
     }
+    /// A recipient accepts the conditions of indirectly identifiable records, which are about to be sent to it.
+    57 "conditions accepted" ConditionsAccepted {
+        /// The digest of the result.
+        result: Digest,
+        /// The digest of the interest and the conditions.
+        conditions: Digest,
+    }
 }
 
 #[cfg(test)]

@@ -140,24 +140,27 @@ impl AuditLog {
     /// the sealed records are erased.
     ///
     /// # Errors
-    /// [`AuditError`]; then nothing is released. If the ledger has moved since the judgement, judge again.
+    /// [`AuditError`], also without a record for a result that the ledger has to keep; then nothing is released. If the
+    /// ledger has moved since the judgement, judge again.
     pub async fn release_held(
         &self,
         of: HeldRun<'_>,
         signature: &StewardSignature,
         release: &VerifiedRelease,
         judged: &Judged<MicrodataTable>,
-        ledger: &LedgerRecord,
+        ledger: Option<&LedgerRecord>,
         (facts, kept_until): (&DisclosureFacts, NaiveDate),
     ) -> Result<AuditReceipt, AuditError> {
         let (statement, disclosed, run, intent) =
             (release.statement(), judged.disclosed(), of.run, of.intent);
-        if disclosed.digest() != statement.result || run.run != statement.run || ledger.release.run != run.run
-        {
+        let of_another = ledger.is_some_and(|ledger| ledger.release.run != run.run);
+        if disclosed.digest() != statement.result || run.run != statement.run || of_another {
             return Err(AuditError::OtherRun(run.run.clone()));
         }
-        let persons = judged.remembered().and_then(|kept| kept.persons.as_ref());
-        let persons = persons.ok_or_else(|| AuditError::NoLedger(run.run.clone()))?;
+        if judged.remembered().is_some() != ledger.is_some() {
+            return Err(AuditError::NoLedger(run.run.clone()));
+        }
+        let persons = judged.persons().ok_or_else(|| AuditError::NoLedger(run.run.clone()))?;
         let bytes = disclosed.deposit(&Deposit::new()).to_vec();
         if MicrodataTable::from_canonical(&bytes)?.run != run.run {
             return Err(AuditError::OtherRun(run.run.clone()));
@@ -172,7 +175,9 @@ impl AuditLog {
         write.sign_held(&run.run, signature, now).await?;
         write.erase_held(&run.run).await?;
         write.store_result(&run.run, &StoredResult { digest: statement.result, bytes, receipt }).await?;
-        write.record_release(ledger.head, &ledger.release, ledger.sealed.as_deref(), now).await?;
+        if let Some(LedgerRecord { head, release, sealed, .. }) = ledger {
+            write.record_release(*head, release, sealed.as_deref(), now).await?;
+        }
         write.set_phase(&run.run, Phase::Released, None).await?;
         recording
             .disclose(|event| of.entry(event), receipt, &run.run, facts, Some((persons, kept_until)))

@@ -33,11 +33,11 @@ pub use error::AuditError;
 pub use event::{
     ActionRefused, Actor, ApplicationComplete, ApplicationEnded, ApplicationIncomplete, ApplicationReceived,
     ApprovalEntered, ApprovalSigned, BudgetReserved, CallTurnedAway, CertificatesReplaced,
-    ConfigurationInForce, CorrectionRequested, CorrectionsFetched, CostStated, DisclosureEntered,
-    DisclosureReportRead, DisclosuresDeleted, Entry, ErasureAsked, ErasureCarriedOut, Event, GatewayStarted,
-    GatewayStopped, HoursRegistered, OrderGiven, PersonServed, PersonsListed, PoliciesReplaced,
-    PreliminaryAnswerGiven, ProjectClosed, ProjectSuspended, QueryFailed, QueryOpened, QueryRefused,
-    RecordKeysAsked, ReleaseSigned, ResolutionFailed, ResolutionHandedOver, ResolutionOrdered,
+    ConditionsAccepted, ConfigurationInForce, CorrectionRequested, CorrectionsFetched, CostStated,
+    DisclosureEntered, DisclosureReportRead, DisclosuresDeleted, Entry, ErasureAsked, ErasureCarriedOut,
+    Event, GatewayStarted, GatewayStopped, HoursRegistered, OrderGiven, PersonServed, PersonsListed,
+    PoliciesReplaced, PreliminaryAnswerGiven, ProjectClosed, ProjectSuspended, QueryFailed, QueryOpened,
+    QueryRefused, RecordKeysAsked, ReleaseSigned, ResolutionFailed, ResolutionHandedOver, ResolutionOrdered,
     ResolutionSigned, RestrictionSet, ResultFetched, ResultHeld, ResultReceived, SuspensionLifted,
     TablePublished, UnknownTurnedAway,
 };

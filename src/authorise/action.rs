@@ -256,7 +256,10 @@ fn project(approval: &Approval) -> Result<(EntityUid, Entity), NoFacts> {
         ("recipients", RestrictedExpression::new_set(recipients)),
     ];
     let other_basis = approval.other_basis.map(|basis| ("other_basis", text(basis.as_str())));
-    let entity = entity(&uid, always.into_iter().chain(other_basis))?;
+    let stated = approval.indirect.as_ref().map(|terms| terms.conditions.len());
+    let stated = stated.map(|number| i64::try_from(number).map_err(|_| NoFacts)).transpose()?;
+    let conditions = stated.map(|number| ("conditions", RestrictedExpression::new_long(number)));
+    let entity = entity(&uid, always.into_iter().chain(other_basis).chain(conditions))?;
     Ok((uid, entity))
 }
 

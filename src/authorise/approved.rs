@@ -14,6 +14,7 @@ use super::action::{Action, Resource};
 use super::caller::Caller;
 use super::checks;
 use super::disclosure::Applied;
+use super::indirect::IndirectGrant;
 use super::policies::Policies;
 
 /// A query, the approval it falls under and the disclosure rule that applies. Made only by
@@ -49,6 +50,7 @@ pub struct ApprovedQuery {
     domain: DomainId,
     of_domain: Method,
     method: Method,
+    indirect: Option<IndirectGrant>,
     policy_digest: Digest,
 }
 
@@ -89,7 +91,8 @@ impl ApprovedQuery {
         &self.domain
     }
 
-    /// The method of the tables of its data domain, which for microdata is not the one that applies.
+    /// The method by which its recipient knows the data domain with it: that of the domain's tables, beside which anonymous
+    /// microdata are judged, or that of indirectly identifiable ones, beside which there are no others.
     #[must_use]
     pub const fn domain_method(&self) -> Method {
         self.of_domain
@@ -106,8 +109,18 @@ impl ApprovedQuery {
     pub const fn record_keys_of(&self) -> Option<&DomainId> {
         match self.method {
             Method::Cellkey(_) => Some(&self.domain),
-            Method::Suppress | Method::Fold | Method::Noise(_) | Method::Generalise(_) => None,
+            Method::Suppress
+            | Method::Fold
+            | Method::Noise(_)
+            | Method::Generalise(_)
+            | Method::AsApproved => None,
         }
+    }
+
+    /// That its records may be given as the approval grants them; none of any other query.
+    #[must_use]
+    pub const fn indirect(&self) -> Option<&IndirectGrant> {
+        self.indirect.as_ref()
     }
 
     /// The digest of the policies that decided.
@@ -146,6 +159,7 @@ pub fn authorise(
     let Applied { rule, domain, of_domain, method } =
         policies.disclosure(&query, granted, caller.organisation())?;
     checks::budget(method, granted)?;
+    let indirect = IndirectGrant::of(granted, &rule, method)?;
     Ok(ApprovedQuery {
         query,
         query_digest,
@@ -155,6 +169,7 @@ pub fn authorise(
         domain,
         of_domain,
         method,
+        indirect,
         policy_digest: policies.digest(),
     })
 }
@@ -250,11 +265,11 @@ mod tests {
     fn a_query_asks_for_what_its_approval_is_for() {
         refused(as_is, |a| a.tier = Tier::DirectIdentifiers, "policy.direct_identifiers");
         refused(as_is, |a| a.tier = Tier::AnonymousMicrodata, "approval.tier");
-        refused(as_is, |a| a.tier = Tier::IndirectMicrodata, "approval.tier");
+        refused(as_is, |a| a.tier = Tier::IndirectMicrodata, "policy.indirect_conditions");
         let records = |q: &mut Query| q.result = Answer::Microdata;
         let refusal = refused(records, as_is, "approval.tier");
         assert!(refusal.hint.contains("microdata needs tier anonymous_microdata"), "{}", refusal.hint);
-        refused(records, |a| a.tier = Tier::IndirectMicrodata, "approval.tier");
+        refused(records, |a| a.tier = Tier::IndirectMicrodata, "policy.indirect_conditions");
         refused(records, |a| a.tier = Tier::AnonymousMicrodata, "rule.other_tier");
         let anonymous = |a: &mut Approval| {
             a.tier = Tier::AnonymousMicrodata;
@@ -264,6 +279,48 @@ mod tests {
         assert!(matches!(approved.method(), Method::Generalise(_)));
         assert_ne!(approved.query().question(approved.rule()), query().question(approved.rule()));
         refused(as_is, anonymous, "approval.tier");
+    }
+
+    /// KPR regulation 4-4.
+    #[test]
+    fn records_as_they_are_need_the_tier_the_terms_and_the_rule_together() {
+        let records = |q: &mut Query| q.result = Answer::Microdata;
+        let approved = decide(records, indirect).unwrap();
+        assert_eq!((approved.method(), approved.domain_method()), (Method::AsApproved, Method::AsApproved));
+        let grant = approved.indirect().unwrap();
+        assert_eq!((grant.small(), grant.rule()), (5, approved.rule().id()));
+        assert_eq!(Some(grant.terms()), approved.approval().approval().indirect.as_ref());
+        // A table is not what such an approval is for.
+        refused(as_is, indirect, "approval.tier");
+        // Each of the three without the others.
+        let without = |changed: fn(&mut Approval)| {
+            move |a: &mut Approval| {
+                indirect(a);
+                changed(a);
+            }
+        };
+        refused(records, without(|a| a.indirect = None), "policy.indirect_conditions");
+        refused(records, without(|a| a.rule = name("records-5")), "rule.other_tier");
+        refused(records, without(|a| a.tier = Tier::AnonymousMicrodata), "rule.other_tier");
+        let anonymous_with_terms = without(|a| {
+            a.tier = Tier::AnonymousMicrodata;
+            a.rule = name("records-5");
+        });
+        refused(records, anonymous_with_terms, "approval.indirect");
+        let other = |a: &mut Approval| a.indirect = Some(terms());
+        refused(as_is, other, "approval.indirect");
+        // No promise of a least number can be asked for, since there is none.
+        let refusal = refused(
+            |q| {
+                records(q);
+                q.min_persons = Some(8);
+            },
+            indirect,
+            "rule.no_least_number",
+        );
+        assert!(refusal.hint.contains("leave it out"), "{}", refusal.hint);
+        // Nothing else gives the right.
+        assert_eq!(decide(as_is, as_is).unwrap().indirect(), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Requests in words, as the case tables beside the policies and `kpr policy explain` write them.
 //!
 //! Who: `researcher of recipient`, `steward of NTRNO-983744516`, `partner NPR`. What: an action. On what: `gateway`,
-//! `project: research, protected_tables` (purpose and tier; for a query also the sections of the registers it links, as
+//! `project: research, protected_tables` (purpose and tier, `indirect_microdata with conditions`; for a query also the sections of the registers it links, as
 //! in `project: research, protected_tables, section_9a section_11`, and section 11 where none is named), `run of
 //! recipient: research, protected_tables` (the organisation that asked), `register NPR`. `recipient` is an organisation
 //! that the approval names, `stranger` one that it does not.
@@ -15,7 +15,9 @@ use super::caller::{Caller, Role};
 use super::policies::Policies;
 use crate::domain::approval::Approval;
 use crate::domain::ids::{OrganisationId, RegisterId, RunId};
+use crate::domain::indirect::IndirectTerms;
 use crate::domain::section::Section;
+use crate::domain::words::Words;
 
 /// The organisation that `stranger` stands for.
 const STRANGER: &str = "NTRNO-000000000";
@@ -156,6 +158,12 @@ fn registers(sections: &str) -> Option<BTreeMap<RegisterId, Option<Section>>> {
         .collect()
 }
 
+/// An interest and a condition, of which only matters that they are stated.
+fn stated() -> Option<IndirectTerms> {
+    let words = Words::new("stated").ok()?;
+    Some(IndirectTerms { interest: words.clone(), conditions: vec![words] })
+}
+
 fn resource(words: &str, action: Action, approval: &Approval) -> Option<On> {
     let like = |words: &str| {
         let (purpose, tier) = words.split_once(", ")?;
@@ -164,10 +172,15 @@ fn resource(words: &str, action: Action, approval: &Approval) -> Option<On> {
             Some((purpose, basis)) => (purpose, Some(serde_json::from_value(named(basis)).ok()?)),
             None => (purpose, None),
         };
+        let (tier, indirect) = match tier.strip_suffix(" with conditions") {
+            Some(tier) => (tier, Some(stated()?)),
+            None => (tier, None),
+        };
         Some(Box::new(Approval {
             purpose: serde_json::from_value(named(purpose)).ok()?,
             other_basis: basis,
             tier: serde_json::from_value(named(tier)).ok()?,
+            indirect,
             ..approval.clone()
         }))
     };

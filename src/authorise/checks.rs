@@ -52,20 +52,21 @@ pub(super) fn recipient(caller: &Caller, approval: &Approval) -> Result<(), Refu
 
 /// The approval is for the kind of result that the query asks for.
 pub(super) fn tier(query: &Query, approval: &Approval) -> Result<(), Refusal> {
-    let needed = match query.result {
-        Answer::Table => Tier::ProtectedTables,
-        Answer::Microdata => Tier::AnonymousMicrodata,
+    let needed: &[Tier] = match query.result {
+        Answer::Table => &[Tier::ProtectedTables],
+        Answer::Microdata => &[Tier::AnonymousMicrodata, Tier::IndirectMicrodata],
     };
-    if approval.tier == needed {
+    if needed.contains(&approval.tier) {
         return Ok(());
     }
+    let needed: Vec<&str> = needed.iter().map(|tier| tier.as_str()).collect();
     Err(unmet(
         "approval.tier",
         format!(
             "the approval is for tier {}; a query with the result {} needs tier {}",
             approval.tier.as_str(),
             query.result.as_str(),
-            needed.as_str()
+            needed.join(" or ")
         ),
     ))
 }

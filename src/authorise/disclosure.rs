@@ -15,7 +15,7 @@ use crate::domain::method::{Cellkey, Method};
 use crate::domain::query::Query;
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::domain::rho::Rho;
-use crate::domain::rule::Rule;
+use crate::domain::rule::{Microdata, Rule};
 
 /// A class of recipients.
 #[derive(Debug, Deserialize)]
@@ -116,7 +116,8 @@ pub(super) struct DisclosurePolicy {
 pub(super) struct Applied {
     pub(super) rule: Rule,
     pub(super) domain: DomainId,
-    /// The method of the domain's tables.
+    /// The method by which the recipient knows the domain with it: that of the domain's tables, if records are not given
+    /// as they are.
     pub(super) of_domain: Method,
     /// The method of what is asked for.
     pub(super) method: Method,
@@ -261,10 +262,11 @@ impl DisclosurePolicy {
         let of_domain = domain.methods.get(class).copied();
         let of_domain =
             of_domain.ok_or_else(|| unmet("rule.no_method", "the policies have no method for this class"))?;
-        let method = match (rule.microdata(), of_domain) {
+        let (of_domain, method) = match (rule.microdata(), of_domain) {
             (Some(_), Method::Noise(_) | Method::Cellkey(_)) => return Err(no_records(domain)),
-            (Some(records), _) => Method::Generalise(records),
-            (None, method) => method,
+            (Some(Microdata::Generalised(records)), _) => (of_domain, Method::Generalise(records)),
+            (Some(Microdata::AsApproved), _) => (Method::AsApproved, Method::AsApproved),
+            (None, method) => (of_domain, method),
         };
         let method = tightened(method, query)?;
         covers(method, &rule)?;
@@ -403,7 +405,12 @@ impl DisclosurePolicy {
 
 /// Whether a rule is for results of this tier.
 fn is_for(rule: &Rule, tier: Tier) -> bool {
-    rule.microdata().is_some() != (tier == Tier::ProtectedTables)
+    match tier {
+        Tier::ProtectedTables => rule.microdata().is_none(),
+        Tier::AnonymousMicrodata => matches!(rule.microdata(), Some(Microdata::Generalised(_))),
+        Tier::IndirectMicrodata => rule.microdata() == Some(Microdata::AsApproved),
+        Tier::DirectIdentifiers => false,
+    }
 }
 
 fn no_records(domain: &Domain) -> Refusal {

@@ -220,6 +220,63 @@ fn microdata_have_rules_of_their_own() {
     refused(RECIPIENT, noise, under(act, "records-5"), "rule.no_noise", &["method generalise"]);
 }
 
+/// KPR regulation 4-4: a tier has rules of its own kind, and none of them is for two.
+#[test]
+fn records_as_they_are_have_a_rule_and_a_basis_of_their_own() {
+    let more = r#"
+[[rules]]
+id = "records-as-approved"
+min_persons = 5
+microdata = "as_approved"
+[[bases]]
+legal_basis = "helseregisterloven section 19"
+tier = "indirect_microdata"
+recipients = "projects"
+rule = "records-as-approved"
+[[bases]]
+legal_basis = "act B section 2"
+tier = "indirect_microdata"
+recipients = "ministries"
+rule = "records-as-approved"
+"#;
+    let with =
+        |text: &str| DisclosurePolicy::parse(&FILE.replace("[[recipients]]\nclass = \"projects\"", text));
+    let policy = with(&format!("{more}[[recipients]]\nclass = \"projects\"")).unwrap();
+    let applied = |to: &str, change: fn(&mut Approval)| {
+        let (mut asked, mut granted) = (query(), approval());
+        asked.result = Answer::Microdata;
+        crate::authorise::fixtures::indirect(&mut granted);
+        change(&mut granted);
+        policy.apply(&asked, &granted, &name(to))
+    };
+    let of_research = applied(RECIPIENT, |_| {}).unwrap();
+    assert_eq!((of_research.method, of_research.of_domain), (Method::AsApproved, Method::AsApproved));
+    // Where the recipient's class has noise of the domain, true records would take it off.
+    let by_b = |a: &mut Approval| a.legal_basis = "act B section 2".to_owned();
+    assert_eq!(applied(MINISTRY, by_b).unwrap_err().code, "rule.noise_only");
+    assert_eq!(applied(RECIPIENT, by_b).unwrap_err().code, "rule.no_basis");
+    // No rule of another kind stands for it, by approval or by the file.
+    for rule in ["records-5", "records-5-diverse", "tables-5"] {
+        let (mut asked, mut granted) = (query(), approval());
+        asked.result = Answer::Microdata;
+        crate::authorise::fixtures::indirect(&mut granted);
+        granted.rule = name(rule);
+        let refused = policy.apply(&asked, &granted, &name(RECIPIENT)).unwrap_err();
+        assert_eq!(refused.code, "rule.other_tier");
+        assert!(refused.hint.contains("records-as-approved"), "{}", refused.hint);
+    }
+    for tier in ["anonymous_microdata", "protected_tables", "direct_identifiers"] {
+        let other = more.replace("indirect_microdata", tier);
+        let refused = with(&format!("{other}[[recipients]]\nclass = \"projects\"")).unwrap_err();
+        assert!(matches!(refused, DisclosurePolicyError::OtherKind { .. }), "{tier}: {refused}");
+    }
+    for bad in ["\"anonymous\"", "\"as_approved\"\nmin_range = 5", "\"as_approved\"\ngroup_disclosure = true"]
+    {
+        let other = more.replace("\"as_approved\"", bad);
+        assert!(with(&format!("{other}[[recipients]]\nclass = \"projects\"")).is_err(), "{bad}");
+    }
+}
+
 /// An attacker who asks for true counts beside noisy ones is kept out by the domains.
 #[test]
 fn a_query_keeps_to_one_domain_and_its_tables_to_their_readers() {

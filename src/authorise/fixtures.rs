@@ -5,14 +5,16 @@ use std::path::Path;
 use chrono::NaiveDate;
 use ed25519_dalek::SigningKey;
 
-use super::{ApprovedQuery, Caller, Policies, Role, authorise};
+use super::{ApprovedQuery, Caller, IndirectGrant, Policies, Role, authorise};
 use crate::domain::approval::{
     Approval, Grant, Purpose, SignedApproval, StewardKey, StewardSignature, Tier, VerifiedApproval,
 };
+use crate::domain::indirect::IndirectTerms;
 use crate::domain::lifecycle::{ActiveApproval, Inactive, Life, Step};
 use crate::domain::period::Period;
 use crate::domain::query::{Answer, By, Cohort, Condition, Outcome, Query};
 use crate::domain::section::{Section, Sections};
+use crate::domain::words::Words;
 
 pub(crate) const RECIPIENT: &str = "NTRNO-983744516";
 
@@ -122,7 +124,33 @@ pub(crate) fn approval() -> Approval {
         valid: period("2026-01-01", "2027-12-31"),
         linked_sets_until: None,
         queries: vec![],
+        indirect: None,
     }
+}
+
+/// Why and under which conditions indirectly identifiable records are given.
+pub(crate) fn terms() -> IndirectTerms {
+    let words = |text: &str| Words::new(text).unwrap();
+    IndirectTerms {
+        interest: words("follow-up of single patients cannot be judged by groups"),
+        conditions: ["a secure environment", "no attempt to identify anybody"].map(words).to_vec(),
+    }
+}
+
+/// Makes an approval one of indirectly identifiable microdata.
+pub(crate) fn indirect(approval: &mut Approval) {
+    approval.tier = Tier::IndirectMicrodata;
+    approval.rule = name("records-as-approved");
+    approval.indirect = Some(terms());
+}
+
+/// The right to give records as they are, as [`authorise`] gives it.
+pub(crate) fn indirect_grant() -> IndirectGrant {
+    let (mut asked, mut granted) = (query(), approval());
+    asked.result = Answer::Microdata;
+    indirect(&mut granted);
+    let approved = authorise(&researcher(), asked, &active(granted).unwrap(), &policies(), &sections());
+    approved.unwrap().indirect().unwrap().clone()
 }
 
 /// Two stewards' keys, and nobody's outside tests.

@@ -53,16 +53,18 @@ pub(super) fn tightened(method: Method, query: &Query) -> Result<Method, Refusal
     }
     match (method, query.min_persons, query.privacy_loss) {
         (Method::Suppress | Method::Fold | Method::Generalise(_), _, None)
-        | (Method::Cellkey(_) | Method::Noise(_), None, None) => Ok(method),
-        (Method::Suppress | Method::Fold | Method::Generalise(_) | Method::Cellkey(_), _, Some(_)) => {
-            Err(unmet(
-                "rule.no_noise",
-                format!(
-                    "the query states a privacy loss; its data are protected by the method {}, which has none: leave it out",
-                    method.as_str()
-                ),
-            ))
-        }
+        | (Method::Cellkey(_) | Method::Noise(_) | Method::AsApproved, None, None) => Ok(method),
+        (
+            Method::Suppress | Method::Fold | Method::Generalise(_) | Method::Cellkey(_) | Method::AsApproved,
+            _,
+            Some(_),
+        ) => Err(unmet(
+            "rule.no_noise",
+            format!(
+                "the query states a privacy loss; its data are protected by the method {}, which has none: leave it out",
+                method.as_str()
+            ),
+        )),
         (Method::Cellkey(noise), Some(_), None) => Err(unmet(
             "rule.no_least_number",
             format!(
@@ -70,6 +72,11 @@ pub(super) fn tightened(method: Method, query: &Query) -> Result<Method, Refusal
                  to {} and is the same in every table, so that nothing averages out: leave it out",
                 noise.min_persons.saturating_sub(1)
             ),
+        )),
+        (Method::AsApproved, Some(_), None) => Err(unmet(
+            "rule.no_least_number",
+            "the query states a least number of persons; its records are given as the approval grants them, and a person can \
+             be alone with its values: leave it out",
         )),
         (Method::Noise(_), Some(_), _) => Err(unmet(
             "rule.no_least_number",

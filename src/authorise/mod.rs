@@ -12,6 +12,7 @@ mod disclosure;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod in_force;
+mod indirect;
 mod method;
 mod policies;
 
@@ -20,4 +21,5 @@ pub use approved::{ApprovedQuery, authorise, authorise_again};
 pub use caller::{Caller, Role, UnknownRole};
 pub use cases::{Case, CaseError, Explanation, Line, lines};
 pub use in_force::PoliciesInForce;
+pub use indirect::IndirectGrant;
 pub use policies::{Policies, PolicyError};

@@ -28,12 +28,13 @@ const DISCLOSURE: &str = "disclosure.toml";
 /// policies that register nodes hold themselves.
 const FOLDERS: [&str; 4] = ["registers", "codelists", "tests", "partners"];
 /// The codes a `forbid` may give. They are part of the interface, so a policy cannot make up others.
-const FORBID_CODES: [&str; 5] = [
+const FORBID_CODES: [&str; 6] = [
     "policy.purpose_prohibited",
     "policy.direct_identifiers",
     "policy.blind_linkage",
     "policy.statistics_only",
     "policy.other_purpose",
+    "policy.indirect_conditions",
 ];
 
 /// Why a folder of policies is not accepted.

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use clap::Subcommand;
 use comfy_table::Table;
-use kpr::domain::overview::{Disclosure, Source};
+use kpr::domain::overview::{Disclosure, DisclosureFacts, Source};
 use kpr::domain::person::{Correction, CorrectionOf};
+use kpr::domain::query::Answer;
 
 use super::connection::Connection;
 
@@ -108,10 +109,19 @@ fn row(disclosure: &Disclosure) -> [String; 9] {
         facts.project.to_string(),
         facts.purpose.as_str().to_owned(),
         facts.legal_basis.clone(),
-        facts.result.as_str().to_owned(),
+        kind(facts).to_owned(),
         facts.population.to_string(),
         made_from(&facts.sources),
     ]
+}
+
+/// What kind of result it is.
+pub(super) fn kind(facts: &DisclosureFacts) -> &'static str {
+    match (facts.result, facts.conditions) {
+        (Answer::Table, _) => "table",
+        (Answer::Microdata, None) => "anonymous records",
+        (Answer::Microdata, Some(_)) => "indirectly identifiable records",
+    }
 }
 
 /// The datasets that something was made from.

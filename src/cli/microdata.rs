@@ -7,6 +7,7 @@ use clap::Subcommand;
 use comfy_table::Table;
 use kpr::domain::held::{HeldRefusal, HeldResult};
 use kpr::domain::ids::{RunId, StewardId};
+use kpr::domain::microdata::Identifiable;
 use kpr::wire::gateway_client::GatewayClient;
 use kpr::wire::pki;
 
@@ -149,6 +150,17 @@ fn show(held: &HeldResult) {
         risk.marketer_ppm, risk.expected_reidentified
     );
     println!("loss           {}; discernibility {}", thousandths(risk.loss_permille), risk.discernibility);
+    if let Some(identifiable) = &risk.identifiable {
+        let Identifiable { unique, small, in_small, terms } = identifiable;
+        println!(
+            "\nThe records are given as the approval grants them: {unique} are alone with their quasi-identifiers, and \
+             {in_small} are in groups of fewer than {small}.\ninterest       {}",
+            terms.interest
+        );
+        for condition in &terms.conditions {
+            println!("condition      {condition}");
+        }
+    }
     let mut classes = Table::new();
     classes.set_header(["size of class from", "classes", "records"]);
     for size in &risk.sizes {

@@ -14,7 +14,7 @@ use kpr::wire::identity_client::IdentityLink;
 use zeroize::Zeroizing;
 
 use super::connection::Shown;
-use super::disclosures::made_from;
+use super::disclosures::{kind, made_from};
 
 /// Arguments of `kpr person`. The person's identity number is read from the standard input: on the command line other
 /// users of the machine could see it.
@@ -175,7 +175,16 @@ async fn rows(session: &Session) -> anyhow::Result<()> {
 async fn log(session: &Session) -> anyhow::Result<()> {
     let log = session.gateway.person_log(&session.ticket().await?).await?;
     let mut records = Table::new();
-    records.set_header(["day", "recipient", "project", "purpose", "legal basis", "about", "made from"]);
+    records.set_header([
+        "day",
+        "recipient",
+        "project",
+        "purpose",
+        "legal basis",
+        "about",
+        "made from",
+        "kind",
+    ]);
     for released in &log.records {
         let facts = &released.facts;
         records.add_row([
@@ -186,6 +195,7 @@ async fn log(session: &Session) -> anyhow::Result<()> {
             facts.legal_basis.clone(),
             facts.population.to_string(),
             made_from(&facts.sources),
+            kind(facts).to_owned(),
         ]);
     }
     println!("Records in which you are:\n{records}");

@@ -6,6 +6,7 @@ use anyhow::bail;
 use clap::Subcommand;
 use comfy_table::Table;
 use futures::StreamExt;
+use kpr::domain::canonical::{Canonical, Digest};
 use kpr::domain::disclosure_report::{DisclosureReport, NarrowRange};
 use kpr::domain::ids::{RequestId, RunId};
 use kpr::domain::query::Query;
@@ -62,6 +63,14 @@ enum Command {
         #[command(flatten)]
         connection: Connection,
     },
+    /// Show why and under which conditions the indirectly identifiable records of a run are given, and their digest
+    Conditions {
+        /// The run
+        #[arg(value_parser = |text: &str| RunId::new(text))]
+        run: RunId,
+        #[command(flatten)]
+        connection: Connection,
+    },
     /// Fetch the released result of a run
     Fetch {
         /// The run, as `submit` prints it
@@ -73,6 +82,9 @@ enum Command {
         /// The file to write; the standard output if left out
         #[arg(long)]
         out: Option<PathBuf>,
+        /// Accept the conditions of indirectly identifiable records for your organisation: the digest that `conditions` prints
+        #[arg(long, value_name = "DIGEST")]
+        accept_conditions: Option<Digest>,
         #[command(flatten)]
         connection: Connection,
     },
@@ -117,8 +129,20 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Command::Disclosure { run, connection } => {
             show(&connection.connect().await?.disclosure_report(&run).await?);
         }
-        Command::Fetch { run, format, out, connection } => {
-            let bytes = connection.connect().await?.fetch(&run, format).await?;
+        Command::Conditions { run, connection } => {
+            let terms = connection.connect().await?.conditions(&run).await?;
+            println!("interest    {}", terms.interest);
+            for (number, condition) in terms.conditions.iter().enumerate() {
+                println!("{:>3}. {condition}", number + 1);
+            }
+            println!("digest      {}", terms.digest()?);
+        }
+        Command::Fetch { run, format, out, accept_conditions, connection } => {
+            let client = connection.connect().await?;
+            let bytes = match accept_conditions {
+                Some(digest) => client.fetch_accepting(&run, format, digest).await?,
+                None => client.fetch(&run, format).await?,
+            };
             connection::write(out.as_deref(), &bytes)?;
         }
     }

@@ -1,4 +1,4 @@
-//! `kpr resolve`: a serial number of released records resolved by two stewards together.
+//! `kpr resolve`: a serial number of released records, or the list of reservations, resolved by two stewards together.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use kpr::domain::canonical::{Canonical, Digest};
 use kpr::domain::clock::Clock;
 use kpr::domain::ids::{ProjectId, RunId, StewardId};
 use kpr::domain::microdata::SerialNumber;
-use kpr::domain::resolution::{ResolutionReason, ResolutionStatement};
+use kpr::domain::resolution::{ResolutionReason, ResolutionStatement, Subject};
 use kpr::wire::identity_client::IdentityLink;
 use kpr::wire::pki;
 
@@ -42,6 +42,13 @@ enum Command {
         /// health_risk, correction or withdrawal
         #[arg(long, value_parser = reason)]
         reason: ResolutionReason,
+        #[command(flatten)]
+        steward: Steward,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Ask, as the first steward, who they are that have reserved themselves against release with identity (4-5)
+    Reservations {
         #[command(flatten)]
         steward: Steward,
         #[command(flatten)]
@@ -97,7 +104,13 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
         Command::Ask { project, run, serial, reason, steward, connection } => {
             let (serial, asked) = (SerialNumber::try_from(serial)?, SystemClock.now().trunc_subsecs(0));
-            sign(&ResolutionStatement { project, run, serial, reason, asked }, steward, &connection).await?;
+            let subject = Subject::Serial { project, run, serial, reason };
+            sign(&ResolutionStatement { subject, asked }, steward, &connection).await?;
+        }
+        Command::Reservations { steward, connection } => {
+            let subject = listed(&connection).await?;
+            let asked = SystemClock.now().trunc_subsecs(0);
+            sign(&ResolutionStatement { subject, asked }, steward, &connection).await?;
         }
         Command::List { connection } => {
             let mut table = Table::new();
@@ -113,12 +126,18 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             for waiting in connection.connect().await?.waiting_resolutions().await? {
                 let signed_by: Vec<_> = waiting.signed_by.iter().map(StewardId::as_str).collect();
                 let statement = &waiting.statement;
+                let [project, run, serial] = match &statement.subject {
+                    Subject::Serial { project, run, serial, .. } => {
+                        [project.to_string(), run.to_string(), serial.to_string()]
+                    }
+                    Subject::Reservations { .. } => Default::default(),
+                };
                 table.add_row([
                     statement.digest()?.to_string(),
-                    statement.project.to_string(),
-                    statement.run.to_string(),
-                    statement.serial.to_string(),
-                    statement.reason.as_str().to_owned(),
+                    project,
+                    run,
+                    serial,
+                    statement.subject.reason().to_owned(),
                     statement.asked.to_rfc3339(),
                     signed_by.join(", "),
                 ]);
@@ -130,6 +149,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             let mut found = all.into_iter().map(|waiting| waiting.statement);
             let found = found.find(|waiting| waiting.digest().is_ok_and(|digest| digest == statement));
             let found = found.context("no such resolution waits; `kpr resolve list` lists those that do")?;
+            if matches!(found.subject, Subject::Reservations { .. }) {
+                anyhow::ensure!(
+                    listed(&connection).await? == found.subject,
+                    "the list of reservations is another one now; ask for that with `kpr resolve reservations`"
+                );
+            }
             sign(&found, steward, &connection).await?;
         }
         Command::Collect { statement, identity, shown } => {
@@ -142,6 +167,13 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The list of reservations as it is now. Says how many are on it.
+async fn listed(connection: &Connection) -> anyhow::Result<Subject> {
+    let persons = connection.connect().await?.reservations().await?;
+    println!("{} persons are on the list of reservations", persons.len());
+    Ok(Subject::list(&persons))
 }
 
 async fn sign(statement: &ResolutionStatement, by: Steward, connection: &Connection) -> anyhow::Result<()> {

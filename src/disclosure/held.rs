@@ -1,7 +1,7 @@
 //! Microdata between their protection and their release: sealed, until two stewards have signed.
 
 use super::ledger::{Judgement, Membership, Proposal, Refused, judge, pattern_bytes};
-use super::microdata::{MicrodataRule, records};
+use super::microdata::{Checked, MicrodataRule, granted_records, records};
 use super::pattern::PatternKey;
 use super::persons::PersonsKey;
 use super::proposed::{Earlier, Judged, Known, Remembered, draws};
@@ -9,11 +9,12 @@ use super::protect::DisclosureError;
 use super::released::Disclosed;
 use super::warrant::Warrant;
 use crate::audit::Deposit;
+use crate::authorise::IndirectGrant;
 use crate::domain::canonical::{Canonical, Digest};
 use crate::domain::held::{ReleaseStatement, VerifiedRelease};
 use crate::domain::ids::{ProjectId, RunId};
 use crate::domain::method::Method;
-use crate::domain::microdata::MicrodataTable;
+use crate::domain::microdata::{MicrodataTable, RiskReport};
 use crate::domain::rule::Rule;
 use crate::domain::table::TableShape;
 use crate::execute::{Counted, Placed, Protected};
@@ -71,7 +72,9 @@ impl Held {
     }
 }
 
-/// Makes microdata by the rule of a plan, judges them beside what their recipient has received, and seals them.
+/// Makes microdata by the rule of a plan and seals them: anonymous ones judged beside what their recipient has received,
+/// indirectly identifiable ones, beside which their recipient has received nothing of the data domain, under the grant that
+/// the plan's approved query has.
 ///
 /// # Errors
 /// [`DisclosureError`]; nothing is held then.
@@ -83,10 +86,43 @@ pub fn hold(
     key: &PatternKey,
 ) -> Result<Held, DisclosureError> {
     let approved = plan.approved();
-    let Method::Generalise(asked) = approved.method() else { return Err(DisclosureError::OtherKind) };
     let counted = counted.open(Warrant::new());
-    let rule = (approved.rule(), MicrodataRule::of(approved.rule(), asked));
-    hold_persons(run, &approved.query().project, plan.shape(), &counted.persons, rule, earlier, key)
+    let (project, shape, persons) = (&approved.query().project, plan.shape(), counted.persons.as_slice());
+    match (approved.method(), approved.indirect()) {
+        (Method::Generalise(asked), None) => {
+            let rule = (approved.rule(), MicrodataRule::of(approved.rule(), asked));
+            hold_persons(run, project, shape, persons, rule, earlier, key)
+        }
+        (Method::AsApproved, Some(grant)) => hold_granted(run, project, shape, persons, grant, key),
+        _ => Err(DisclosureError::OtherKind),
+    }
+}
+
+fn hold_granted(
+    run: RunId,
+    project: &ProjectId,
+    shape: &TableShape,
+    persons: &[Placed],
+    grant: &IndirectGrant,
+    key: &PatternKey,
+) -> Result<Held, DisclosureError> {
+    let (Checked { table, risk }, everybody) =
+        granted_records(run.clone(), project, shape, persons, grant, key)?;
+    let payload = Payload { table: table.canonical()?, told: everybody.encode()?, classes: Vec::new() };
+    sealed(run, &payload, &risk, key)
+}
+
+/// What two stewards would sign, with the records sealed.
+fn sealed(
+    run: RunId,
+    payload: &Payload,
+    risk: &RiskReport,
+    key: &PatternKey,
+) -> Result<Held, DisclosureError> {
+    let result = Digest::of_bytes(MicrodataTable::LABEL, &payload.table);
+    let statement = ReleaseStatement { result, risk: risk.digest()?, run };
+    let sealed = key.held_key().seal(statement.run.as_str(), &payload.encode())?;
+    Ok(Held { statement, risk: risk.canonical()?, sealed })
 }
 
 fn hold_persons(
@@ -105,18 +141,12 @@ fn hold_persons(
         classes: made.classes.encode()?,
     };
     beside(&made.told, &made.classes, least.min_persons(), earlier, key)?;
-    let risk = made.anonymised.risk;
-    let statement = ReleaseStatement {
-        result: Digest::of_bytes(MicrodataTable::LABEL, &payload.table),
-        risk: risk.digest()?,
-        run,
-    };
-    let sealed = key.held_key().seal(statement.run.as_str(), &payload.encode())?;
-    Ok(Held { statement, risk: risk.canonical()?, sealed })
+    sealed(run, &payload, &made.anonymised.risk, key)
 }
 
-/// Opens held microdata that two stewards have signed, and judges them beside what their recipient has received by
-/// now. Who is in them comes out with them, sealed for the overview of disclosures.
+/// Opens held microdata that two stewards have signed, and judges anonymous ones beside what their recipient has received
+/// by now. Who is in them comes out with them, sealed for the overview of disclosures. Of indirectly identifiable ones the
+/// ledger keeps nothing: no table is ever judged beside them.
 ///
 /// # Errors
 /// [`DisclosureError`], also if they are others than those signed.
@@ -130,21 +160,24 @@ pub fn release_held(
     let payload = key.held_key().open(statement.run.as_str(), sealed)?;
     let payload = Payload::decode(&payload).ok_or(DisclosureError::OtherKind)?;
     let table = MicrodataTable::from_canonical(&payload.table)?;
-    let least = table.report.min_persons;
+    let (least, is_granted) = (table.report.min_persons, table.report.terms.is_some());
     let disclosed = Disclosed::new(table)?;
     if disclosed.digest() != statement.result {
         return Err(DisclosureError::OtherKind);
     }
-    let (told, classes) = (Membership::decode(&payload.told)?, Membership::decode(&payload.classes)?);
-    beside(&told, &classes, least, earlier, key)?;
+    let told = Membership::decode(&payload.told)?;
+    let persons = persons_key.seal(&statement.run, told.everybody())?;
+    if is_granted {
+        return Ok(Judged::new(disclosed, None).of_persons(persons));
+    }
+    beside(&told, &Membership::decode(&payload.classes)?, least, earlier, key)?;
     // Everything that can be counted in the records is told.
     let remembered = Remembered {
         pattern: pattern_bytes(&vec![false; told.cells()]),
         sealed: key.membership_key().seal(statement.run.as_str(), &payload.told)?,
         report: None,
-        persons: Some(persons_key.seal(&statement.run, told.everybody())?),
     };
-    Ok(Judged::new(disclosed, Some(remembered)))
+    Ok(Judged::new(disclosed, Some(remembered)).of_persons(persons))
 }
 
 /// Whether records can stand beside what their recipient has received. Their classes are judged as published counts
@@ -175,7 +208,8 @@ fn beside(
     }
 }
 
-/// What is sealed: each part preceded by its length as eight bytes, big-endian.
+/// What is sealed: each part preceded by its length as eight bytes, big-endian. Of indirectly identifiable microdata there
+/// are no classes, and everybody is in one cell.
 struct Payload {
     table: Vec<u8>,
     told: Vec<u8>,

@@ -55,6 +55,7 @@ pub struct Earlier<'a> {
 pub struct Judged<T = ResultTable> {
     disclosed: Disclosed<T>,
     remembered: Option<Remembered>,
+    persons: Option<SealedPersons>,
 }
 
 /// What the ledger has to keep of a table with true counts.
@@ -66,13 +67,15 @@ pub struct Remembered {
     pub sealed: Vec<u8>,
     /// What stewards are told of it, sealed; nothing of microdata, whose report they have read before.
     pub report: Option<Vec<u8>>,
-    /// Of records: who is in them, sealed for the overview of disclosures. Of a table nothing of the kind is kept.
-    pub persons: Option<SealedPersons>,
 }
 
 impl<T> Judged<T> {
     pub(super) const fn new(disclosed: Disclosed<T>, remembered: Option<Remembered>) -> Self {
-        Self { disclosed, remembered }
+        Self { disclosed, remembered, persons: None }
+    }
+
+    pub(super) fn of_persons(self, persons: SealedPersons) -> Self {
+        Self { persons: Some(persons), ..self }
     }
 
     /// The result.
@@ -87,7 +90,13 @@ impl<T> Judged<T> {
         self.disclosed
     }
 
-    /// What the ledger has to keep of it; nothing for a table with noise.
+    /// Of records: who is in them, sealed for the overview of disclosures. Of a table nothing of the kind is kept.
+    #[must_use]
+    pub const fn persons(&self) -> Option<&SealedPersons> {
+        self.persons.as_ref()
+    }
+
+    /// What the ledger has to keep of it; nothing for a table with noise, nor for indirectly identifiable records.
     #[must_use]
     pub const fn remembered(&self) -> Option<&Remembered> {
         self.remembered.as_ref()
@@ -114,7 +123,7 @@ impl Proposed {
             Kind::Exact(counts) => counts.judge(earlier, key),
             Kind::Noisy(disclosed) => {
                 let disclosed = disclosed.take().ok_or(DisclosureError::JudgedTwice)?;
-                Ok(Judged { disclosed: *disclosed, remembered: None })
+                Ok(Judged::new(*disclosed, None))
             }
         }
     }
@@ -130,8 +139,8 @@ impl Counts {
         };
         let sealed = key.membership_key().seal(self.run.as_str(), &self.membership.encode()?)?;
         let report = Some(self.sealed_report(&withheld, key)?);
-        let remembered = Remembered { pattern: pattern_bytes(&withheld), sealed, report, persons: None };
-        Ok(Judged { disclosed: self.disclosed(&withheld)?, remembered: Some(remembered) })
+        let remembered = Remembered { pattern: pattern_bytes(&withheld), sealed, report };
+        Ok(Judged::new(self.disclosed(&withheld)?, Some(remembered)))
     }
 
     /// The counts to withhold beside what is known.

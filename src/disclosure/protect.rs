@@ -142,7 +142,7 @@ pub fn protect(
             let disclosed = Disclosed::new(noisy::table(plan, noise, run, &counted, lease)?)?;
             return Ok(Proposed::noisy(disclosed));
         }
-        (Method::Generalise(_), _) => return Err(DisclosureError::OtherKind),
+        (Method::Generalise(_) | Method::AsApproved, _) => return Err(DisclosureError::OtherKind),
         (Method::Suppress | Method::Fold | Method::Cellkey(_), Some(_)) | (Method::Noise(_), None) => {
             return Err(DisclosureError::OtherLease);
         }

@@ -5,7 +5,8 @@ use ed25519_dalek::{Signature, SigningKey, VerifyingKey, ed25519::signature::Sig
 use serde::{Deserialize, Serialize};
 
 use super::canonical::{Canonical, CanonicalError, Digest};
-use super::ids::{DatasetId, OrganisationId, ProjectId, RegisterId, RuleId, StewardId, VariableId};
+use super::ids::{self, DatasetId, OrganisationId, ProjectId, RegisterId, RuleId, StewardId, VariableId};
+use super::indirect::{IndirectTerms, TermsError};
 use super::other_basis::{BasisError, OtherBasis};
 use super::period::Period;
 use super::query::{By, Condition};
@@ -177,6 +178,9 @@ pub struct Approval {
     /// If not empty: the digests of the only queries that may be asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub queries: Vec<Digest>,
+    /// Of indirectly identifiable microdata: why and under which conditions they are given (4-4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub indirect: Option<IndirectTerms>,
 }
 
 impl Canonical for Approval {
@@ -203,13 +207,12 @@ pub enum TextError {
     /// What another purpose rests on.
     #[error(transparent)]
     Basis(#[from] BasisError),
+    /// What indirectly identifiable microdata need.
+    #[error(transparent)]
+    Indirect(#[from] TermsError),
     /// A granted value.
     #[error("a value that the approval grants has eleven digits in a row; values are codes of the catalogue")]
     Value,
-}
-
-fn has_long_number(text: &str) -> bool {
-    text.split(|c: char| !c.is_ascii_digit()).any(|run| run.len() >= 11)
 }
 
 impl Approval {
@@ -256,17 +259,18 @@ impl Approval {
             ("rek_reference", &self.rek_reference, Self::MOST_REFERENCE),
             ("legal_basis", &self.legal_basis, Self::MOST_LEGAL_BASIS),
         ] {
-            if text.chars().count() > most || text.chars().any(char::is_control) || has_long_number(text) {
+            if text.chars().count() > most || text.chars().any(char::is_control) || ids::eleven_digits(text) {
                 return Err(TextError::Field { field, most });
             }
         }
         OtherBasis::check(self.purpose, self.other_basis)?;
+        IndirectTerms::check(self.tier, self.indirect.as_ref())?;
         let last = self.valid.from().checked_add_months(Months::new(12 * Self::MOST_YEARS_KEPT));
         if self.linked_sets_until.is_some_and(|until| last.is_none_or(|last| until > last)) {
             return Err(TextError::Kept { most: Self::MOST_YEARS_KEPT });
         }
         let mut values = self.grants.iter().flat_map(|g| &g.conditions).flat_map(|c| &c.any_of);
-        if values.any(|value| has_long_number(value)) { Err(TextError::Value) } else { Ok(()) }
+        if values.any(|value| ids::eleven_digits(value)) { Err(TextError::Value) } else { Ok(()) }
     }
 }
 

@@ -23,6 +23,9 @@ pub enum Method {
     /// Records of which each is like so many others; never a domain's method, but what a rule for microdata asks for.
     #[serde(skip)]
     Generalise(Records),
+    /// Records as the approval grants them, indirectly identifiable; never a domain's method either.
+    #[serde(skip)]
+    AsApproved,
 }
 
 /// Cell-key noise. It is the same for all recipients of a domain: another bound would give the same cell another
@@ -129,6 +132,13 @@ impl Mechanism {
 }
 
 impl Method {
+    /// The name of [`Method::AsApproved`].
+    pub const AS_APPROVED: &'static str = "as_approved";
+    /// What a recipient is told of it.
+    pub const AS_APPROVED_TEXT: &'static str = "The values are given as the approval grants them, so a person can be alone with them: the records are \
+         indirectly identifiable (KPR regulation 4-4) and are given under conditions. The order of the records tells \
+         nothing.";
+
     /// The name it has in policies.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -138,6 +148,7 @@ impl Method {
             Self::Cellkey(_) => "cellkey",
             Self::Noise(_) => "noise",
             Self::Generalise(_) => "generalise",
+            Self::AsApproved => Self::AS_APPROVED,
         }
     }
 
@@ -155,6 +166,7 @@ impl Method {
             Self::Cellkey(cellkey) => cellkey.text(),
             Self::Noise(noise) => noise.text(),
             Self::Generalise(records) => records.text(rule.min_persons()),
+            Self::AsApproved => Self::AS_APPROVED_TEXT.to_owned(),
         }
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::canonical::Canonical;
 use super::codelist::CodeList;
 use super::ids::{RuleId, RunId, VariableId};
+use super::indirect::IndirectTerms;
 
 /// What stands for a person in the microdata of one project: made by the identity service, opaque here.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -164,6 +165,9 @@ pub struct MicrodataReport {
     pub suppressed: u64,
     /// What was done to each quasi-identifier, in words.
     pub generalised: Vec<String>,
+    /// Of indirectly identifiable records: why and under which conditions they are given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<IndirectTerms>,
 }
 
 /// Microdata as they are released. Their canonical encoding is what is stored, digested and logged.
@@ -232,6 +236,21 @@ pub struct Diverse {
     pub skewness_permille: u64,
 }
 
+/// How many records stand out that are given as the approval grants them, and the terms under which they are given. A
+/// group is the records with the same quasi-identifiers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identifiable {
+    /// Records that are alone in their group: who knows the quasi-identifiers of the person knows the record.
+    pub unique: u64,
+    /// The number below which the rule calls a group small.
+    pub small: u32,
+    /// Records in small groups, the unique ones among them.
+    pub in_small: u64,
+    /// Why and under which conditions they are given.
+    pub terms: IndirectTerms,
+}
+
 /// Risk and loss of a release, for the stewards who decide on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -268,6 +287,9 @@ pub struct RiskReport {
     pub discernibility: u64,
     /// The sensitive variables.
     pub sensitive: Vec<Diverse>,
+    /// Of indirectly identifiable records: how many stand out, and the terms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identifiable: Option<Identifiable>,
 }
 
 impl Canonical for RiskReport {

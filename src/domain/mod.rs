@@ -12,6 +12,7 @@ pub mod cost;
 pub mod disclosure_report;
 pub mod held;
 pub mod ids;
+pub mod indirect;
 pub mod lifecycle;
 pub mod method;
 pub mod microdata;

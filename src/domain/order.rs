@@ -64,7 +64,8 @@ pub enum OrderError {
     PurposeProhibited,
     /// The approval is for another kind of result.
     #[error(
-        "the approval is neither for protected tables nor for anonymous microdata, all that orders are given for"
+        "the approval is neither for protected tables nor for microdata without direct identifiers, all that orders are given \
+         for"
     )]
     OtherTier,
     /// The query is none of those that the approval names.
@@ -115,7 +116,10 @@ impl LinkageOrder {
         if approval.purpose.is_prohibited() {
             return Err(OrderError::PurposeProhibited);
         }
-        if !matches!(approval.tier, Tier::ProtectedTables | Tier::AnonymousMicrodata) {
+        if !matches!(
+            approval.tier,
+            Tier::ProtectedTables | Tier::AnonymousMicrodata | Tier::IndirectMicrodata
+        ) {
             return Err(OrderError::OtherTier);
         }
         if !approval.queries.is_empty() && !approval.queries.contains(&self.query) {
@@ -155,6 +159,8 @@ mod tests {
     use super::super::approval::tests::{example, verified};
     use super::super::approval::{Approval, Purpose};
     use super::super::ids::{OrderId, RunId};
+    use super::super::indirect::TermsError;
+    use super::super::indirect::tests::terms;
     use super::*;
 
     fn now() -> DateTime<Utc> {
@@ -196,11 +202,14 @@ mod tests {
     }
 
     #[test]
-    fn orders_are_for_protected_tables_and_anonymous_microdata_only() {
-        for tier in [Tier::IndirectMicrodata, Tier::DirectIdentifiers] {
-            assert_eq!(check(&order(&Approval { tier, ..example() })), Err(OrderError::OtherTier));
-        }
-        assert_eq!(check(&order(&Approval { tier: Tier::AnonymousMicrodata, ..example() })), Ok(()));
+    fn orders_are_for_tables_and_for_microdata_without_direct_identifiers_only() {
+        let of = |tier, indirect| check(&order(&Approval { tier, indirect, ..example() }));
+        assert_eq!(of(Tier::DirectIdentifiers, None), Err(OrderError::OtherTier));
+        assert_eq!(of(Tier::AnonymousMicrodata, None), Ok(()));
+        // Partners and the identity service see for themselves that there are conditions.
+        let missing = Err(OrderError::Text(TextError::Indirect(TermsError::Missing)));
+        assert_eq!(of(Tier::IndirectMicrodata, None), missing);
+        assert_eq!(of(Tier::IndirectMicrodata, Some(terms(&["a secure environment"]))), Ok(()));
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub struct Source {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DisclosureFacts {
-    /// Tables, which are anonymous, or records of persons.
+    /// Tables, which are anonymous, or records of persons, which are too if they stand under no conditions.
     pub result: Answer,
     /// Who received it.
     pub recipient: OrganisationId,
@@ -42,6 +42,9 @@ pub struct DisclosureFacts {
     pub population: Cohort,
     /// What it was made from, the population's own dataset included.
     pub sources: BTreeSet<Source>,
+    /// Of indirectly identifiable records: the digest of the conditions under which they were given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conditions: Option<Digest>,
 }
 
 impl Canonical for DisclosureFacts {
@@ -68,6 +71,7 @@ impl DisclosureFacts {
             legal_basis: approval.legal_basis.clone(),
             population: cohort.clone(),
             sources: followed.chain([source(&cohort.register, &cohort.dataset)]).collect(),
+            conditions: approval.indirect.as_ref().and_then(|terms| terms.digest().ok()),
         }
     }
 }

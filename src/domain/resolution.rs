@@ -1,4 +1,5 @@
-//! The resolution of a serial number of released records: what two stewards sign, and what it asks for.
+//! The resolution of a serial number of released records, or of the list of reservations: what two stewards sign, and what
+//! it asks for.
 
 use std::fmt;
 
@@ -7,8 +8,8 @@ use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
 
 use super::approval::{ApprovalError, SignedApproval, StewardKey, StewardSignature, signers};
-use super::canonical::{Canonical, CanonicalError};
-use super::ids::{ProjectId, RunId, StewardId};
+use super::canonical::{Canonical, CanonicalError, Digest};
+use super::ids::{PersonNo, ProjectId, RunId, StewardId};
 use super::microdata::SerialNumber;
 
 /// Why a serial number is resolved. Fixed, so that no text with somebody's number in it is kept.
@@ -38,18 +39,80 @@ impl ResolutionReason {
     }
 }
 
-/// What two stewards sign: that the person behind this serial number of this run's records be named to the second of them.
+/// Who is to be named.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(untagged)]
+pub enum Subject {
+    /// The person behind a serial number of released records.
+    Serial {
+        /// The project that received the records.
+        project: ProjectId,
+        /// The run whose records they are.
+        run: RunId,
+        /// The serial number.
+        serial: SerialNumber,
+        /// Why.
+        reason: ResolutionReason,
+    },
+    /// Those who have reserved themselves against release with identity (KPR regulation 4-2, 4-5), so that the register
+    /// keeper can leave them out on the route of its own.
+    Reservations {
+        /// The digest of the list: [`Subject::list`].
+        reservations: Digest,
+    },
+}
+
+impl Subject {
+    /// The most persons that a list has.
+    pub const MOST: usize = 100_000;
+
+    /// The list of these persons, by its digest: their numbers ascending, four bytes each, big-endian, under the label
+    /// `kpr/reservation-list/v1`.
+    #[must_use]
+    pub fn list(persons: &[PersonNo]) -> Self {
+        let mut numbers: Vec<u32> = persons.iter().map(|person| person.0).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let bytes: Vec<u8> = numbers.into_iter().flat_map(u32::to_be_bytes).collect();
+        Self::Reservations { reservations: Digest::of_bytes("kpr/reservation-list/v1", &bytes) }
+    }
+
+    /// Whether these persons can be the answer: one to a serial number, all of a list and nobody else.
+    #[must_use]
+    pub fn fits(&self, persons: &[PersonNo]) -> bool {
+        match self {
+            Self::Serial { .. } => persons.len() == 1,
+            Self::Reservations { .. } => {
+                (1..=Self::MOST).contains(&persons.len()) && Self::list(persons) == *self
+            }
+        }
+    }
+
+    /// The project and the run whose records they are, of a serial number.
+    #[must_use]
+    pub const fn records(&self) -> Option<(&ProjectId, &RunId)> {
+        match self {
+            Self::Serial { project, run, .. } => Some((project, run)),
+            Self::Reservations { .. } => None,
+        }
+    }
+
+    /// Why they are named.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Serial { reason, .. } => reason.as_str(),
+            Self::Reservations { .. } => "reservations",
+        }
+    }
+}
+
+/// What two stewards sign: that these persons be named to the second of them.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResolutionStatement {
-    /// The project that received the records.
-    pub project: ProjectId,
-    /// The run whose records they are.
-    pub run: RunId,
-    /// The serial number.
-    pub serial: SerialNumber,
-    /// Why.
-    pub reason: ResolutionReason,
+    /// Who, and why.
+    #[serde(flatten)]
+    pub subject: Subject,
     /// When it was asked for. Each statement is good once, so another resolution has another time.
     pub asked: DateTime<Utc>,
 }
@@ -57,8 +120,15 @@ pub struct ResolutionStatement {
 /// Without the serial number, which stands for a person.
 impl fmt::Debug for ResolutionStatement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { project, run, reason, asked, .. } = self;
-        write!(f, "ResolutionStatement({project}, {run}, {}, {asked})", reason.as_str())
+        let Self { subject, asked } = self;
+        match subject {
+            Subject::Serial { project, run, reason, .. } => {
+                write!(f, "ResolutionStatement({project}, {run}, {}, {asked})", reason.as_str())
+            }
+            Subject::Reservations { reservations } => {
+                write!(f, "ResolutionStatement({reservations}, {asked})")
+            }
+        }
     }
 }
 
@@ -169,13 +239,43 @@ mod tests {
     use crate::domain::held::ReleaseStatement;
 
     fn statement() -> ResolutionStatement {
-        ResolutionStatement {
-            project: ProjectId::new("P-2026-0007").unwrap(),
-            run: RunId::new(format!("r-{}", "ab".repeat(16))).unwrap(),
-            serial: SerialNumber::new(&[7; 20]).unwrap(),
-            reason: ResolutionReason::HealthRisk,
-            asked: "2026-03-01T12:00:00Z".parse().unwrap(),
+        of(|_, _, _, _| {})
+    }
+
+    fn of(
+        change: fn(&mut ProjectId, &mut RunId, &mut SerialNumber, &mut ResolutionReason),
+    ) -> ResolutionStatement {
+        let (mut project, mut run) =
+            (ProjectId::new("P-2026-0007").unwrap(), RunId::new(format!("r-{}", "ab".repeat(16))).unwrap());
+        let (mut serial, mut reason) = (SerialNumber::new(&[7; 20]).unwrap(), ResolutionReason::HealthRisk);
+        change(&mut project, &mut run, &mut serial, &mut reason);
+        let subject = Subject::Serial { project, run, serial, reason };
+        ResolutionStatement { subject, asked: "2026-03-01T12:00:00Z".parse().unwrap() }
+    }
+
+    #[test]
+    fn a_statement_has_one_encoding_and_a_list_is_its_persons() {
+        let text = String::from_utf8(statement().canonical().unwrap()).unwrap();
+        let names: Vec<_> =
+            ["{\"project\":", "\"run\":", "\"serial\":", "\"reason\":", "\"asked\":"].to_vec();
+        let at: Vec<_> = names.iter().map(|name| text.find(name).unwrap()).collect();
+        assert!(at.is_sorted() && text.matches("\":").count() == 5, "{text}");
+        assert_eq!(ResolutionStatement::from_canonical(text.as_bytes()).unwrap(), statement());
+        let list = |numbers: &[u32]| Subject::list(&numbers.iter().map(|&n| PersonNo(n)).collect::<Vec<_>>());
+        let reserved = ResolutionStatement { subject: list(&[3, 70_000]), ..statement() };
+        let text = String::from_utf8(reserved.canonical().unwrap()).unwrap();
+        assert_eq!(ResolutionStatement::from_canonical(text.as_bytes()).unwrap(), reserved);
+        assert!(list(&[70_000, 3, 3]) == reserved.subject && list(&[3]) != reserved.subject);
+        // Nothing is both, and nothing has more than it needs.
+        let both = text.replace("{\"reservations\"", "{\"project\":\"P-2026-0007\",\"reservations\"");
+        assert!(ResolutionStatement::from_canonical(both.as_bytes()).is_err());
+        for (fits, numbers) in [(true, &[3, 70_000][..]), (false, &[3]), (false, &[3, 70_001]), (false, &[])]
+        {
+            let persons: Vec<_> = numbers.iter().map(|&n| PersonNo(n)).collect();
+            assert_eq!(reserved.subject.fits(&persons), fits, "{numbers:?}");
+            assert_eq!(statement().subject.fits(&persons), persons.len() == 1);
         }
+        assert!(!list(&[]).fits(&[]));
     }
 
     fn steward(name: &str) -> StewardId {
@@ -204,12 +304,13 @@ mod tests {
         assert_eq!(verify(&[a.clone(), b.clone(), a.clone()]), Err(ApprovalError::BadSignature));
         assert_eq!(verify(&[a.clone(), by("b", &first)]), Err(ApprovalError::BadSignature));
         assert_eq!(verify(&[a.clone(), by("c", &second)]), Err(ApprovalError::BadSignature));
-        let run = statement().run;
+        let run = RunId::new(format!("r-{}", "ab".repeat(16))).unwrap();
         for other in [
-            ResolutionStatement { project: ProjectId::new("P-2026-0008").unwrap(), ..statement() },
-            ResolutionStatement { run: RunId::new(format!("r-{}", "cd".repeat(16))).unwrap(), ..statement() },
-            ResolutionStatement { serial: SerialNumber::new(&[8; 20]).unwrap(), ..statement() },
-            ResolutionStatement { reason: ResolutionReason::Withdrawal, ..statement() },
+            of(|project, _, _, _| *project = ProjectId::new("P-2026-0008").unwrap()),
+            of(|_, run, _, _| *run = RunId::new(format!("r-{}", "cd".repeat(16))).unwrap()),
+            of(|_, _, serial, _| *serial = SerialNumber::new(&[8; 20]).unwrap()),
+            of(|_, _, _, reason| *reason = ResolutionReason::Withdrawal),
+            ResolutionStatement { subject: Subject::list(&[PersonNo(1)]), ..statement() },
             ResolutionStatement { asked: statement().asked + TimeDelta::seconds(1), ..statement() },
         ] {
             let elsewhere = other.sign(steward("b"), &second).unwrap();

@@ -15,10 +15,22 @@ pub struct Rule {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     group_disclosure: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    microdata: Option<Records>,
+    microdata: Option<Microdata>,
 }
 
-/// What a rule for microdata says beside the least number of persons with the same quasi-identifiers.
+/// What a rule says of records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Microdata {
+    /// They are given as the approval grants them, indirectly identifiable (4-4): the least number of persons is what
+    /// stewards are told of, and nothing that holds.
+    AsApproved,
+    /// Each is like so many others.
+    #[serde(untagged)]
+    Generalised(Records),
+}
+
+/// What a rule for anonymous microdata says beside the least number of persons with the same quasi-identifiers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Records {
@@ -39,7 +51,7 @@ struct Bare {
     #[serde(default)]
     group_disclosure: bool,
     #[serde(default)]
-    microdata: Option<Records>,
+    microdata: Option<Microdata>,
 }
 
 /// A rule that is looser than any rule may be.
@@ -84,7 +96,7 @@ impl Rule {
 
     /// What it says of microdata; nothing if it is a rule for tables.
     #[must_use]
-    pub const fn microdata(&self) -> Option<Records> {
+    pub const fn microdata(&self) -> Option<Microdata> {
         self.microdata
     }
 
@@ -125,7 +137,10 @@ impl Rule {
     /// Whether this rule lets out nothing that the other would withhold.
     #[must_use]
     pub fn is_as_strict_as(&self, other: &Self) -> bool {
-        let diversity = |rule: &Self| rule.microdata.and_then(|records| records.diversity);
+        let diversity = |rule: &Self| match rule.microdata {
+            Some(Microdata::Generalised(records)) => records.diversity,
+            Some(Microdata::AsApproved) | None => None,
+        };
         self.min_persons >= other.min_persons
             && self.min_range >= other.min_range
             && (self.group_disclosure || !other.group_disclosure)
@@ -180,8 +195,11 @@ impl TryFrom<Bare> for Rule {
     fn try_from(bare: Bare) -> Result<Self, LooseRule> {
         let rule = Self::new(bare.id, bare.min_persons)?;
         let min_range = bare.min_range.unwrap_or(bare.min_persons);
-        let sound = |records: &Records| {
-            records.suppressed_permille <= 1000 && records.diversity.is_none_or(|l| (2..=100).contains(&l))
+        let sound = |microdata: &Microdata| match microdata {
+            Microdata::AsApproved => true,
+            Microdata::Generalised(Records { suppressed_permille, diversity }) => {
+                *suppressed_permille <= 1000 && diversity.is_none_or(|l| (2..=100).contains(&l))
+            }
         };
         // What protects withheld counts says nothing of records.
         let of_tables = bare.min_range.is_some() || bare.group_disclosure;

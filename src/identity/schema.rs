@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteConnection;
 use super::vault::{VaultError, in_use};
 
 /// The schema this version of the program writes, kept in `PRAGMA user_version`.
-pub(super) const SCHEMA: i64 = 4;
+pub(super) const SCHEMA: i64 = 5;
 
 /// Sealed identifiers, kept in the order of the ciphertext, which tells nothing of who came when. `valid_from` is the
 /// day from which the person has had the number, in days after 1970-01-01.
@@ -89,6 +89,18 @@ const ADDED: [&[&str]; SCHEMA as usize] = [
             collected TEXT
         ) STRICT, WITHOUT ROWID",
     ],
+    &[
+        // Whom resolutions are about, which can be a list of persons. Of a list, which belongs to no project, the project
+        // and the run are empty.
+        "CREATE TABLE resolution_person (
+            statement BLOB NOT NULL,
+            person_no INTEGER NOT NULL,
+            PRIMARY KEY (statement, person_no)
+        ) STRICT, WITHOUT ROWID",
+        "INSERT INTO resolution_person (statement, person_no)
+            SELECT statement, person_no FROM resolution WHERE person_no IS NOT NULL",
+        "ALTER TABLE resolution DROP COLUMN person_no",
+    ],
 ];
 
 /// Makes the tables that are missing.
@@ -115,7 +127,7 @@ pub(super) async fn make_tables(
         .execute(&mut *transaction)
         .await?;
     }
-    sqlx::query("PRAGMA user_version = 4").execute(&mut *transaction).await?;
+    sqlx::query("PRAGMA user_version = 5").execute(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(())
 }

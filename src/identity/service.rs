@@ -235,7 +235,8 @@ impl IdentityService {
         Ok(self.vault.uses(person).await?)
     }
 
-    /// Takes in what two stewards have ordered, with the person number that the gateway says their serial number stands for.
+    /// Takes in what two stewards have ordered, with the persons that the gateway says it is about: one for a serial number,
+    /// those whose numbers have the digest that was signed for the list of reservations.
     /// Their signatures are verified here, with the keys this service holds.
     ///
     /// # Errors
@@ -244,23 +245,23 @@ impl IdentityService {
         &self,
         statement: &ResolutionStatement,
         signatures: &[StewardSignature],
-        person: PersonNo,
+        persons: &[PersonNo],
     ) -> Result<(), IdentityError> {
         let now = self.clock.now();
         let resolution = statement.verify(signatures, &self.stewards)?;
         if !statement.is_open(now) {
             return Err(IdentityError::ResolutionStale);
         }
-        self.vault.deposit(&resolution, person, now).await?;
+        self.vault.deposit(&resolution, persons, now).await?;
         tracing::info!(
-            project = %logged(&statement.project),
-            run = %logged(&statement.run),
+            reason = statement.subject.reason(),
+            persons = persons.len(),
             "a resolution waits for the second steward"
         );
         Ok(())
     }
 
-    /// The identity numbers of the person of a resolution, the newest first, for the steward who signed last. Once.
+    /// The identity numbers of the persons of a resolution, each one's newest first, for the steward who signed last. Once.
     ///
     /// # Errors
     /// [`IdentityError::Resolution`], whatever is wrong; [`IdentityError::Vault`].
@@ -270,7 +271,7 @@ impl IdentityService {
         statement: &Digest,
     ) -> Result<Vec<Fnr>, IdentityError> {
         let numbers = self.vault.collect(statement, steward, self.clock.now()).await?;
-        tracing::info!(steward = %logged(&steward.organisation), "a person was named to a steward");
+        tracing::info!(steward = %logged(&steward.organisation), "persons were named to a steward");
         Ok(numbers)
     }
 

@@ -371,7 +371,7 @@ pub(super) mod tests {
         let listed = changed("refused_projects = []", "refused_projects = [\"P-2026-0001\"]");
         assert_eq!(refused(&listed), Some(NotAllowed::Project));
         assert_eq!(refused(&changed("\"research\"", "\"prevention\"")), Some(NotAllowed::Purpose));
-        let tiers = "tiers = [\"protected_tables\", \"anonymous_microdata\"]\n";
+        let tiers = "tiers = [\"protected_tables\", \"anonymous_microdata\", \"indirect_microdata\"]\n";
         assert_eq!(refused(&changed(tiers, "tiers = [\"anonymous_microdata\"]\n")), Some(NotAllowed::Tier));
         let silent = changed(tiers, "");
         assert_eq!(refused(&silent), None);

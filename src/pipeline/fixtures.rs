@@ -63,7 +63,7 @@ impl ResolutionDesk for Nobody {
         &'a self,
         _: &'a ResolutionStatement,
         _: &'a [StewardSignature],
-        _: PersonNo,
+        _: &'a [PersonNo],
     ) -> BoxFuture<'a, Result<(), Refusal>> {
         async { Err(not_submitted()) }.boxed()
     }

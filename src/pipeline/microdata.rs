@@ -3,7 +3,7 @@
 use chrono::Days;
 
 use super::recall::Recalls;
-use super::release::{Answered, busy, not_encodable, not_released, question};
+use super::release::{Answered, busy, not_encodable, question};
 use super::{Gateway, MOST_JUDGEMENTS, actor};
 use crate::audit::{AuditError, AuditIntent, HeldRecord, HeldRun};
 use crate::authorise::{Action, Caller, Resource};
@@ -72,6 +72,12 @@ impl Gateway {
     ) -> Result<(Held, Digest), Refusal> {
         let organisation = plan.approved().caller().organisation();
         let question = question(plan)?;
+        if plan.approved().indirect().is_some() {
+            // Their recipient has nothing of the data domain beside which they would be judged.
+            let held =
+                tokio::task::block_in_place(|| hold(plan, run.clone(), counted, &[], &self.pattern_key))?;
+            return Ok((held, question));
+        }
         self.forget().await?;
         let known = self.store.known_to(organisation).await?;
         let mut recalls = Recalls::default();
@@ -90,7 +96,7 @@ impl Gateway {
         }
     }
 
-    /// An organisation receives one set of records; another question is refused before any partner is asked.
+    /// An organisation receives one set of anonymous records; another question is refused before any partner is asked.
     pub(super) async fn first_microdata(&self, plan: &QueryPlan) -> Result<(), Refusal> {
         let question = question(plan)?;
         let known = self.store.known_to(plan.approved().caller().organisation()).await?;
@@ -188,7 +194,7 @@ impl Gateway {
         Err(busy())
     }
 
-    /// Judges what two stewards have signed on what the ledger holds now, and releases it. Not, if something else was
+    /// Judges what two stewards have signed on what the ledger holds now, indirectly identifiable records aside, and releases it. Not, if something else was
     /// released since the judgement: then it has to be judged again.
     async fn release_signed(
         &self,
@@ -222,8 +228,7 @@ impl Gateway {
                 return Err(refusal);
             }
         };
-        let remembered = judged.remembered().ok_or_else(not_released)?;
-        if self.any_blocked(&run.run, remembered.persons.as_ref()).await? {
+        if self.any_blocked(&run.run, judged.persons()).await? {
             let (code, hint) = CHANGED;
             self.audit.refuse_held(by, code, hint).await?;
             self.tick();
@@ -238,10 +243,11 @@ impl Gateway {
             question: row.question,
             kept: approval.linked_sets_until,
         };
-        let ledger = self.record(head, &answer, remembered)?;
+        let ledger =
+            judged.remembered().map(|remembered| self.record(head, &answer, remembered)).transpose()?;
         let facts = DisclosureFacts::of(&run.query, &approval, run.approval_digest, &run.organisation);
         let entered = (&facts, approval.records_until(self.clock.today()));
-        match self.audit.release_held(by, signature, release, &judged, &ledger, entered).await {
+        match self.audit.release_held(by, signature, release, &judged, ledger.as_ref(), entered).await {
             Ok(_) => {
                 self.tick();
                 Ok(true)

@@ -1,37 +1,41 @@
-//! A serial number of released records, resolved by two stewards together.
+//! A serial number of released records, or the list of reservations, resolved by two stewards together.
 //!
-//! The gateway tells the identity service which person number the serial number stands for, and learns nothing back: who
+//! The gateway tells the identity service which person numbers these are, and learns nothing back: who
 //! it is, the second steward is told by the identity service, which verifies both signatures itself.
 
 use super::{Gateway, entry};
-use crate::audit::{ResolutionFailed, ResolutionHandedOver, ResolutionOrdered, ResolutionSigned};
+use crate::audit::{
+    Entry, Event, ResolutionFailed, ResolutionHandedOver, ResolutionOrdered, ResolutionSigned,
+};
 use crate::authorise::{Action, Caller, Resource};
 use crate::disclosure::persons::chunk_of;
 use crate::disclosure::serial_person;
 use crate::domain::approval::{ApprovalError, StewardSignature};
 use crate::domain::canonical::{Canonical, Digest};
-use crate::domain::ids::PersonNo;
+use crate::domain::ids::{PersonNo, ProjectId, RunId};
+use crate::domain::microdata::SerialNumber;
+use crate::domain::person::Restriction;
 use crate::domain::refusal::{Refusal, RefusalKind};
-use crate::domain::resolution::{ResolutionStatement, VerifiedResolution, WaitingResolution};
+use crate::domain::resolution::{ResolutionStatement, Subject, VerifiedResolution, WaitingResolution};
 
 /// How often a signature is tried again that comes at the same moment as another steward's.
 const TRIES: usize = 3;
 
 impl Gateway {
-    /// A steward signs that a serial number be resolved. The first signature opens the resolution; the second steward's
+    /// A steward signs that a serial number or the list of reservations be resolved. The first signature opens the resolution; the second steward's
     /// hands it to the identity service. Returns whether it was handed over, and can be collected there.
     ///
     /// # Errors
     /// A [`Refusal`], recorded: by policy; because the signature is another's, the same steward's again or the same
     /// key's, or is on something else; because the statement is too old or used; because the serial number is of
-    /// nobody in these records, whatever the reason; or because the identity service refuses or cannot be reached.
+    /// nobody in these records, whatever the reason; because the list of reservations is another one now; or because the identity service refuses or cannot be reached.
     pub async fn sign_resolution(
         &self,
         caller: &Caller,
         statement: &ResolutionStatement,
         signature: &StewardSignature,
     ) -> Result<bool, Refusal> {
-        let project = Some(&statement.project);
+        let project = statement.subject.records().map(|(project, _)| project);
         self.may(caller, Action::SignResolution, Resource::Gateway, project).await?;
         match self.signed(caller, statement, signature).await {
             Ok(handed_over) => Ok(handed_over),
@@ -53,7 +57,7 @@ impl Gateway {
             let hint = "a resolution is signed and carried out within 14 days; ask for another one";
             return Err(Refusal::new(RefusalKind::Precondition, "resolution.stale", hint));
         }
-        let person = self.person_of(statement).await?;
+        let persons = self.persons_of(statement).await?;
         let digest = statement.digest().map_err(|_| unreadable())?;
         for _ in 0..TRIES {
             let kept = self.store.resolution(&digest).await?;
@@ -69,7 +73,7 @@ impl Gateway {
             let signatures = [before.as_slice(), std::slice::from_ref(signature)].concat();
             match statement.verify(&signatures, &self.stewards) {
                 Ok(resolution) => {
-                    self.hand_over(caller, &resolution, digest, &signatures, person).await?;
+                    self.hand_over(caller, &resolution, digest, &signatures, &persons).await?;
                     return Ok(true);
                 }
                 Err(ApprovalError::TooFewSignatures(_)) if before.is_empty() => {
@@ -92,10 +96,33 @@ impl Gateway {
         Err(Refusal::new(RefusalKind::Unavailable, "resolution.busy", hint))
     }
 
+    /// Whom a statement is about: the person of a serial number, or those on the list of reservations if it is still the
+    /// list that was signed.
+    async fn persons_of(&self, statement: &ResolutionStatement) -> Result<Vec<PersonNo>, Refusal> {
+        let subject = &statement.subject;
+        if let Subject::Serial { project, run, serial, .. } = subject {
+            return Ok(vec![self.person_of(project, run, serial).await?]);
+        }
+        let persons = self.store.restricted(Restriction::ReleaseWithIdentity).await?;
+        if subject.fits(&persons) {
+            return Ok(persons);
+        }
+        let hint = format!(
+            "the list of reservations is another one now, or has nobody on it or more than {}; list it again, and sign a \
+             statement with the digest that it has now",
+            Subject::MOST
+        );
+        Err(Refusal::new(RefusalKind::Precondition, "resolution.reservations", hint))
+    }
+
     /// The person a serial number stands for, if the person is in the records of the run and these were released to the
     /// project. Every other case has one answer: what is not there is not told from what is another project's.
-    async fn person_of(&self, statement: &ResolutionStatement) -> Result<PersonNo, Refusal> {
-        let ResolutionStatement { project, run, serial, .. } = statement;
+    async fn person_of(
+        &self,
+        project: &ProjectId,
+        run: &RunId,
+        serial: &SerialNumber,
+    ) -> Result<PersonNo, Refusal> {
         let unknown = || {
             let hint = "no released record of this run and project has this serial number, or it is no longer kept who is \
                         in them";
@@ -120,8 +147,7 @@ impl Gateway {
         if recording.write().sign_resolution(statement, signature, now).await? != 1 {
             return Ok(false);
         }
-        let of = entry(caller, Some(statement.project.clone()), Some(statement.run.clone()), event);
-        recording.commit(of).await?;
+        recording.commit(on(caller, statement, event)).await?;
         Ok(true)
     }
 
@@ -133,15 +159,13 @@ impl Gateway {
         resolution: &VerifiedResolution,
         digest: Digest,
         signatures: &[StewardSignature],
-        person: PersonNo,
+        persons: &[PersonNo],
     ) -> Result<(), Refusal> {
         let statement = resolution.statement();
-        let of = |event: crate::audit::Event| {
-            entry(caller, Some(statement.project.clone()), Some(statement.run.clone()), event)
-        };
+        let of = |event: Event| on(caller, statement, event);
         let (first, second) = (resolution.first().clone(), resolution.second().clone());
         self.audit.append(of(ResolutionOrdered { statement: digest, first, second }.into())).await?;
-        if let Err(refusal) = self.resolutions.deposit(statement, signatures, person).await {
+        if let Err(refusal) = self.resolutions.deposit(statement, signatures, persons).await {
             let event = ResolutionFailed { statement: digest, code: refusal.code.to_owned() };
             self.audit.append(of(event.into())).await?;
             return Err(refusal);
@@ -171,6 +195,12 @@ impl Gateway {
         });
         Ok(waiting.collect())
     }
+}
+
+/// An entry of the audit log for what a steward has done about a statement.
+fn on(caller: &Caller, statement: &ResolutionStatement, event: impl Into<Event>) -> Entry {
+    let (project, run) = statement.subject.records().unzip();
+    entry(caller, project.cloned(), run.cloned(), event)
 }
 
 fn unreadable() -> Refusal {

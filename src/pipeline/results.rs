@@ -1,13 +1,14 @@
 //! Released results and the audit log, read.
 
 use super::{Gateway, entry};
-use crate::audit::{DisclosureReportRead, ResultFetched};
+use crate::audit::{ConditionsAccepted, DisclosureReportRead, ResultFetched};
 use crate::authorise::{Action, Caller, Resource};
-use crate::disclosure::{Released, open_report};
+use crate::disclosure::{NotAccepted, Receivable, Released, open_report};
 use crate::domain::answer::LogEntry;
-use crate::domain::canonical::Canonical;
+use crate::domain::canonical::{Canonical, Digest};
 use crate::domain::disclosure_report::DisclosureReport;
 use crate::domain::ids::RunId;
+use crate::domain::indirect::IndirectTerms;
 use crate::domain::microdata::MicrodataTable;
 use crate::domain::query::Answer;
 use crate::domain::refusal::{Refusal, RefusalKind};
@@ -18,34 +19,62 @@ use crate::store::{Phase, StoreError};
 pub enum Fetched {
     /// A table.
     Table(Released<ResultTable>),
-    /// Microdata.
-    Microdata(Released<MicrodataTable>),
+    /// Microdata, whose conditions the recipient has accepted.
+    Microdata(Receivable),
+}
+
+impl Fetched {
+    const fn digest(&self) -> Digest {
+        match self {
+            Self::Table(table) => table.digest(),
+            Self::Microdata(records) => records.digest(),
+        }
+    }
 }
 
 impl Gateway {
-    /// The released result of a run, to be sent in `format`. That it is fetched is recorded first, in the transaction
-    /// that looks whether the project is suspended or closed and its caller still a recipient.
+    /// The released result of a run, to be sent in `format`, to one who has accepted the conditions with the digest given,
+    /// if it stands under any. That they are accepted and it is fetched is recorded first, in the transaction that looks
+    /// whether the project is suspended or closed and its caller still a recipient.
     ///
     /// # Errors
-    /// A [`Refusal`]: by policy, because there is no result (yet), or by the life of the project.
-    pub async fn fetch(&self, caller: &Caller, run: &RunId, format: &str) -> Result<Fetched, Refusal> {
+    /// A [`Refusal`]: by policy, because there is no result (yet), because its conditions are not accepted, or by the life
+    /// of the project.
+    pub async fn fetch(
+        &self,
+        caller: &Caller,
+        run: &RunId,
+        format: &str,
+        accepted: Option<Digest>,
+    ) -> Result<Fetched, Refusal> {
         let found = self.permitted_run(caller, Action::FetchResult, run).await?;
-        let (fetched, result) = match found.query.result {
+        let fetched = match found.query.result {
             Answer::Table => {
                 let table = self.released(run, found.phase).await?;
-                let digest = table.digest();
-                (Fetched::Table(table), digest)
+                if accepted.is_none() { Ok(Fetched::Table(table)) } else { Err(NotAccepted::NoConditions) }
             }
             Answer::Microdata => {
                 let records = self.released(run, found.phase).await?;
-                let digest = records.digest();
-                (Fetched::Microdata(records), digest)
+                Receivable::accept(records, accepted).map(Fetched::Microdata)
             }
         };
+        let fetched = match fetched {
+            Ok(fetched) => fetched,
+            Err(why) => {
+                let refusal = why.into();
+                return self.refused(caller, Action::FetchResult, Some(&found.project), refusal).await;
+            }
+        };
+        let result = fetched.digest();
         let event = ResultFetched { result, format: format.to_owned() };
         let mut recording = self.audit.begin().await?;
         match self.may_receive(recording.write(), caller, &found.project).await {
             Ok(()) => {
+                if let Some(conditions) = accepted {
+                    let accepted = ConditionsAccepted { result, conditions };
+                    let project = Some(found.project.clone());
+                    recording.add(entry(caller, project, Some(run.clone()), accepted)).await?;
+                }
                 recording.commit(entry(caller, Some(found.project), Some(run.clone()), event)).await?;
                 Ok(fetched)
             }
@@ -55,6 +84,19 @@ impl Gateway {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The conditions that the released result of a run stands under, for one who may fetch it.
+    ///
+    /// # Errors
+    /// A [`Refusal`]: by policy, because there is no result (yet), or because it stands under none.
+    pub async fn conditions(&self, caller: &Caller, run: &RunId) -> Result<IndirectTerms, Refusal> {
+        let found = self.permitted_run(caller, Action::FetchResult, run).await?;
+        if found.query.result == Answer::Table {
+            return Err(NotAccepted::NoConditions.into());
+        }
+        let records: Released<MicrodataTable> = self.released(run, found.phase).await?;
+        records.table().report.terms.clone().ok_or_else(|| NotAccepted::NoConditions.into())
     }
 
     /// What stewards are told of the released table of a run. That it is read is recorded first.

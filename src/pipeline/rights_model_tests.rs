@@ -373,7 +373,7 @@ impl Project {
             Act::Refuse => gateway.refuse_held(&caller, &self.records, HeldRefusal::Risk).await.map(|()| 0),
             Act::Fetch { records } => {
                 let run = if records { &self.records } else { &self.table };
-                gateway.fetch(&caller, run, "csv").await.map(|_| 0)
+                gateway.fetch(&caller, run, "csv", None).await.map(|_| 0)
             }
             Act::Suspend => step(Step::Suspended { reason: words() }).await,
             Act::Lift => step(Step::Lifted { reason: words() }).await,

@@ -275,6 +275,11 @@ fn steps(approved: &ApprovedQuery, parts: &Parts, catalogue: &Catalogue, section
             rule.min_persons(),
             records.suppressed_permille
         ),
+        Method::AsApproved => format!(
+            "give the values as the approval grants them, by rule {}: the records are indirectly identifiable; hold until two \
+             stewards have signed; the recipient accepts the conditions of the approval before it fetches",
+            rule.id()
+        ),
     });
     steps
 }

@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use super::Format;
 use super::render::RenderError;
-use crate::disclosure::Released;
+use crate::disclosure::Receivable;
 use crate::domain::ids::{RuleId, RunId};
+use crate::domain::indirect::IndirectTerms;
 use crate::domain::microdata::{Column, MicrodataReport, MicrodataTable, Values};
 
 /// What stands for a value that is unknown, as Statistics Norway writes it.
@@ -13,7 +14,7 @@ const UNKNOWN: &str = "..";
 
 /// Writes released microdata in a format. The same microdata and format give the same bytes.
 ///
-/// Only what has been released can be written:
+/// Only what has been released, and whose conditions the recipient has accepted, can be written:
 ///
 /// ```compile_fail,E0308
 /// use kpr::statistics::{Format, render_microdata};
@@ -22,10 +23,24 @@ const UNKNOWN: &str = "..";
 /// }
 /// ```
 ///
+/// ```compile_fail,E0308
+/// use kpr::{disclosure::Released, domain::microdata::MicrodataTable, statistics::{Format, render_microdata}};
+/// fn skip(records: &Released<MicrodataTable>) {
+///     let _ = render_microdata(records, Format::Csv);
+/// }
+/// ```
+///
+/// ```
+/// use kpr::{disclosure::Receivable, statistics::{Format, render_microdata}};
+/// fn receive(records: &Receivable) {
+///     let _ = render_microdata(records, Format::Csv);
+/// }
+/// ```
+///
 /// # Errors
 /// [`RenderError`], for a format that is for tables only, or when a writer fails.
-pub fn render_microdata(records: &Released<MicrodataTable>, format: Format) -> Result<Vec<u8>, RenderError> {
-    write(records.table(), format)
+pub fn render_microdata(records: &Receivable, format: Format) -> Result<Vec<u8>, RenderError> {
+    write(records.records(), format)
 }
 
 fn write(table: &MicrodataTable, format: Format) -> Result<Vec<u8>, RenderError> {
@@ -70,10 +85,13 @@ struct File<'a> {
     records: u64,
     suppressed: u64,
     generalised: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    terms: Option<&'a IndirectTerms>,
 }
 
 fn report(table: &MicrodataTable) -> Option<Vec<u8>> {
-    let MicrodataReport { rule, rule_text, min_persons, rows, suppressed, generalised } = &table.report;
+    let MicrodataReport { rule, rule_text, min_persons, rows, suppressed, generalised, terms } =
+        &table.report;
     let file = File {
         title: &table.title,
         run: &table.run,
@@ -83,6 +101,7 @@ fn report(table: &MicrodataTable) -> Option<Vec<u8>> {
         records: *rows,
         suppressed: *suppressed,
         generalised,
+        terms: terms.as_ref(),
     };
     let mut bytes = serde_json::to_vec_pretty(&file).ok()?;
     bytes.push(b'\n');
@@ -125,6 +144,7 @@ mod tests {
                 rows: 2,
                 suppressed: 1,
                 generalised: vec!["Municipality: coarser by 1 of 2 levels".to_owned()],
+                terms: None,
             },
         }
     }

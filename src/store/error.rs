@@ -66,11 +66,12 @@ pub enum StoreError {
     /// The ledger has no release of this run.
     #[error("run {0} is not in the release ledger")]
     NotInLedger(RunId),
-    /// Tables of the domain are known by another method.
+    /// Results of the domain are known by another method.
     #[error(
-        "tables of data domain {domain} have been released to the recipient, or published, or are being made, by the \
-         method {earlier}, and tables by the method {asked} beside them would tell what neither tells alone; a query \
-         of this domain is accepted as long as the policies give it the method {earlier}, one of another domain now"
+        "results of data domain {domain} have been released to the recipient, or published, or are being made, by the \
+         method {earlier}, and results by the method {asked} beside them would tell what neither tells alone; a query \
+         of this domain is accepted if its result has the method {earlier}, by the policies and its approval, one of another \
+         domain now"
     )]
     OtherMethod {
         /// The domain.

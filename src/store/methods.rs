@@ -1,4 +1,4 @@
-//! Which method the tables of a data domain have been released by, to whom.
+//! Which method the results of a data domain have been released by, to whom.
 
 use crate::domain::ids::{DomainId, OrganisationId, RunId};
 use crate::domain::method::Method;
@@ -7,14 +7,19 @@ use super::error::StoreError;
 use super::open::{Store, Write};
 use super::rows::name;
 
-/// Another method by which an organisation knows tables of a domain, or will know them once runs in progress end.
+/// Another method by which an organisation knows results of a domain, or will know them once runs in progress end. What is
+/// published with true counts does not keep it from records as an approval grants them, since these are no part of what
+/// others know (docs/disclosure-control.md, "Indirectly identifiable microdata").
 const OTHER: &str = "SELECT m.method FROM ledger_methods m JOIN runs r ON r.run = m.run \
                      WHERE m.domain = $1 AND m.method <> $2 AND r.phase NOT IN ('refused', 'failed') \
-                     AND (m.organisation = $3 OR EXISTS (SELECT 1 FROM publications p WHERE p.run = m.run)) LIMIT 1";
+                     AND (m.organisation = $3 OR (EXISTS (SELECT 1 FROM publications p WHERE p.run = m.run) \
+                     AND NOT ($2 = 'as_approved' AND m.method IN ('suppress', 'fold')))) LIMIT 1";
 
-/// Another method by which anybody knows, or will know, tables of a domain.
+/// Another method by which anybody knows, or will know, results of a domain; of a table with true counts, other than
+/// records as an approval grants them.
 const ANYBODYS_OTHER: &str = "SELECT m.method FROM ledger_methods m JOIN runs r ON r.run = m.run \
-                              WHERE m.domain = $1 AND m.method <> $2 AND r.phase NOT IN ('refused', 'failed') LIMIT 1";
+                              WHERE m.domain = $1 AND m.method <> $2 AND r.phase NOT IN ('refused', 'failed') \
+                              AND NOT ($2 IN ('suppress', 'fold') AND m.method = 'as_approved') LIMIT 1";
 
 impl Store {
     /// Whether tables of a domain may reach an organisation by a method, as far as earlier ones tell.
@@ -99,11 +104,24 @@ fn only_this(domain: &DomainId, asked: &str, other: Option<&sqlx::any::AnyRow>) 
 mod tests {
     use super::*;
     use crate::domain::refusal::{Refusal, RefusalKind};
-    use crate::store::fixtures::{name, now, run_id, stores, submission};
+    use crate::store::fixtures::{name, now, result, run_id, stores, submission};
     use crate::store::phase::Phase;
+    use crate::store::publications::Publication;
 
     const OURS: &str = "NTRNO-983744516";
     const THEIRS: &str = "NTRNO-111111111";
+
+    /// Publishes the result of a run.
+    async fn published(store: &Store, run: u8) {
+        let mut write = store.write().await.unwrap();
+        write.insert_audit_leaf(run.into(), b"leaf", None).await.unwrap();
+        write.store_result(&run_id(run), &result(run.into())).await.unwrap();
+        let (table, digest) = (name(&format!("t-{run}")), result(0).digest);
+        let (title, published) = ("A table".to_owned(), now());
+        let publication = Publication { table, run: run_id(run), digest, title, published };
+        assert!(write.publish(&publication).await.unwrap());
+        write.commit().await.unwrap();
+    }
 
     /// A run of an organisation whose table of a domain has a method.
     async fn accepted(
@@ -161,6 +179,53 @@ mod tests {
             write.may_publish_method(&run_id(1)).await.unwrap();
             write.commit().await.unwrap();
             accepted(store, 5, THEIRS, "services", Method::Suppress).await.unwrap();
+        }
+    }
+
+    /// Tables and anonymous records are recorded by the method of the domain's tables.
+    #[tokio::test]
+    async fn who_has_records_as_they_are_gets_nothing_else_of_the_domain_and_the_reverse() {
+        assert_eq!(Method::AsApproved.as_str(), "as_approved");
+        for test in stores().await {
+            let store = &test.store;
+            accepted(store, 1, OURS, "services", Method::AsApproved).await.unwrap();
+            // More of them can be had, and nothing else, also while the first are only on their way.
+            accepted(store, 2, OURS, "services", Method::AsApproved).await.unwrap();
+            accepted(store, 3, THEIRS, "services", Method::Suppress).await.unwrap();
+            for (organisation, method) in [(OURS, Method::Suppress), (THEIRS, Method::AsApproved)] {
+                let refused = accepted(store, 4, organisation, "services", method).await.unwrap_err();
+                assert_eq!(Refusal::from(refused).code, "rule.other_method");
+            }
+            accepted(store, 4, OURS, "births", Method::Suppress).await.unwrap();
+
+            // What is published with true counts everybody may know, the holder of the records too.
+            let mut write = store.write().await.unwrap();
+            write.may_publish_method(&run_id(3)).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_published_with_noise_keeps_from_records_as_they_are_and_the_reverse() {
+        let noise = Method::Cellkey(crate::domain::method::Cellkey {
+            min_persons: 5,
+            bound: 10,
+            variance: "4".parse().unwrap(),
+        });
+        for test in stores().await {
+            let store = &test.store;
+            for (run, domain, method) in [(1, "exact", Method::Suppress), (2, "noisy", noise)] {
+                accepted(store, run, THEIRS, domain, method).await.unwrap();
+                published(store, run).await;
+            }
+            accepted(store, 3, OURS, "exact", Method::AsApproved).await.unwrap();
+            let refused = accepted(store, 4, OURS, "noisy", Method::AsApproved).await.unwrap_err();
+            assert_eq!(Refusal::from(refused).code, "rule.other_method");
+            // The records would take the noise off, so it is not published beside them.
+            accepted(store, 5, OURS, "births", Method::AsApproved).await.unwrap();
+            accepted(store, 6, THEIRS, "births", noise).await.unwrap();
+            let mut write = store.write().await.unwrap();
+            let refused = write.may_publish_method(&run_id(6)).await;
+            assert!(matches!(refused, Err(StoreError::OtherMethod { .. })));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Resolutions of serial numbers: statements, their signatures, and whether they were handed to the identity service.
+//! Resolutions of serial numbers and of the list of reservations: statements, their signatures, and whether they were handed to the identity service.
 
 use chrono::{DateTime, Utc};
 
@@ -121,19 +121,19 @@ impl Write {
 mod tests {
     use super::*;
     use crate::domain::microdata::SerialNumber;
-    use crate::domain::resolution::ResolutionReason;
+    use crate::domain::resolution::{ResolutionReason, Subject};
     use crate::store::fixtures::{name, now, run_id, stores};
 
     #[tokio::test]
     async fn a_resolution_waits_with_its_signatures_until_it_is_handed_over() {
         for test in stores().await {
-            let statement = ResolutionStatement {
+            let subject = Subject::Serial {
                 project: name("P-2026-0001"),
                 run: run_id(1),
                 serial: SerialNumber::new(&[3; 20]).unwrap(),
                 reason: ResolutionReason::Correction,
-                asked: now(),
             };
+            let statement = ResolutionStatement { subject, asked: now() };
             let digest = statement.digest().unwrap();
             assert_eq!(test.store.resolution(&digest).await.unwrap(), None);
             let signature =

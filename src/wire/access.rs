@@ -78,6 +78,7 @@ pub const GATEWAY: Table = &[
     call("/kpr.v1.Resolutions/Sign", &[Steward]),
     call("/kpr.v1.Resolutions/List", &[Steward]),
     call("/kpr.v1.Disclosures/FetchCorrections", &[Sender]),
+    call("/kpr.v1.Queries/ReadConditions", &[Researcher]),
     call("/grpc.health.v1.Health/Check", EVERY),
     standing("/grpc.health.v1.Health/Watch", EVERY),
     standing("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", EVERY),

@@ -25,10 +25,11 @@ use super::token_client::{Line, TokenSource};
 use crate::config::{Peer, TlsFiles};
 use crate::domain::answer::{Checked, LogEntry, PublishedTable, Submission};
 use crate::domain::approval::StewardSignature;
-use crate::domain::canonical::{Canonical, CanonicalError};
+use crate::domain::canonical::{Canonical, CanonicalError, Digest};
 use crate::domain::disclosure_report::DisclosureReport;
 use crate::domain::held::{HeldRefusal, HeldResult, ReleaseStatement};
 use crate::domain::ids::{PersonNo, RequestId, RunId, TableId};
+use crate::domain::indirect::IndirectTerms;
 use crate::domain::overview::Disclosure;
 use crate::domain::person::{
     Correction, CorrectionOf, OwnRows, PersonLog, Restriction, RestrictionChange, Ticket,
@@ -195,7 +196,43 @@ impl GatewayClient {
     /// # Errors
     /// [`ClientError`].
     pub async fn fetch(&self, run: &RunId, format: Format) -> Result<Vec<u8>, ClientError> {
-        let request = proto::FetchRequest { run: run.to_string(), format: encode::format(format).into() };
+        self.fetch_under(run, format, None).await
+    }
+
+    /// A released result whose conditions, with this digest, the researcher's organisation accepts.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn fetch_accepting(
+        &self,
+        run: &RunId,
+        format: Format,
+        conditions: Digest,
+    ) -> Result<Vec<u8>, ClientError> {
+        self.fetch_under(run, format, Some(conditions)).await
+    }
+
+    /// Why and under which conditions the released records of a run are given; for the researcher's organisation.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn conditions(&self, run: &RunId) -> Result<IndirectTerms, ClientError> {
+        let request = proto::ReadConditionsRequest { run: run.to_string() };
+        let read = self.queries().read_conditions(request).await?.into_inner().conditions;
+        IndirectTerms::from_canonical(&read).map_err(|e| ClientError::Answer(e.to_string()))
+    }
+
+    async fn fetch_under(
+        &self,
+        run: &RunId,
+        format: Format,
+        accepted: Option<Digest>,
+    ) -> Result<Vec<u8>, ClientError> {
+        let request = proto::FetchRequest {
+            run: run.to_string(),
+            format: encode::format(format).into(),
+            accepted_conditions: accepted.map(|digest| digest.to_string()).unwrap_or_default(),
+        };
         gather(self.queries().fetch(request).await?.into_inner()).await
     }
 

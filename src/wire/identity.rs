@@ -150,8 +150,8 @@ impl Identity for Service {
         let statement = decode::resolution_statement("statement", &message.statement)?;
         let signatures = message.signatures.into_iter().map(decode::steward_signature);
         let signatures = signatures.collect::<Result<Vec<_>, _>>().map_err(|e| e.under("signatures"))?;
-        let person = PersonNo(message.person_no);
-        self.0.deposit_resolution(&statement, &signatures, person).await.map_err(refuse)?;
+        let persons: Vec<PersonNo> = message.person_no.into_iter().map(PersonNo).collect();
+        self.0.deposit_resolution(&statement, &signatures, &persons).await.map_err(refuse)?;
         Ok(Response::new(proto::DepositResolutionResponse {}))
     }
 

@@ -92,7 +92,7 @@ impl ResolutionDesk for IdentityLink {
         &'a self,
         statement: &'a ResolutionStatement,
         signatures: &'a [StewardSignature],
-        person: PersonNo,
+        persons: &'a [PersonNo],
     ) -> BoxFuture<'a, Result<(), Refusal>> {
         Box::pin(async move {
             let failed = |hint: String| Refusal::new(RefusalKind::Unavailable, "identity.refused", hint);
@@ -100,7 +100,7 @@ impl ResolutionDesk for IdentityLink {
             let mut request = Request::new(proto::DepositResolutionRequest {
                 statement: statement.canonical().map_err(|error| failed(error.to_string()))?,
                 signatures,
-                person_no: person.0,
+                person_no: persons.iter().map(|person| person.0).collect(),
             });
             request.set_timeout(REDEEMING);
             let answer =
@@ -163,7 +163,7 @@ impl IdentityLink {
         Ok(decode::identity_uses(answer).map_err(Status::from)?)
     }
 
-    /// The identity numbers of the person that a resolution was about, the newest first; for the steward who signed last.
+    /// The identity numbers of the persons that a resolution was about, each one's newest first; for the steward who signed last.
     ///
     /// # Errors
     /// [`PeerRefusal`].

@@ -11,8 +11,9 @@ use super::decode::{self, FieldError};
 use super::encode;
 use super::proto::queries_server::{Queries, QueriesServer};
 use super::proto::{
-    self, CheckRequest, CheckResponse, FetchRequest, FetchResponse, Phase, ReadDisclosureReportRequest,
-    ReadDisclosureReportResponse, SubmitRequest, SubmitResponse, WatchRequest,
+    self, CheckRequest, CheckResponse, FetchRequest, FetchResponse, Phase, ReadConditionsRequest,
+    ReadConditionsResponse, ReadDisclosureReportRequest, ReadDisclosureReportResponse, SubmitRequest,
+    SubmitResponse, WatchRequest,
 };
 use super::serve::MESSAGE_BYTES;
 use crate::domain::canonical::Canonical;
@@ -69,7 +70,8 @@ impl Queries for QueriesService {
         let message = request.into_inner();
         let format = decode::format("format", message.format())?;
         let run = decode::id("run", message.run)?;
-        let fetched = self.gateway.fetch(&caller, &run, format.as_str()).await?;
+        let accepted = decode::optional_digest("accepted_conditions", &message.accepted_conditions)?;
+        let fetched = self.gateway.fetch(&caller, &run, format.as_str(), accepted).await?;
         Ok(Response::new(encode::fetched(fetched, format).await?))
     }
 
@@ -83,5 +85,16 @@ impl Queries for QueriesService {
         let report =
             report.canonical().map_err(|_| Status::internal("report.encoding: it cannot be encoded"))?;
         Ok(Response::new(ReadDisclosureReportResponse { report }))
+    }
+
+    async fn read_conditions(
+        &self,
+        request: Request<ReadConditionsRequest>,
+    ) -> Result<Response<ReadConditionsResponse>, Status> {
+        let caller = caller(&request)?;
+        let run = decode::id("run", request.into_inner().run)?;
+        let terms = self.gateway.conditions(&caller, &run).await?;
+        let conditions = terms.canonical().map_err(encode::not_encodable)?;
+        Ok(Response::new(ReadConditionsResponse { conditions }))
     }
 }

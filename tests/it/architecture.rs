@@ -17,7 +17,7 @@ const ALLOWED: [(&str, &[&str]); 18] = [
     ("registers", &["domain"]),
     ("partner", &["domain", "identity", "linkage", "config", "telemetry"]),
     ("execute", &["domain", "plan", "linkage", "registers", "disclosure"]),
-    ("disclosure", &["domain", "plan", "execute", "audit", "linkage", "store"]),
+    ("disclosure", &["domain", "authorise", "plan", "execute", "audit", "linkage", "store"]),
     ("statistics", &["domain", "disclosure"]),
     (
         "pipeline",

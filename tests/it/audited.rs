@@ -102,6 +102,7 @@ const ROWS: &[(&str, Leaves)] = &[
     ("/kpr.v1.Identity/CollectResolution", Nothing(IDENTITY)),
     ("/kpr.v1.Disclosures/FetchCorrections", A(60, "sender", |p| p.fetch_corrections().boxed())),
     ("/kpr.v1.Disclosures/List", Nothing("reads definitions and digests; its roles are refused nothing")),
+    ("/kpr.v1.Queries/ReadConditions", A(12, "researcher", |p| p.conditions_refused().boxed())),
 ];
 
 impl Played {
@@ -149,6 +150,12 @@ impl Played {
     async fn fetch(&mut self) {
         let run = self.run.clone().unwrap();
         self.world.client("researcher").await.fetch(&run, Format::Csv).await.unwrap();
+    }
+
+    /// That conditions are accepted, and leave their leaf, is shown in `indirect`.
+    async fn conditions_refused(&mut self) {
+        let run = self.run.clone().unwrap();
+        self.stranger().await.conditions(&run).await.unwrap_err();
     }
 
     async fn read_report(&mut self) {

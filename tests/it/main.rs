@@ -16,6 +16,7 @@ mod budget;
 mod cellkey;
 mod faults;
 mod identity;
+mod indirect;
 mod ingest;
 mod leak;
 mod lifecycle;

@@ -3,9 +3,10 @@
 
 use kpr::domain::canonical::Canonical;
 use kpr::domain::clock::Clock;
-use kpr::domain::ids::{ProjectId, RunId, StewardId};
+use kpr::domain::ids::{PersonNo, ProjectId, RunId, StewardId};
 use kpr::domain::microdata::SerialNumber;
-use kpr::domain::resolution::{ResolutionReason, ResolutionStatement};
+use kpr::domain::person::Restriction;
+use kpr::domain::resolution::{ResolutionReason, ResolutionStatement, Subject};
 use kpr::linkage::ResolutionDesk;
 use kpr::statistics::Format;
 use kpr::store::Phase;
@@ -65,13 +66,15 @@ pub async fn looked_up(world: &World, number: &str) -> usize {
 
 /// A statement about a serial number that nobody has.
 pub fn of_nobody() -> ResolutionStatement {
-    ResolutionStatement {
-        project: microdata::approval().project,
-        run: RunId::new(format!("r-{}", "ab".repeat(16))).unwrap(),
-        serial: SerialNumber::new(&[7; 20]).unwrap(),
-        reason: ResolutionReason::HealthRisk,
-        asked: kpr::app::system::SystemClock.now(),
-    }
+    let run = RunId::new(format!("r-{}", "ab".repeat(16))).unwrap();
+    of_record(microdata::approval().project, run, &[7; 20])
+}
+
+/// A statement about a serial number of a run's records.
+pub fn of_record(project: ProjectId, run: RunId, serial: &[u8]) -> ResolutionStatement {
+    let (serial, reason) = (SerialNumber::new(serial).unwrap(), ResolutionReason::HealthRisk);
+    let subject = Subject::Serial { project, run, serial, reason };
+    ResolutionStatement { subject, asked: kpr::app::system::SystemClock.now() }
 }
 
 /// Asks, as one steward, for what nobody has.
@@ -91,16 +94,22 @@ async fn two_stewards_together_have_a_person_named_and_nobody_less_does() {
     assert!(microdata::sign(&world, "bjorn", &release).await.unwrap());
     let csv = world.client("researcher").await.fetch(&run, Format::Csv).await.unwrap();
     let serials = serials(&csv);
-    let statement = ResolutionStatement { run: run.clone(), serial: serials[0].clone(), ..of_nobody() };
+    let project = microdata::approval().project;
+    let of = |serial: &SerialNumber| of_record(project.clone(), run.clone(), serial.as_bytes());
+    let statement = of(&serials[0]);
 
     // What is not there reads like what is another project's or another run's, and like a changed serial number.
     let mut changed = serials[0].as_bytes().to_vec();
     changed[0] ^= 1;
     let mut said = Vec::new();
     for other in [
-        ResolutionStatement { project: ProjectId::new("P-2026-0001").unwrap(), ..statement.clone() },
-        ResolutionStatement { run: of_nobody().run, ..statement.clone() },
-        ResolutionStatement { serial: SerialNumber::new(&changed).unwrap(), ..statement.clone() },
+        of_record(ProjectId::new("P-2026-0001").unwrap(), run.clone(), serials[0].as_bytes()),
+        of_record(
+            project.clone(),
+            RunId::new(format!("r-{}", "ab".repeat(16))).unwrap(),
+            serials[0].as_bytes(),
+        ),
+        of(&SerialNumber::new(&changed).unwrap()),
         of_nobody(),
     ] {
         match sign(&world, &other, "anna").await {
@@ -126,13 +135,13 @@ async fn two_stewards_together_have_a_person_named_and_nobody_less_does() {
         statement.sign(StewardId::new(name).unwrap(), &key).unwrap()
     };
     let gateway = link(&world, "gateway");
-    let person = kpr::domain::ids::PersonNo(3);
+    let person = PersonNo(3);
     for forged in [
         vec![signed("anna", "anna")],
         vec![signed("anna", "anna"), signed("anna", "anna")],
         vec![signed("anna", "anna"), signed("bjorn", "anna")],
     ] {
-        let refused = gateway.deposit(&statement, &forged, person).await.unwrap_err();
+        let refused = gateway.deposit(&statement, &forged, &[person]).await.unwrap_err();
         assert!(refused.hint.contains("identity.approval"), "{}", refused.hint);
     }
 
@@ -149,13 +158,13 @@ async fn two_stewards_together_have_a_person_named_and_nobody_less_does() {
     assert_eq!(collect(&world, "bjorn", &statement).await.unwrap_err(), "identity.resolution");
     // What a gateway still has of it is good for nothing more.
     let both = [signed("anna", "anna"), signed("bjorn", "bjorn")];
-    let replayed = gateway.deposit(&statement, &both, person).await.unwrap_err();
+    let replayed = gateway.deposit(&statement, &both, &[person]).await.unwrap_err();
     assert!(replayed.hint.contains("identity.resolution_used"), "{}", replayed.hint);
 
     // It is a person of the records, and another serial number is another person.
     let [inside, _] = person::in_and_out(&world);
     assert!(numbers.iter().all(|number| inside.contains(number)));
-    let second = ResolutionStatement { serial: serials[1].clone(), ..statement.clone() };
+    let second = of(&serials[1]);
     assert!(!sign(&world, &second, "bjorn").await.unwrap());
     assert!(sign(&world, &second, "anna").await.unwrap());
     let others = collect(&world, "anna", &second).await.unwrap();
@@ -174,5 +183,75 @@ async fn two_stewards_together_have_a_person_named_and_nobody_less_does() {
         .filter(|kind| *kind >= 50)
         .collect();
     assert_eq!(kinds, [50, 51, 53, 50, 51, 53]);
+    world.end().await;
+}
+
+/// KPR regulation 4-2 and 4-5: whom the register keeper must leave out of a release with identity.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_stewards_together_are_told_who_has_reserved_and_the_gateway_is_not() {
+    let world = World::running(&Making { persons: 1500, ..Making::default() }).await;
+    let anna = world.client("anna").await;
+    let now = kpr::app::system::SystemClock.now();
+    let of = |persons: &[PersonNo]| ResolutionStatement { subject: Subject::list(persons), asked: now };
+    assert_eq!(code(sign(&world, &of(&[]), "anna").await), "resolution.reservations");
+
+    let reserve = async |number: &str, active| {
+        let ticket = person::ticket(&world, number).await;
+        world
+            .client("portal")
+            .await
+            .restrict(&ticket, Restriction::ReleaseWithIdentity, active)
+            .await
+            .unwrap();
+    };
+    let [first, second, third] = [3, 30, 300].map(|nth| person::number(&world, nth));
+    reserve(&first, true).await;
+    reserve(&second, true).await;
+    let listed = anna.reservations().await.unwrap();
+    let statement = of(&listed);
+    // Others than those on the list are not named, and one steward is told nothing.
+    assert_eq!(code(sign(&world, &of(&[PersonNo(1)]), "anna").await), "resolution.reservations");
+    assert!(!sign(&world, &statement, "anna").await.unwrap());
+    assert_eq!(code(sign(&world, &statement, "anna").await), "resolution.signed_already");
+    assert_eq!(collect(&world, "anna", &statement).await.unwrap_err(), "identity.resolution");
+    // Who has reserved in the meantime is on another list; who has lifted the reservation is on none.
+    reserve(&third, true).await;
+    assert_eq!(code(sign(&world, &statement, "bjorn").await), "resolution.reservations");
+    reserve(&third, false).await;
+    // A gateway that is taken over has somebody else named under the same signatures.
+    let both = ["anna", "bjorn"].map(|name| {
+        let key = pki::read_signing_key(&demo::signing_key(&world.stage.path("pki"), name)).unwrap();
+        statement.sign(StewardId::new(name).unwrap(), &key).unwrap()
+    });
+    let gateway = link(&world, "gateway");
+    for others in [&[listed[0]][..], &[listed[0], PersonNo(listed[1].0 + 1)]] {
+        let refused = gateway.deposit(&statement, &both, others).await.unwrap_err();
+        assert!(refused.hint.contains("identity.resolution"), "{}", refused.hint);
+    }
+
+    let [waiting] = world.client("bjorn").await.waiting_resolutions().await.unwrap().try_into().unwrap();
+    assert_eq!(waiting.statement, statement);
+    assert!(sign(&world, &statement, "bjorn").await.unwrap());
+    assert_eq!(collect(&world, "anna", &statement).await.unwrap_err(), "identity.resolution");
+    let numbers = collect(&world, "bjorn", &statement).await.unwrap();
+    assert!(numbers.contains(&first) && numbers.contains(&second) && !numbers.contains(&third));
+    assert_eq!(collect(&world, "bjorn", &statement).await.unwrap_err(), "identity.resolution");
+    assert_eq!(code(sign(&world, &statement, "bjorn").await), "resolution.used");
+
+    // Each of them sees it, the third does not, and no identity number came to the gateway.
+    for (number, times) in [(&first, 1), (&second, 1), (&third, 0)] {
+        let uses = link(&world, "portal").uses(&person::ticket(&world, number).await).await.unwrap();
+        let by_keeper = uses.look_ups.iter().filter(|used| used.organisation.as_str() == demo::KEEPER);
+        assert_eq!(by_keeper.count(), times);
+    }
+    let disk = microdata::on_disk(&world);
+    for number in &numbers {
+        assert!(!disk.windows(11).any(|window| window == number.as_bytes()));
+    }
+    let entries = world.client("auditor").await.entries(0, 10_000).await.unwrap();
+    let leaves = entries.iter().map(|entry| kpr::audit::Leaf::from_canonical(&entry.leaf).unwrap());
+    let kinds: Vec<u16> = leaves.filter(|leaf| leaf.project.is_none()).map(|leaf| leaf.kind).collect();
+    let of_resolutions: Vec<u16> = kinds.into_iter().filter(|kind| *kind >= 50).collect();
+    assert_eq!(of_resolutions, [50, 51, 53]);
     world.end().await;
 }

@@ -9,7 +9,6 @@ use kpr::domain::clock::Clock;
 use kpr::domain::lifecycle::{Standing, Step};
 use kpr::domain::person::Restriction;
 use kpr::domain::query::Query;
-use kpr::domain::resolution::ResolutionStatement;
 use kpr::domain::words::Words;
 use kpr::statistics::Format;
 use kpr::store::Phase;
@@ -78,7 +77,7 @@ async fn a_project_from_its_application_to_its_revocation() {
 
     // One of them has to be warned: two stewards have the person named, who sees it.
     let serial = resolve::serials(&records)[0].clone();
-    let statement = ResolutionStatement { run: run.clone(), serial, ..resolve::of_nobody() };
+    let statement = resolve::of_record(microdata::approval().project, run.clone(), serial.as_bytes());
     assert!(!resolve::sign(&world, &statement, "anna").await.unwrap());
     assert!(resolve::sign(&world, &statement, "bjorn").await.unwrap());
     let named = resolve::collect(&world, "bjorn", &statement).await.unwrap();

@@ -3,7 +3,7 @@
 use super::*;
 
 /// The types as they have been written to logs. A line is added, never changed.
-const TYPES: [(u16, &str, &str); 45] = [
+const TYPES: [(u16, &str, &str); 46] = [
     (1, "gateway started", "version policies catalogue"),
     (2, "gateway stopped", ""),
     (3, "approval entered", "approval version"),
@@ -49,6 +49,7 @@ const TYPES: [(u16, &str, &str); 45] = [
     (52, "resolution not handed over", "statement code"),
     (53, "resolution handed over", "statement"),
     (60, "corrections fetched", "corrections"),
+    (57, "conditions accepted", "result conditions"),
 ];
 
 fn one_of_each() -> Vec<Event> {
@@ -125,6 +126,7 @@ fn one_of_each() -> Vec<Event> {
         ResolutionFailed { statement: digest, code: text("a.code") }.into(),
         ResolutionHandedOver { statement: digest }.into(),
         CorrectionsFetched { corrections: vec![1, 2] }.into(),
+        ConditionsAccepted { result: digest, conditions: digest }.into(),
     ]
 }
 

@@ -11,6 +11,13 @@ use kpr::domain::worklist::{Acts, WorkItem};
 pub fn state(state: &ProjectState) {
     println!("project    {}", state.approval.approval.project);
     println!("version    {}", state.approval.approval.version);
+    println!("tier       {}", state.approval.approval.tier.as_str());
+    if let Some(terms) = &state.approval.approval.indirect {
+        println!("interest   {}", terms.interest);
+        for condition in &terms.conditions {
+            println!("condition  {condition}");
+        }
+    }
     println!("digest     {}", state.digest);
     println!("signed by  {}", signed_by(state));
     println!("due        {}", or(state.due, "not complete yet"));

@@ -3,6 +3,7 @@
 use ed25519_dalek::SigningKey;
 
 use super::*;
+use crate::authorise::fixtures::indirect_grant;
 use crate::disclosure::ledger::{self, Recalled, Recollection};
 use crate::disclosure::proposed::{Counts, Proposed};
 use crate::disclosure::protect::recall;
@@ -129,7 +130,7 @@ fn what_is_held_is_sealed_until_two_stewards_have_signed() {
     let judged = release(&held, &[]).unwrap();
     assert_eq!(judged.disclosed().digest(), held.statement().result);
     // Who is in them is kept with them: everybody of whom there is a record, and nobody else.
-    let kept = judged.remembered().unwrap().persons.clone().unwrap();
+    let kept = judged.persons().unwrap().clone();
     let chunk = kept.chunk_with(PersonNo(3000));
     let holds = |n| persons_key().holds(&run_id(1), PersonNo(n), &kept.set(), chunk).unwrap();
     assert!((3000..3009).all(holds) && (5000..5002).all(holds));
@@ -183,6 +184,52 @@ fn an_outcome_that_too_many_have_is_not_released_under_diversity() {
     // A fourth of all have it.
     assert!(made(4).is_ok());
     assert!(made(5).is_err());
+}
+
+fn granted(run: u8, persons: &[Placed]) -> Held {
+    hold_granted(run_id(run), &project(1), &shape(), persons, &indirect_grant(), &key()).unwrap()
+}
+
+/// KPR regulation 4-4. Who stands alone stands alone, which the report says, and stewards sign.
+#[test]
+fn records_as_they_are_wait_for_two_stewards_like_others() {
+    let persons = persons([9, 1, 2, 7, 0, 5]);
+    let held = granted(1, &persons);
+    let table = opened(&held);
+    assert_eq!(table.serials.len(), persons.len());
+    for (place, number) in (3_i64..).zip([9, 1, 2, 7, 0, 5]) {
+        let rows = (0..24).filter(|&row| table.columns[0].values.value(row) == Some(place));
+        assert_eq!(rows.count(), number);
+    }
+    let risk = RiskReport::from_canonical(held.risk()).unwrap();
+    let told = risk.identifiable.clone().unwrap();
+    assert_eq!((told.unique, told.in_small, told.small), (1, 3, 5));
+    // Other terms would be another report, and another result: what is signed is the terms too.
+    let mut other = risk;
+    other.identifiable.as_mut().unwrap().terms.conditions.pop();
+    assert_ne!(other.digest().unwrap(), held.statement().risk);
+    let mut other = opened(&held);
+    other.report.terms.as_mut().unwrap().conditions.pop();
+    assert_ne!(other.digest().unwrap(), held.statement().result);
+    // Released as they were signed, with who is in them, and with nothing for the ledger.
+    let judged = release(&held, &[]).unwrap();
+    assert_eq!(judged.disclosed().digest(), held.statement().result);
+    assert!(judged.remembered().is_none());
+    let kept = judged.persons().unwrap();
+    let holds = |n: u32| {
+        persons_key().holds(&run_id(1), PersonNo(n), &kept.set(), kept.chunk_with(PersonNo(n))).unwrap()
+    };
+    assert!((3000..3009).all(holds) && holds(4000) && !holds(4001));
+    // A project has the same serial numbers in all its records, and they are not a person's in another.
+    assert!(opened(&granted(2, &persons)).serials == table.serials);
+}
+
+/// Records without terms are judged, whoever asked: nothing that is not under terms leaves the ledger out.
+#[test]
+fn anonymous_records_are_judged_and_remembered() {
+    let held = made(1, &persons([9, 8, 7, 7, 6, 5]), &[]).unwrap();
+    assert_eq!(opened(&held).report.terms, None);
+    assert!(release(&held, &[]).unwrap().remembered().is_some());
 }
 
 /// An earlier table of so many persons in each place, all of it published.

@@ -12,7 +12,7 @@ use super::*;
 use crate::domain::codelist::CodeList;
 use crate::domain::microdata::SerialNumber;
 
-fn made(extract: &Extract, rule: &MicrodataRule) -> Result<Anonymised, MicrodataError> {
+fn made(extract: &Extract, rule: &MicrodataRule) -> Result<Checked, MicrodataError> {
     anonymise(run(), "Rows".to_owned(), extract, rule, &key())
 }
 
@@ -76,7 +76,7 @@ proptest! {
         let l = 3;
         let extract = village(seed, rows, Some(Diversity::new(l, [].into()).unwrap()));
         let rule = rule(5, permille);
-        let Ok(Anonymised { table, .. }) = made(&extract, &rule) else { return Ok(()) };
+        let Ok(Checked { table, .. }) = made(&extract, &rule) else { return Ok(()) };
         let row_of: HashMap<&SerialNumber, usize> = table.serials.iter().zip(0..).collect();
         let subsets: [&[usize]; 5] = [&[0, 1, 2, 3, 4], &[0, 1, 2], &[1], &[3, 4], &[0, 4]];
         for person in 0..rows {
@@ -195,7 +195,7 @@ fn releases_made_without_regard_to_each_other_betray_persons() {
 fn no_person_of_a_random_extract_stands_out() {
     for seed in 0..300 {
         let (extract, rule) = random(seed);
-        let Ok(Anonymised { table, .. }) = made(&extract, &rule) else { continue };
+        let Ok(Checked { table, .. }) = made(&extract, &rule) else { continue };
         let known: Vec<usize> = (0..extract.quasi.len()).collect();
         for person in 0..extract.rows() {
             assert!(candidates(&extract, &table, person, &known).len() >= rule.min_persons() as usize);

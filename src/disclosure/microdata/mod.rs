@@ -1,4 +1,5 @@
-//! Microdata: every combination of quasi-identifiers occurs for at least k persons.
+//! Microdata: every combination of quasi-identifiers occurs for at least k persons, or, where two stewards have approved
+//! that under conditions (4-4), the values are as the approval grants them (`granted`).
 //!
 //! [`anonymise`] generalises the quasi-identifiers along their hierarchies with the least loss
 //! (`search`), suppresses few rows last (`suppression`), sees to l-diversity in a way that does not betray
@@ -13,6 +14,7 @@ mod diversity;
 mod extract;
 #[cfg(test)]
 mod fixtures;
+mod granted;
 mod hierarchy;
 mod records;
 mod risk;
@@ -24,8 +26,8 @@ mod tests;
 mod verify;
 
 pub use extract::{Attribute, Extract, Kind, QuasiIdentifier};
-pub(in crate::disclosure) use records::records;
 pub use records::{RecordsError, serial_person};
+pub(in crate::disclosure) use records::{granted_records, records};
 pub use rule::{BadMicrodataRule, Diversity, MicrodataRule};
 pub use verify::Fault;
 
@@ -60,8 +62,8 @@ pub enum MicrodataError {
     Canonical(#[from] CanonicalError),
 }
 
-/// Microdata that have passed the check, not yet released.
-pub struct Anonymised {
+/// Microdata that have passed their check, not yet released.
+pub struct Checked {
     /// The rows.
     pub table: MicrodataTable,
     /// What the stewards decide on.
@@ -78,7 +80,7 @@ pub fn anonymise(
     extract: &Extract,
     rule: &MicrodataRule,
     key: &PatternKey,
-) -> Result<Anonymised, MicrodataError> {
+) -> Result<Checked, MicrodataError> {
     extract.check()?;
     if extract.rows() < rule.min_persons() as usize {
         return Err(MicrodataError::TooFew);
@@ -87,7 +89,8 @@ pub fn anonymise(
     let mut draws = key.draws(&choice_digest(extract, rule, &keys)?);
     let chosen = choose(extract, &frame, &keys, rule, &mut draws)?;
     let order = order(extract);
-    let risk = risk::risk(extract, &frame, &chosen, rule);
+    let bounds = (u64::from(rule.min_persons()), rule.suppressed_limit(keys.len()));
+    let risk = risk::risk(extract, &frame, &chosen, bounds);
     let table = MicrodataTable {
         run,
         title,
@@ -96,7 +99,7 @@ pub fn anonymise(
         report: report(extract, &chosen, rule, &frame),
     };
     verify::verify(extract, &table, rule)?;
-    Ok(Anonymised { table, risk })
+    Ok(Checked { table, risk })
 }
 
 /// A digest of what the choice of levels may depend on: the quasi-identifiers in no order, what the
@@ -150,10 +153,10 @@ fn columns(extract: &Extract, frame: &Frame, keys: &[u64], chosen: &Chosen, orde
     quasi.chain(attributes).collect()
 }
 
-/// What the recipient is told. It could count all of it in the rows.
-fn report(extract: &Extract, chosen: &Chosen, rule: &MicrodataRule, frame: &Frame) -> MicrodataReport {
+/// What the recipient is told of each quasi-identifier.
+fn generalised(extract: &Extract, chosen: &Chosen, frame: &Frame) -> Vec<String> {
     let each = extract.quasi.iter().zip(&chosen.choice.levels).zip(&frame.trees);
-    let generalised = each.map(|((quasi, &level), tree)| {
+    let told = each.map(|((quasi, &level), tree)| {
         let label = &quasi.label;
         match (level, tree.highest()) {
             (0, _) => format!("{label}: as delivered"),
@@ -161,12 +164,18 @@ fn report(extract: &Extract, chosen: &Chosen, rule: &MicrodataRule, frame: &Fram
             (level, highest) => format!("{label}: coarser by {level} of {highest} levels"),
         }
     });
+    told.collect()
+}
+
+/// What the recipient is told. It could count all of it in the rows.
+fn report(extract: &Extract, chosen: &Chosen, rule: &MicrodataRule, frame: &Frame) -> MicrodataReport {
     MicrodataReport {
         rule: rule.id().clone(),
         rule_text: rule.text(),
         min_persons: rule.min_persons(),
         rows: extract.rows() as u64,
         suppressed: chosen.choice.suppressed.rows,
-        generalised: generalised.collect(),
+        generalised: generalised(extract, chosen, frame),
+        terms: None,
     }
 }

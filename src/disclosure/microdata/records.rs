@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{
-    Anonymised, Attribute, BadMicrodataRule, Extract, Kind, MicrodataError, MicrodataRule, QuasiIdentifier,
-    anonymise,
+    Attribute, BadMicrodataRule, Checked, Diversity, Extract, Kind, MicrodataError, MicrodataRule,
+    QuasiIdentifier, anonymise, granted::granted,
 };
+use crate::authorise::IndirectGrant;
 use crate::disclosure::ledger::{Membership, MembershipBuilder, MembershipError, NotSealed};
 use crate::disclosure::pattern::PatternKey;
 use crate::domain::ids::{PersonNo, ProjectId, RunId};
@@ -38,7 +39,7 @@ pub enum RecordsError {
 
 /// Records that have passed their check, with what one who holds them can count.
 pub(in crate::disclosure) struct Records {
-    pub(in crate::disclosure) anonymised: Anonymised,
+    pub(in crate::disclosure) anonymised: Checked,
     /// Who is in which class, for each measure: everyone, and those with each outcome.
     pub(in crate::disclosure) told: Membership,
     /// Who is in which class.
@@ -72,7 +73,7 @@ fn extract(
     shape: &TableShape,
     persons: &[Placed],
     serials: Vec<SerialNumber>,
-    rule: &MicrodataRule,
+    diversity: Option<Diversity>,
 ) -> Result<Extract, RecordsError> {
     let mut columns: Vec<Vec<u32>> = vec![Vec::with_capacity(persons.len()); shape.dimensions.len()];
     for placed in persons {
@@ -88,7 +89,6 @@ fn extract(
         codes,
         weight: 1,
     });
-    let diversity = rule.diversity()?;
     // The first measure is everyone.
     let outcomes = shape.measures.iter().enumerate().skip(1).map(|(bit, measure)| Attribute {
         variable: measure.code.clone(),
@@ -110,10 +110,29 @@ pub(in crate::disclosure) fn records(
 ) -> Result<Records, RecordsError> {
     let serials = serials(project, persons, key)?;
     let of: HashMap<SerialNumber, Placed> = serials.iter().cloned().zip(persons.iter().copied()).collect();
-    let extract = extract(shape, persons, serials, rule)?;
+    let extract = extract(shape, persons, serials, rule.diversity()?)?;
     let anonymised = anonymise(run, shape.title.clone(), &extract, rule, key)?;
     let (told, classes) = memberships(&anonymised.table, &of, shape.measures.len())?;
     Ok(Records { anonymised, told, classes })
+}
+
+/// Gives the persons counted for a table of this shape as an approval grants them, and who they are: nothing can be
+/// judged beside them, so it is not kept which class each is in.
+pub(in crate::disclosure) fn granted_records(
+    run: RunId,
+    project: &ProjectId,
+    shape: &TableShape,
+    persons: &[Placed],
+    grant: &IndirectGrant,
+    key: &PatternKey,
+) -> Result<(Checked, Membership), RecordsError> {
+    let extract = extract(shape, persons, serials(project, persons, key)?, None)?;
+    let checked = granted(run, shape.title.clone(), &extract, grant)?;
+    let mut everybody = MembershipBuilder::new(1);
+    for placed in persons {
+        everybody.add(placed.person, &[0])?;
+    }
+    Ok((checked, everybody.build()?))
 }
 
 /// Who is in the classes of released records: with a cell for each class and measure, and with one for each class.

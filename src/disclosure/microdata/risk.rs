@@ -6,11 +6,15 @@ use super::classes::Frame;
 use super::diversity::measure;
 use super::extract::{Extract, Kind};
 use super::hierarchy::WHOLE;
-use super::rule::MicrodataRule;
 use crate::domain::microdata::{ClassSizes, Diverse, Generalised, RiskReport};
 
-/// The report on what was chosen.
-pub(super) fn risk(extract: &Extract, frame: &Frame, chosen: &Chosen, rule: &MicrodataRule) -> RiskReport {
+/// The report on what was chosen. Sizes of classes are counted in ranges from `least` on.
+pub(super) fn risk(
+    extract: &Extract,
+    frame: &Frame,
+    chosen: &Chosen,
+    (least, suppressed_limit): (u64, u64),
+) -> RiskReport {
     let members = &chosen.members;
     let rows = members.len() as u64;
     let sizes: Vec<u64> = members.chunk_by(|a, b| a.0 == b.0).map(|class| class.len() as u64).collect();
@@ -55,9 +59,9 @@ pub(super) fn risk(extract: &Extract, frame: &Frame, chosen: &Chosen, rule: &Mic
         rows,
         classes,
         smallest,
-        sizes: histogram(&sizes, u64::from(rule.min_persons())),
+        sizes: histogram(&sizes, least),
         suppressed: suppressed.rows,
-        suppressed_limit: rule.suppressed_limit(members.len()),
+        suppressed_limit,
         steps: chosen.steps,
         prosecutor_ppm: WHOLE.div_ceil(smallest.max(1)),
         marketer_ppm: (classes * WHOLE).div_ceil(rows.max(1)),
@@ -66,6 +70,7 @@ pub(super) fn risk(extract: &Extract, frame: &Frame, chosen: &Chosen, rule: &Mic
         generalised,
         discernibility,
         sensitive: sensitive.collect(),
+        identifiable: None,
     }
 }
 

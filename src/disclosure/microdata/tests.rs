@@ -16,7 +16,7 @@ use crate::domain::canonical::Canonical;
 use crate::domain::codelist::CodeList;
 use crate::domain::microdata::SerialNumber;
 
-fn made(extract: &Extract, rule: &MicrodataRule) -> Result<Anonymised, MicrodataError> {
+fn made(extract: &Extract, rule: &MicrodataRule) -> Result<Checked, MicrodataError> {
     anonymise(run(), "Rows".to_owned(), extract, rule, &key())
 }
 

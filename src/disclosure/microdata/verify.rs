@@ -35,8 +35,15 @@ pub enum Fault {
     Report,
 }
 
-/// Looks for a fault.
-pub(super) fn verify(extract: &Extract, table: &MicrodataTable, rule: &MicrodataRule) -> Result<(), Fault> {
+/// The rows of released microdata: for each the true one, and what is told of its quasi-identifiers, one list a variable.
+struct Told<'a> {
+    truth: Vec<usize>,
+    released: Vec<&'a [Option<u32>]>,
+}
+
+/// Whether the rows are those of the extract, each once, with codes that are the true ones or above them, and all other
+/// values the true ones.
+fn told<'a>(extract: &Extract, table: &'a MicrodataTable) -> Result<Told<'a>, Fault> {
     let truth = truth(extract, table)?;
     let (quasi, attributes) = table.columns.split_at_checked(extract.quasi.len()).ok_or(Fault::Columns)?;
     if attributes.len() != extract.attributes.len()
@@ -65,6 +72,32 @@ pub(super) fn verify(extract: &Extract, table: &MicrodataTable, rule: &Microdata
             return Err(Fault::Columns);
         }
     }
+    Ok(Told { truth, released })
+}
+
+/// Looks for a fault in microdata that are given as they are: every value is the true one. Gives the sizes of the groups of
+/// rows with the same quasi-identifiers.
+pub(super) fn verify_granted(extract: &Extract, table: &MicrodataTable) -> Result<Vec<usize>, Fault> {
+    let Told { truth, released } = told(extract, table)?;
+    for (codes, of) in released.iter().zip(&extract.quasi) {
+        if !codes.iter().zip(&truth).all(|(code, &row)| code.is_some() && *code == of.codes.get(row).copied())
+        {
+            return Err(Fault::Hierarchy);
+        }
+    }
+    let report = &table.report;
+    let fits = report.rows == truth.len() as u64
+        && (report.suppressed, report.min_persons) == (0, 1)
+        && report.terms.is_some();
+    if !fits {
+        return Err(Fault::Report);
+    }
+    Ok(classes(&released, truth.len())?.iter().map(Vec::len).collect())
+}
+
+/// Looks for a fault.
+pub(super) fn verify(extract: &Extract, table: &MicrodataTable, rule: &MicrodataRule) -> Result<(), Fault> {
+    let Told { truth, released } = told(extract, table)?;
     let classes = classes(&released, truth.len())?;
     let is_unknown = |class: &&Vec<usize>| {
         class
@@ -87,6 +120,7 @@ pub(super) fn verify(extract: &Extract, table: &MicrodataTable, rule: &Microdata
     let fits = report.rows == truth.len() as u64
         && report.suppressed == unknown as u64
         && report.min_persons == rule.min_persons()
+        && report.terms.is_none()
         && report.rule == *rule.id();
     if fits { Ok(()) } else { Err(Fault::Report) }
 }

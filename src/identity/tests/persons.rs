@@ -70,9 +70,13 @@ async fn a_vault_of_the_second_schema_gets_the_record() {
     drop(service);
     let url = format!("sqlite://{}", dir.path().join("vault.db").display());
     let mut vault = SqliteConnection::connect(&url).await.unwrap();
-    for sql in
-        ["DROP TABLE look_up", "DROP TABLE key_event", "DROP TABLE resolution", "PRAGMA user_version = 2"]
-    {
+    for sql in [
+        "DROP TABLE look_up",
+        "DROP TABLE key_event",
+        "DROP TABLE resolution",
+        "DROP TABLE resolution_person",
+        "PRAGMA user_version = 2",
+    ] {
         sqlx::query(sql).execute(&mut vault).await.unwrap();
     }
     vault.close().await.unwrap();

@@ -39,8 +39,8 @@ async fn no_number_is_in_the_file_and_only_its_owner_reads_it() {
 async fn a_newer_schema_is_refused() {
     let dir = tempdir().unwrap();
     open(dir.path(), &[1]).await.unwrap();
-    execute(dir.path(), "PRAGMA user_version = 5").await;
-    assert!(matches!(refused(dir.path(), &[1]).await, VaultError::NewerSchema { found: 5 }));
+    execute(dir.path(), "PRAGMA user_version = 6").await;
+    assert!(matches!(refused(dir.path(), &[1]).await, VaultError::NewerSchema { found: 6 }));
 }
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn a_vault_of_the_schema_before_is_taken_over() {
     let dir = tempdir().unwrap();
     drop(open(dir.path(), &[1]).await.unwrap());
     let before = "DROP TABLE approval_seen; DROP TABLE look_up; DROP TABLE key_event; DROP TABLE resolution;
-        PRAGMA user_version = 1";
+        DROP TABLE resolution_person; PRAGMA user_version = 1";
     execute(dir.path(), before).await;
     let service = open(dir.path(), &[1]).await.unwrap();
     service.issue_key(&npr(), &order("P-1", 1)).await.unwrap();

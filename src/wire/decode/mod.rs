@@ -133,3 +133,11 @@ fn rho(path: &str, text: &str) -> Result<Rho, FieldError> {
 pub(super) fn digest(path: &str, text: &str) -> Result<crate::domain::canonical::Digest, FieldError> {
     text.parse().map_err(|rule| FieldError::new(path, rule))
 }
+
+/// A digest, or nothing.
+pub(super) fn optional_digest(
+    path: &str,
+    text: &str,
+) -> Result<Option<crate::domain::canonical::Digest>, FieldError> {
+    if text.is_empty() { Ok(None) } else { digest(path, text).map(Some) }
+}
