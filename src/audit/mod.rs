@@ -10,6 +10,7 @@ mod entry_proof;
 mod error;
 mod event;
 mod export;
+mod feed;
 #[cfg(test)]
 mod fixtures;
 mod held;
@@ -34,10 +35,10 @@ pub use event::{
     ActionRefused, Actor, ApplicationComplete, ApplicationEnded, ApplicationIncomplete, ApplicationReceived,
     ApprovalEntered, ApprovalSigned, BudgetReserved, CallTurnedAway, CertificatesReplaced,
     ConfigurationInForce, CorrectionRequested, CorrectionsFetched, CostStated, DisclosureEntered,
-    DisclosureReportRead, DisclosuresDeleted, Entry, ErasureAsked, ErasureCarriedOut, Event, GatewayStarted,
-    GatewayStopped, HoursRegistered, OrderGiven, PersonServed, PersonsListed, PoliciesReplaced,
-    PreliminaryAnswerGiven, ProjectClosed, ProjectSuspended, QueryFailed, QueryOpened, QueryRefused,
-    RecordKeysAsked, ReleaseSigned, ResolutionFailed, ResolutionHandedOver, ResolutionOrdered,
+    DisclosureReportRead, DisclosuresDeleted, Entry, ErasureAsked, ErasureCarriedOut, Event, FeedOpened,
+    FeedOrderGiven, GatewayStarted, GatewayStopped, HoursRegistered, OrderGiven, PersonServed, PersonsListed,
+    PoliciesReplaced, PreliminaryAnswerGiven, ProjectClosed, ProjectSuspended, QueryFailed, QueryOpened,
+    QueryRefused, RecordKeysAsked, ReleaseSigned, ResolutionFailed, ResolutionHandedOver, ResolutionOrdered,
     ResolutionSigned, RestrictionSet, ResultFetched, ResultHeld, ResultReceived, SuspensionLifted,
     TablePublished, UnknownTurnedAway,
 };

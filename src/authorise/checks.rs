@@ -55,6 +55,12 @@ pub(super) fn tier(query: &Query, approval: &Approval) -> Result<(), Refusal> {
     let needed = match query.result {
         Answer::Table => Tier::ProtectedTables,
         Answer::Microdata => Tier::AnonymousMicrodata,
+        Answer::Feed => {
+            return Err(unmet(
+                "query.feed",
+                "no query is answered with a feed: the register's own node takes it, under an approval of tier register_feed",
+            ));
+        }
     };
     if approval.tier == needed {
         return Ok(());

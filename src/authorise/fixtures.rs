@@ -122,6 +122,7 @@ pub(crate) fn approval() -> Approval {
         valid: period("2026-01-01", "2027-12-31"),
         linked_sets_until: None,
         queries: vec![],
+        feed: None,
     }
 }
 

@@ -9,6 +9,7 @@ use comfy_table::Table;
 use kpr::domain::canonical::Digest;
 use kpr::domain::ids::DatasetId;
 use kpr::domain::person::{CorrectionOf, Restriction, Ticket};
+use kpr::domain::query::Answer;
 use kpr::wire::gateway_client::GatewayClient;
 use kpr::wire::identity_client::IdentityLink;
 use zeroize::Zeroizing;
@@ -175,16 +176,36 @@ async fn rows(session: &Session) -> anyhow::Result<()> {
 async fn log(session: &Session) -> anyhow::Result<()> {
     let log = session.gateway.person_log(&session.ticket().await?).await?;
     let mut records = Table::new();
-    records.set_header(["day", "recipient", "project", "purpose", "legal basis", "about", "made from"]);
+    records.set_header([
+        "day",
+        "what",
+        "recipient",
+        "project",
+        "purpose",
+        "legal basis",
+        "about",
+        "made from",
+    ]);
     for released in &log.records {
         let facts = &released.facts;
+        let (what, about) = match facts.result {
+            Answer::Feed => {
+                let (register, days) = (&facts.population.register, facts.population.period);
+                let about = format!("persons whom {register} holds, {} to {}", days.from(), days.to());
+                ("a feed, with your identity", about)
+            }
+            Answer::Microdata | Answer::Table => {
+                ("records, without your identity", facts.population.to_string())
+            }
+        };
         records.add_row([
             released.day.to_string(),
+            what.to_owned(),
             facts.recipient.to_string(),
             facts.title.clone(),
             facts.purpose.as_str().to_owned(),
             facts.legal_basis.clone(),
-            facts.population.to_string(),
+            about,
             made_from(&facts.sources),
         ]);
     }

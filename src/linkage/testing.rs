@@ -62,6 +62,7 @@ pub(crate) fn approval() -> Approval {
         valid: Period::new(day("2026-01-01"), day("2026-12-31")).unwrap(),
         linked_sets_until: None,
         queries: Vec::new(),
+        feed: None,
     }
 }
 

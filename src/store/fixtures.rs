@@ -147,6 +147,7 @@ pub(crate) fn approval() -> Approval {
         valid: Period::new("2026-01-01".parse().unwrap(), "2026-12-31".parse().unwrap()).unwrap(),
         linked_sets_until: None,
         queries: vec![],
+        feed: None,
     }
 }
 

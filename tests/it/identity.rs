@@ -125,6 +125,7 @@ impl Running {
             valid: Period::new(now.date_naive(), now.date_naive() + TimeDelta::days(1)).unwrap(),
             linked_sets_until: None,
             queries: vec![],
+            feed: None,
         };
         let signatures = demo::STEWARDS
             .map(|name| {

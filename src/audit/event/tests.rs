@@ -3,7 +3,7 @@
 use super::*;
 
 /// The types as they have been written to logs. A line is added, never changed.
-const TYPES: [(u16, &str, &str); 45] = [
+const TYPES: [(u16, &str, &str); 47] = [
     (1, "gateway started", "version policies catalogue"),
     (2, "gateway stopped", ""),
     (3, "approval entered", "approval version"),
@@ -49,6 +49,8 @@ const TYPES: [(u16, &str, &str); 45] = [
     (52, "resolution not handed over", "statement code"),
     (53, "resolution handed over", "statement"),
     (60, "corrections fetched", "corrections"),
+    (54, "feed order given", "order digest register"),
+    (55, "feed opened", "order approval policies snapshot register"),
 ];
 
 fn one_of_each() -> Vec<Event> {
@@ -125,6 +127,20 @@ fn one_of_each() -> Vec<Event> {
         ResolutionFailed { statement: digest, code: text("a.code") }.into(),
         ResolutionHandedOver { statement: digest }.into(),
         CorrectionsFetched { corrections: vec![1, 2] }.into(),
+        FeedOrderGiven {
+            order: OrderId::new(format!("o-{}", "ab".repeat(16))).unwrap(),
+            digest,
+            register: RegisterId::new("NPR").unwrap(),
+        }
+        .into(),
+        FeedOpened {
+            order: digest,
+            approval: digest,
+            policies: digest,
+            snapshot: digest,
+            register: RegisterId::new("NPR").unwrap(),
+        }
+        .into(),
     ]
 }
 

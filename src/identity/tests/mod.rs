@@ -112,6 +112,7 @@ fn approval(project: &str) -> Approval {
         valid: period("2026-01-01", "2026-12-31"),
         linked_sets_until: None,
         queries: vec![],
+        feed: None,
     }
 }
 
