@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use prost_build::Config;
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "kpr/v1/query.proto",
     "kpr/v1/project.proto",
     "kpr/v1/linkage.proto",
@@ -17,6 +17,7 @@ const FILES: [&str; 11] = [
     "kpr/v1/disclosures.proto",
     "kpr/v1/person.proto",
     "kpr/v1/resolution.proto",
+    "kpr/v1/feed.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -46,6 +47,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "kpr.v1.ReadRestrictionsRequest",
         "kpr.v1.ErasePersonRequest",
         "kpr.v1.CollectResolutionResponse",
+        "kpr.v1.TakeFeedRequest",
+        "kpr.v1.FetchFeedResponse",
     ]);
     tonic_prost_build::configure().compile_fds_with_config(descriptors, config)?;
     Ok(())

@@ -7,6 +7,7 @@
 
 mod cost;
 mod erasure;
+mod feed;
 mod lifecycle;
 mod meter;
 mod microdata;
@@ -29,6 +30,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+pub use feed::OrderedFeed;
 pub use meter::Meter;
 pub use results::Fetched;
 pub use runs::{MOST_RUNS, RunState};
@@ -52,7 +54,7 @@ use crate::domain::query::{Answer, Query};
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::domain::rho::Rho;
 use crate::execute::{Counted, Engine, Protected};
-use crate::linkage::{CodeMapper, Linked, Partners, ResolutionDesk, TicketDesk, link};
+use crate::linkage::{CodeMapper, FeedMapper, Linked, Partners, ResolutionDesk, TicketDesk, link};
 use crate::plan::{Catalogue, QueryPlan, plan};
 use crate::registers::Snapshot;
 use crate::store::{self, BudgetLease, Phase, Store, StoreError, Submitted, Write};
@@ -71,6 +73,8 @@ pub struct Gateway {
     pub partners: Arc<dyn Partners>,
     /// The identity service, for linkage codes.
     pub mapper: Arc<dyn CodeMapper>,
+    /// The identity service, for the codes of feeds.
+    pub feeds: Arc<dyn FeedMapper>,
     /// The identity service, for the tickets of portals.
     pub tickets: Arc<dyn TicketDesk>,
     /// The identity service, for resolutions of serial numbers.
@@ -148,7 +152,7 @@ impl Gateway {
             steps: plan.steps().to_vec(),
             cells: match approved.query().result {
                 Answer::Table => (shape.cells() * shape.measures.len()) as u64,
-                Answer::Microdata => 0,
+                Answer::Microdata | Answer::Feed => 0,
             },
         })
     }

@@ -257,6 +257,7 @@ async fn build(
         catalogue,
         partners: Arc::new(desk.clone()),
         mapper: Arc::new(identity.clone()),
+        feeds: Arc::new(identity.clone()),
         tickets: Arc::new(identity.clone()),
         resolutions: Arc::new(identity),
         engine,

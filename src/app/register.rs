@@ -1,13 +1,19 @@
 //! `kpr register serve`: a partner's register node.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
 use super::system::SystemClock;
 use crate::config::{ConfigError, RegisterConfig, StewardEntry};
-use crate::partner::{Journal, JournalError, Node, PartnerPolicy, PolicyError, Source, SourceError};
+use crate::domain::ids::ProjectId;
+use crate::partner::{
+    FeedError, FeedProgress, FeedReport, FeedTaker, Journal, JournalError, Node, PartnerPolicy, PolicyError,
+    Source, SourceError,
+};
 use crate::wire::client::ConnectError;
+use crate::wire::feed_client::FeedChannel;
 use crate::wire::partner_client::{GatewayChannel, IdentityChannel};
 
 /// Why the node does not start.
@@ -28,6 +34,38 @@ pub enum StartError {
     /// Its TLS files.
     #[error(transparent)]
     Connection(#[from] ConnectError),
+    /// A feed was not taken.
+    #[error(transparent)]
+    Feed(#[from] FeedError),
+}
+
+/// Where the orders of feeds are written down: beside the journal of the node that answers orders, which it alone writes.
+#[must_use]
+pub fn feed_journal(config: &RegisterConfig) -> PathBuf {
+    config.journal.with_extension("feeds.jsonl")
+}
+
+/// Takes the feed of a project into a folder under `out`.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn take_feed(
+    config: RegisterConfig,
+    project: &ProjectId,
+    out: &Path,
+    progress: &dyn Fn(FeedProgress),
+) -> Result<FeedReport, StartError> {
+    let taker = FeedTaker {
+        journal: Journal::open(&feed_journal(&config))?,
+        stewards: config.stewards.iter().map(StewardEntry::key).collect::<Result<_, _>>()?,
+        policy: PartnerPolicy::load(&config.policy)?,
+        source: Source::open(&config.database).await?,
+        gateway: Arc::new(FeedChannel::new(&config.gateway, &config.tls)?),
+        keys: Arc::new(IdentityChannel::new(&config.identity, &config.tls)?),
+        clock: Arc::new(SystemClock),
+        register: config.register,
+    };
+    Ok(taker.take(project, out, progress).await?)
 }
 
 /// Runs the node until `stop`.

@@ -412,6 +412,28 @@ events! {
         /// The digest of the interest and the conditions.
         conditions: Digest,
     }
+    /// A register has been given the order by which it takes a feed.
+    54 "feed order given" FeedOrderGiven {
+        /// The order.
+        order: OrderId,
+        /// The digest of the order.
+        digest: Digest,
+        /// The register.
+        register: RegisterId,
+    }
+    /// Data are about to be read for a feed: the intent, durable before anything is read.
+    55 "feed opened" FeedOpened {
+        /// The digest of the order.
+        order: Digest,
+        /// The digest of the approval it falls under.
+        approval: Digest,
+        /// The digest of the policies that decided.
+        policies: Digest,
+        /// The digest of the data that it is made from.
+        snapshot: Digest,
+        /// The register that takes it.
+        register: RegisterId,
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::domain::table::ResultTable;
 use crate::store::{LedgerRelease, Phase, StoreError, StoredResult};
 
 use super::error::AuditError;
-use super::event::{Actor, Entry, Event, QueryFailed, QueryOpened, QueryRefused, ResultReceived};
+use super::event::{Actor, Entry, Event, FeedOpened, QueryFailed, QueryOpened, QueryRefused, ResultReceived};
 use super::leaf::Leaf;
 use super::log::AuditLog;
 use super::receipt::{AuditReceipt, Deposit};
@@ -39,6 +39,16 @@ impl AuditIntent {
     #[must_use]
     pub const fn run(&self) -> &RunId {
         &self.run
+    }
+
+    /// The intent of a feed, before its leaf has an index.
+    pub(super) const fn of_feed(actor: Actor, project: ProjectId, run: RunId, opened: &FeedOpened) -> Self {
+        Self { index: 0, actor, project, run, query: opened.order, approval: opened.approval }
+    }
+
+    /// Its leaf has come to stand there.
+    pub(super) const fn set_index(&mut self, index: u64) {
+        self.index = index;
     }
 
     /// The project it belongs to, and the digest of the approval it was opened under.

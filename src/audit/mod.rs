@@ -10,6 +10,7 @@ mod entry_proof;
 mod error;
 mod event;
 mod export;
+mod feed;
 #[cfg(test)]
 mod fixtures;
 mod held;
@@ -35,11 +36,11 @@ pub use event::{
     ApprovalEntered, ApprovalSigned, BudgetReserved, CallTurnedAway, CertificatesReplaced,
     ConditionsAccepted, ConfigurationInForce, CorrectionRequested, CorrectionsFetched, CostStated,
     DisclosureEntered, DisclosureReportRead, DisclosuresDeleted, Entry, ErasureAsked, ErasureCarriedOut,
-    Event, GatewayStarted, GatewayStopped, HoursRegistered, OrderGiven, PersonServed, PersonsListed,
-    PoliciesReplaced, PreliminaryAnswerGiven, ProjectClosed, ProjectSuspended, QueryFailed, QueryOpened,
-    QueryRefused, RecordKeysAsked, ReleaseSigned, ResolutionFailed, ResolutionHandedOver, ResolutionOrdered,
-    ResolutionSigned, RestrictionSet, ResultFetched, ResultHeld, ResultReceived, SuspensionLifted,
-    TablePublished, UnknownTurnedAway,
+    Event, FeedOpened, FeedOrderGiven, GatewayStarted, GatewayStopped, HoursRegistered, OrderGiven,
+    PersonServed, PersonsListed, PoliciesReplaced, PreliminaryAnswerGiven, ProjectClosed, ProjectSuspended,
+    QueryFailed, QueryOpened, QueryRefused, RecordKeysAsked, ReleaseSigned, ResolutionFailed,
+    ResolutionHandedOver, ResolutionOrdered, ResolutionSigned, RestrictionSet, ResultFetched, ResultHeld,
+    ResultReceived, SuspensionLifted, TablePublished, UnknownTurnedAway,
 };
 pub use export::{Export, ExportError};
 pub use held::{HeldRecord, HeldRun};

@@ -87,11 +87,13 @@ pub enum Action {
     ListResolutions,
     /// Fetch the corrections that persons have asked the caller's own organisation for.
     FetchCorrections,
+    /// Take a feed, or fetch it again.
+    TakeFeed,
 }
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::EnterProject,
         Self::SignProject,
         Self::ReadProject,
@@ -129,6 +131,7 @@ impl Action {
         Self::SignResolution,
         Self::ListResolutions,
         Self::FetchCorrections,
+        Self::TakeFeed,
     ];
 
     /// The name it has in policies.
@@ -172,6 +175,7 @@ impl Action {
             Self::SignResolution => "sign_resolution",
             Self::ListResolutions => "list_resolutions",
             Self::FetchCorrections => "fetch_corrections",
+            Self::TakeFeed => "take_feed",
         }
     }
 }
@@ -259,7 +263,10 @@ fn project(approval: &Approval) -> Result<(EntityUid, Entity), NoFacts> {
     let stated = approval.indirect.as_ref().map(|terms| terms.conditions.len());
     let stated = stated.map(|number| i64::try_from(number).map_err(|_| NoFacts)).transpose()?;
     let conditions = stated.map(|number| ("conditions", RestrictedExpression::new_long(number)));
-    let entity = entity(&uid, always.into_iter().chain(other_basis).chain(conditions))?;
+    let feed = approval.feed.iter().flat_map(|feed| {
+        [("feed_register", text(feed.register.as_str())), ("feed_basis", text(feed.basis.as_str()))]
+    });
+    let entity = entity(&uid, always.into_iter().chain(other_basis).chain(conditions).chain(feed))?;
     Ok((uid, entity))
 }
 

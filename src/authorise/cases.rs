@@ -14,6 +14,7 @@ use super::action::{Action, Resource, facts};
 use super::caller::{Caller, Role};
 use super::policies::Policies;
 use crate::domain::approval::Approval;
+use crate::domain::feed::{Every, Feed};
 use crate::domain::ids::{OrganisationId, RegisterId, RunId};
 use crate::domain::indirect::IndirectTerms;
 use crate::domain::section::Section;
@@ -139,8 +140,9 @@ fn organisation(word: &str, approval: &Approval) -> Option<OrganisationId> {
 
 fn caller(words: &str, approval: &Approval) -> Option<Caller> {
     if let Some(register) = words.strip_prefix("partner ").filter(|rest| !rest.starts_with("of ")) {
+        let (register, of) = register.split_once(" of ").unwrap_or((register, "stranger"));
         let register = RegisterId::new(register).ok()?.to_string();
-        return Some(Caller::from_certificate(organisation("stranger", approval)?, Role::Partner, register));
+        return Some(Caller::from_certificate(organisation(of, approval)?, Role::Partner, register));
     }
     let (role, of) = words.split_once(" of ")?;
     let organisation = organisation(of, approval)?;
@@ -164,6 +166,13 @@ fn stated() -> Option<IndirectTerms> {
     Some(IndirectTerms { interest: words.clone(), conditions: vec![words] })
 }
 
+/// A feed to a register by its basis: `NPR by section_11`.
+fn feed_to(words: &str) -> Option<Feed> {
+    let (register, basis) = words.split_once(" by ")?;
+    let basis = serde_json::from_value(serde_json::Value::from(basis)).ok()?;
+    Some(Feed { register: RegisterId::new(register).ok()?, basis, every: Every::Month })
+}
+
 fn resource(words: &str, action: Action, approval: &Approval) -> Option<On> {
     let like = |words: &str| {
         let (purpose, tier) = words.split_once(", ")?;
@@ -176,7 +185,12 @@ fn resource(words: &str, action: Action, approval: &Approval) -> Option<On> {
             Some(tier) => (tier, Some(stated()?)),
             None => (tier, None),
         };
+        let (tier, feed) = match tier.split_once(" to ") {
+            Some((tier, feed)) => (tier, Some(feed_to(feed)?)),
+            None => (tier, None),
+        };
         Some(Box::new(Approval {
+            feed,
             purpose: serde_json::from_value(named(purpose)).ok()?,
             other_basis: basis,
             tier: serde_json::from_value(named(tier)).ok()?,

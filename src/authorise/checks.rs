@@ -55,6 +55,12 @@ pub(super) fn tier(query: &Query, approval: &Approval) -> Result<(), Refusal> {
     let needed: &[Tier] = match query.result {
         Answer::Table => &[Tier::ProtectedTables],
         Answer::Microdata => &[Tier::AnonymousMicrodata, Tier::IndirectMicrodata],
+        Answer::Feed => {
+            return Err(unmet(
+                "query.feed",
+                "no query is answered with a feed: the register's own node takes it, under an approval of tier register_feed",
+            ));
+        }
     };
     if needed.contains(&approval.tier) {
         return Ok(());

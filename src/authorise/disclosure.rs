@@ -353,8 +353,15 @@ impl DisclosurePolicy {
 
     /// The one domain that a query keeps to.
     fn domain(&self, query: &Query) -> Result<&Domain, Refusal> {
-        let registers: BTreeSet<&RegisterId> =
-            query.outcomes.iter().map(|o| &o.register).chain([&query.cohort.register]).collect();
+        self.domain_of(query.outcomes.iter().map(|o| &o.register).chain([&query.cohort.register]).collect())
+    }
+
+    /// The one domain that the data of a feed lie in.
+    pub(super) fn feed_domain(&self, approval: &Approval) -> Result<DomainId, Refusal> {
+        self.domain_of(approval.grants.iter().map(|grant| &grant.register).collect()).map(|of| of.id.clone())
+    }
+
+    fn domain_of(&self, registers: BTreeSet<&RegisterId>) -> Result<&Domain, Refusal> {
         let mut domains: Vec<&Domain> = Vec::new();
         for register in registers {
             let of = self.domains.iter().find(|d| d.registers.contains(register)).ok_or_else(|| {
@@ -409,7 +416,7 @@ fn is_for(rule: &Rule, tier: Tier) -> bool {
         Tier::ProtectedTables => rule.microdata().is_none(),
         Tier::AnonymousMicrodata => matches!(rule.microdata(), Some(Microdata::Generalised(_))),
         Tier::IndirectMicrodata => rule.microdata() == Some(Microdata::AsApproved),
-        Tier::DirectIdentifiers => false,
+        Tier::DirectIdentifiers | Tier::RegisterFeed => false,
     }
 }
 

@@ -125,6 +125,7 @@ pub(crate) fn approval() -> Approval {
         linked_sets_until: None,
         queries: vec![],
         indirect: None,
+        feed: None,
     }
 }
 

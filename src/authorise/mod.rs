@@ -9,6 +9,7 @@ mod caller;
 mod cases;
 mod checks;
 mod disclosure;
+mod feed;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod in_force;
@@ -20,6 +21,7 @@ pub use action::{Action, Resource};
 pub use approved::{ApprovedQuery, authorise, authorise_again};
 pub use caller::{Caller, Role, UnknownRole};
 pub use cases::{Case, CaseError, Explanation, Line, lines};
+pub use feed::{ApprovedFeed, authorise_feed};
 pub use in_force::PoliciesInForce;
 pub use indirect::IndirectGrant;
 pub use policies::{Policies, PolicyError};

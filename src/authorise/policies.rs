@@ -12,7 +12,7 @@ use cedar_policy::{
 
 use crate::domain::approval::Approval;
 use crate::domain::canonical::Digest;
-use crate::domain::ids::{OrganisationId, RegisterId};
+use crate::domain::ids::{DomainId, OrganisationId, RegisterId};
 use crate::domain::method::Cellkey;
 use crate::domain::query::Query;
 use crate::domain::refusal::{Refusal, RefusalKind};
@@ -28,13 +28,15 @@ const DISCLOSURE: &str = "disclosure.toml";
 /// policies that register nodes hold themselves.
 const FOLDERS: [&str; 4] = ["registers", "codelists", "tests", "partners"];
 /// The codes a `forbid` may give. They are part of the interface, so a policy cannot make up others.
-const FORBID_CODES: [&str; 6] = [
+const FORBID_CODES: [&str; 8] = [
     "policy.purpose_prohibited",
     "policy.direct_identifiers",
     "policy.blind_linkage",
     "policy.statistics_only",
     "policy.other_purpose",
     "policy.indirect_conditions",
+    "policy.feed_no_query",
+    "policy.no_feed",
 ];
 
 /// Why a folder of policies is not accepted.
@@ -114,6 +116,14 @@ impl Policies {
         organisation: &OrganisationId,
     ) -> Result<Applied, Refusal> {
         self.disclosure.apply(query, approval, organisation)
+    }
+
+    /// The one data domain that what is granted to a feed lies in.
+    ///
+    /// # Errors
+    /// A [`Refusal`] if there is none, or more than one.
+    pub(super) fn feed_domain(&self, approval: &Approval) -> Result<DomainId, Refusal> {
+        self.disclosure.feed_domain(approval)
     }
 
     /// The cell-key noises of all domains.

@@ -121,6 +121,7 @@ pub(super) fn kind(facts: &DisclosureFacts) -> &'static str {
         (Answer::Table, _) => "table",
         (Answer::Microdata, None) => "anonymous records",
         (Answer::Microdata, Some(_)) => "indirectly identifiable records",
+        (Answer::Feed, _) => "feed, with identity",
     }
 }
 

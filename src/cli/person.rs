@@ -9,6 +9,7 @@ use comfy_table::Table;
 use kpr::domain::canonical::Digest;
 use kpr::domain::ids::DatasetId;
 use kpr::domain::person::{CorrectionOf, Restriction, Ticket};
+use kpr::domain::query::Answer;
 use kpr::wire::gateway_client::GatewayClient;
 use kpr::wire::identity_client::IdentityLink;
 use zeroize::Zeroizing;
@@ -177,25 +178,32 @@ async fn log(session: &Session) -> anyhow::Result<()> {
     let mut records = Table::new();
     records.set_header([
         "day",
+        "what",
         "recipient",
         "project",
         "purpose",
         "legal basis",
         "about",
         "made from",
-        "kind",
     ]);
     for released in &log.records {
         let facts = &released.facts;
+        let about = match facts.result {
+            Answer::Feed => {
+                let (register, days) = (&facts.population.register, facts.population.period);
+                format!("persons whom {register} holds, {} to {}", days.from(), days.to())
+            }
+            Answer::Microdata | Answer::Table => facts.population.to_string(),
+        };
         records.add_row([
             released.day.to_string(),
+            kind(facts).to_owned(),
             facts.recipient.to_string(),
             facts.title.clone(),
             facts.purpose.as_str().to_owned(),
             facts.legal_basis.clone(),
-            facts.population.to_string(),
+            about,
             made_from(&facts.sources),
-            kind(facts).to_owned(),
         ]);
     }
     println!("Records in which you are:\n{records}");

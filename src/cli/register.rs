@@ -12,7 +12,10 @@ use kpr::domain::approval::Approval;
 use kpr::domain::canonical::Digest;
 use kpr::domain::clock::Clock;
 use kpr::domain::ids::{ProjectId, VariableId};
-use kpr::partner::{self, Act, Approvals, Journal, JournalEntry, ListKind, LoadOptions, LoadReport, Outcome};
+use kpr::partner::{
+    self, Act, Approvals, FeedProgress, FeedReport, Journal, JournalEntry, ListKind, LoadOptions, LoadReport,
+    Outcome,
+};
 use kpr::telemetry;
 
 use super::connection;
@@ -106,6 +109,22 @@ enum Command {
         /// The head that an earlier reading printed: that line must still be there
         #[arg(long)]
         head: Option<Digest>,
+        /// Show the orders of feeds, which have a journal of their own
+        #[arg(long)]
+        feeds: bool,
+    },
+    /// Take the feed of a project: name the persons that the register holds by codes, and write what is given of them.
+    /// Run it again after it was broken off, and as often as the approval says
+    Feed {
+        /// The configuration of the register node
+        #[arg(long)]
+        config: PathBuf,
+        /// The project
+        #[arg(long)]
+        project: String,
+        /// The folder to write into; each feed has a folder of its own in it
+        #[arg(long)]
+        out: PathBuf,
     },
     /// Run the register node: wait for linkage orders and answer them
     Serve {
@@ -149,10 +168,24 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             print(&approvals(&config).await?.withdraw(&project, SystemClock.now()).await?);
         }
         Command::Approvals { config } => approvals(&config).await?.acts().await?.iter().for_each(print),
-        Command::Log { config, head } => {
-            let journal = RegisterConfig::load(&config)?.journal;
+        Command::Log { config, head, feeds } => {
+            let config = RegisterConfig::load(&config)?;
+            let journal = if feeds { register::feed_journal(&config) } else { config.journal };
             let verified = Journal::verify(&journal, head, &mut |entry| println!("{}", line(entry)))?;
             println!("{} lines, each follows from those before; head {}", verified.entries, verified.head);
+        }
+        Command::Feed { config, project, out } => {
+            let bar = ProgressBar::new_spinner()
+                .with_style(ProgressStyle::with_template("{spinner} {msg} {elapsed}")?);
+            let report = register::take_feed(
+                RegisterConfig::load(&config)?,
+                &ProjectId::new(project)?,
+                &out,
+                &|progress| bar.set_message(said(progress)),
+            )
+            .await;
+            bar.finish_and_clear();
+            show_feed(&report?);
         }
         Command::Serve { config } => {
             telemetry::init(None)?;
@@ -190,6 +223,12 @@ fn line(entry: &JournalEntry) -> String {
                 stewards.join(" and "),
             )
         }
+        Outcome::FeedReceived { ordered } => {
+            let stewards: Vec<&str> =
+                ordered.approval.signatures.iter().map(|signed| signed.steward.as_str()).collect();
+            format!("received: a feed, order {digest}, signed by {}", stewards.join(" and "))
+        }
+        Outcome::FeedTaken { persons } => format!("taken: {persons} numbers were named by codes"),
         Outcome::Verified => "signed by two stewards; no higher version has been seen".to_owned(),
         Outcome::Sent { rows, invalid_rows, undated_rows, withheld_rows } => format!(
             "sent: {rows} rows; left out: {withheld_rows} by consent or opting out, {invalid_rows} without an \
@@ -201,6 +240,33 @@ fn line(entry: &JournalEntry) -> String {
         Outcome::Failed { code, rows } => format!("failed: {code}, after {rows} rows"),
     };
     format!("{at} {order} {project} version {version}: {said}")
+}
+
+/// What a feed has come to, for people.
+fn said(progress: FeedProgress) -> String {
+    match progress {
+        FeedProgress::Coding(persons) => format!("{persons} numbers read and coded,"),
+        FeedProgress::Waiting => "the gateway has the codes and makes the feed,".to_owned(),
+        FeedProgress::Fetching => "fetching the feed,".to_owned(),
+    }
+}
+
+fn show_feed(report: &FeedReport) {
+    let FeedReport { run, folder, named, unknown, invalid, rows, kept } = report;
+    match (named, unknown) {
+        (Some(named), Some(unknown)) => println!(
+            "{named} numbers named, {unknown} of them unknown to the identity service; {invalid} left out: not an \
+             identity number"
+        ),
+        _ => println!("an earlier feed that was broken off has been fetched"),
+    }
+    for (dataset, rows) in rows {
+        println!("{dataset}: {rows} rows");
+    }
+    println!("run {run}, written to {}", folder.display());
+    if let Some(kept) = kept {
+        println!("the gateway erases it after {kept}");
+    }
 }
 
 fn show(report: &LoadReport) {

@@ -7,6 +7,7 @@ pub mod cellkey;
 mod changes;
 mod cycle;
 mod draft;
+mod feed;
 mod field;
 pub mod file;
 pub mod fold;
@@ -35,6 +36,7 @@ mod task;
 mod tree;
 mod warrant;
 
+pub use feed::{DisclosedFeed, disclose_feed};
 #[cfg(test)]
 pub(crate) use held::tests::held_records;
 pub use held::{Held, hold, release_held};

@@ -5,77 +5,14 @@ use ed25519_dalek::{Signature, SigningKey, VerifyingKey, ed25519::signature::Sig
 use serde::{Deserialize, Serialize};
 
 use super::canonical::{Canonical, CanonicalError, Digest};
+use super::feed::{Feed, FeedError};
 use super::ids::{self, DatasetId, OrganisationId, ProjectId, RegisterId, RuleId, StewardId, VariableId};
 use super::indirect::{IndirectTerms, TermsError};
 use super::other_basis::{BasisError, OtherBasis};
 use super::period::Period;
+pub use super::purpose::Purpose;
 use super::query::{By, Condition};
 use super::rho::Rho;
-
-/// What data may be used for (KPR regulation, draft of 2016, sections 1-1 and 4-1). The last three
-/// can be named so that they can be refused by name: no permit overrides that.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Purpose {
-    /// Planning of services.
-    Planning,
-    /// Steering of services.
-    Steering,
-    /// Financing of services.
-    Financing,
-    /// Evaluation of services.
-    Evaluation,
-    /// Quality improvement.
-    QualityImprovement,
-    /// Prevention.
-    Prevention,
-    /// Preparedness.
-    Preparedness,
-    /// Analyses.
-    Analysis,
-    /// Research.
-    Research,
-    /// Data for Nasjonal kjernejournal.
-    NationalSummaryRecord,
-    /// A purpose that the regulation does not name: only by another law or the persons' consent (4-1), which
-    /// [`Approval::other_basis`] states.
-    Other,
-    /// Police or prosecution: prohibited (4-1), even with consent.
-    Police,
-    /// Insurance: prohibited (4-1), even with consent.
-    Insurance,
-    /// Employers: prohibited (4-1), even with consent.
-    Employer,
-}
-
-impl Purpose {
-    /// Whether no permit can make it lawful (4-1).
-    #[must_use]
-    pub const fn is_prohibited(self) -> bool {
-        matches!(self, Self::Police | Self::Insurance | Self::Employer)
-    }
-
-    /// The name it has in approvals and policies.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Planning => "planning",
-            Self::Steering => "steering",
-            Self::Financing => "financing",
-            Self::Evaluation => "evaluation",
-            Self::QualityImprovement => "quality_improvement",
-            Self::Prevention => "prevention",
-            Self::Preparedness => "preparedness",
-            Self::Analysis => "analysis",
-            Self::Research => "research",
-            Self::NationalSummaryRecord => "national_summary_record",
-            Self::Other => "other",
-            Self::Police => "police",
-            Self::Insurance => "insurance",
-            Self::Employer => "employer",
-        }
-    }
-}
 
 /// What kind of result may be delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -89,6 +26,8 @@ pub enum Tier {
     IndirectMicrodata,
     /// Direct identifiers (4-5): never delivered by the gateway, and refused by this name.
     DirectIdentifiers,
+    /// A recurring feed of the persons a register holds, to that register (4-7).
+    RegisterFeed,
 }
 
 impl Tier {
@@ -100,6 +39,7 @@ impl Tier {
             Self::AnonymousMicrodata => "anonymous_microdata",
             Self::IndirectMicrodata => "indirect_microdata",
             Self::DirectIdentifiers => "direct_identifiers",
+            Self::RegisterFeed => "register_feed",
         }
     }
 }
@@ -181,6 +121,9 @@ pub struct Approval {
     /// Of indirectly identifiable microdata: why and under which conditions they are given (4-4).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub indirect: Option<IndirectTerms>,
+    /// Of the tier register_feed: to which register, and how often; of every other tier none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feed: Option<Feed>,
 }
 
 impl Canonical for Approval {
@@ -210,6 +153,9 @@ pub enum TextError {
     /// What indirectly identifiable microdata need.
     #[error(transparent)]
     Indirect(#[from] TermsError),
+    /// A feed.
+    #[error(transparent)]
+    Feed(#[from] FeedError),
     /// A granted value.
     #[error("a value that the approval grants has eleven digits in a row; values are codes of the catalogue")]
     Value,
@@ -265,6 +211,7 @@ impl Approval {
         }
         OtherBasis::check(self.purpose, self.other_basis)?;
         IndirectTerms::check(self.tier, self.indirect.as_ref())?;
+        Feed::check(self)?;
         let last = self.valid.from().checked_add_months(Months::new(12 * Self::MOST_YEARS_KEPT));
         if self.linked_sets_until.is_some_and(|until| last.is_none_or(|last| until > last)) {
             return Err(TextError::Kept { most: Self::MOST_YEARS_KEPT });

@@ -95,6 +95,84 @@ pub enum OrderError {
     /// The period is not within the approved one.
     #[error("the order's period is not within the approved data period")]
     PeriodNotGranted,
+    /// The approval is for no feed.
+    #[error("the approval is not for a feed (tier register_feed), all that such an order is given for")]
+    NoFeed,
+    /// The feed is another register's.
+    #[error("the approval's feed is another register's")]
+    OtherRecipient,
+}
+
+/// An order that a linkage key is given for: for the rows that a partner sends, or the feed that a register takes. One
+/// key an order, for the register that it names, on an approval whose signatures the identity service has verified.
+pub trait KeyedOrder: Canonical {
+    /// The order.
+    fn id(&self) -> &OrderId;
+    /// Its run, which is the linkage epoch.
+    fn run(&self) -> &RunId;
+    /// The register that is to carry it out, which alone gets the key.
+    fn register(&self) -> &RegisterId;
+    /// The approval it stands on.
+    fn signed(&self) -> &SignedApproval;
+    /// The most codes that are mapped for it.
+    fn most_codes(&self) -> u64;
+    /// Checks it against its approval, whose signatures the caller has verified, at `now`.
+    ///
+    /// # Errors
+    /// [`OrderError`], the first rule it breaks.
+    fn check(&self, verified: &VerifiedApproval, now: DateTime<Utc>) -> Result<(), OrderError>;
+}
+
+/// Checks what every order keeps: that it stands on this approval, valid today, for a purpose that is not prohibited,
+/// and holds now, for an hour at most.
+pub(super) fn check_standing(
+    signed: &SignedApproval,
+    (issued, expires): (DateTime<Utc>, DateTime<Utc>),
+    verified: &VerifiedApproval,
+    now: DateTime<Utc>,
+) -> Result<(), OrderError> {
+    let approval = verified.approval();
+    if signed.approval != *approval || !verified.is_valid_on(now.date_naive()) {
+        return Err(OrderError::ApprovalNotValid);
+    }
+    approval.check_texts()?;
+    if approval.purpose.is_prohibited() {
+        return Err(OrderError::PurposeProhibited);
+    }
+    // Clocks of two organisations differ a little; a minute is forgiven, no more.
+    if now > expires || issued > now + TimeDelta::minutes(1) {
+        return Err(OrderError::Stale);
+    }
+    if expires - issued > LinkageOrder::MOST_LIFETIME {
+        return Err(OrderError::TooLong);
+    }
+    Ok(())
+}
+
+impl KeyedOrder for LinkageOrder {
+    fn id(&self) -> &OrderId {
+        &self.id
+    }
+
+    fn run(&self) -> &RunId {
+        &self.run
+    }
+
+    fn register(&self) -> &RegisterId {
+        &self.register
+    }
+
+    fn signed(&self) -> &SignedApproval {
+        &self.approval
+    }
+
+    fn most_codes(&self) -> u64 {
+        self.max_rows
+    }
+
+    fn check(&self, verified: &VerifiedApproval, now: DateTime<Utc>) -> Result<(), OrderError> {
+        Self::check(self, verified, now)
+    }
 }
 
 impl LinkageOrder {
@@ -109,13 +187,7 @@ impl LinkageOrder {
     /// [`OrderError`], the first rule it breaks.
     pub fn check(&self, verified: &VerifiedApproval, now: DateTime<Utc>) -> Result<(), OrderError> {
         let approval = verified.approval();
-        if self.approval.approval != *approval || !verified.is_valid_on(now.date_naive()) {
-            return Err(OrderError::ApprovalNotValid);
-        }
-        approval.check_texts()?;
-        if approval.purpose.is_prohibited() {
-            return Err(OrderError::PurposeProhibited);
-        }
+        check_standing(&self.approval, (self.issued, self.expires), verified, now)?;
         if !matches!(
             approval.tier,
             Tier::ProtectedTables | Tier::AnonymousMicrodata | Tier::IndirectMicrodata
@@ -127,13 +199,6 @@ impl LinkageOrder {
         }
         if self.section.terms() == LinkageTerms::Blind {
             return Err(OrderError::BlindOnly);
-        }
-        // Clocks of two organisations differ a little; a minute is forgiven, no more.
-        if now > self.expires || self.issued > now + TimeDelta::minutes(1) {
-            return Err(OrderError::Stale);
-        }
-        if self.expires - self.issued > Self::MOST_LIFETIME {
-            return Err(OrderError::TooLong);
         }
         if self.max_rows > Self::MOST_ROWS {
             return Err(OrderError::TooManyRows);

@@ -24,7 +24,7 @@ pub struct Source {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DisclosureFacts {
-    /// Tables, which are anonymous, or records of persons, which are too if they stand under no conditions.
+    /// Tables, which are anonymous; records of persons, which are too if they stand under no conditions; or a feed.
     pub result: Answer,
     /// Who received it.
     pub recipient: OrganisationId,
@@ -73,6 +73,18 @@ impl DisclosureFacts {
             sources: followed.chain([source(&cohort.register, &cohort.dataset)]).collect(),
             conditions: approval.indirect.as_ref().and_then(|terms| terms.digest().ok()),
         }
+    }
+
+    /// The facts of a feed, released under `approval`, which has the digest given: its population are the persons that
+    /// its register holds, and its sources the granted datasets. None of an approval that is for no feed.
+    #[must_use]
+    pub fn of_feed(approval: &Approval, digest: Digest) -> Option<Self> {
+        let recipient = approval.recipients.first()?;
+        let asked = approval.feed.as_ref()?.asked(approval)?;
+        let granted = approval.grants.iter();
+        let sources =
+            granted.map(|g| Source { register: g.register.clone(), dataset: g.dataset.clone() }).collect();
+        Some(Self { sources, ..Self::of(&asked, approval, digest, recipient) })
     }
 }
 

@@ -48,6 +48,9 @@ pub enum Answer {
     Table,
     /// A record for each person: the dimensions are its quasi-identifiers, the outcomes, 0 or 1, are sensitive.
     Microdata,
+    /// What a register is given of the persons it holds (4-7). No query is answered with it: it is how the run of a
+    /// feed stands among the runs and in the overview of disclosures.
+    Feed,
 }
 
 impl Answer {
@@ -57,6 +60,7 @@ impl Answer {
         match self {
             Self::Table => "table",
             Self::Microdata => "microdata",
+            Self::Feed => "feed",
         }
     }
 
@@ -84,6 +88,7 @@ impl Query {
         let label = match self.result {
             Answer::Table => "kpr/question/v1",
             Answer::Microdata => "kpr/microdata-question/v1",
+            Answer::Feed => "kpr/feed-question/v1",
         };
         let strict = (rule.min_persons(), rule.min_range(), rule.group_disclosure());
         let asked = (&self.cohort, &self.outcomes, &self.by, strict);

@@ -117,6 +117,12 @@ impl Sections {
         Self { population, of }
     }
 
+    /// The section of a register, if it is known.
+    #[must_use]
+    pub fn of_register(&self, register: &RegisterId) -> Option<Section> {
+        self.of.get(register).copied()
+    }
+
     /// The registers that a query links, the population among them, with their sections; none for a register that
     /// is not known.
     #[must_use]

@@ -42,6 +42,15 @@ pub enum ExecuteError {
     /// More memory or scratch space was needed than a query may use.
     #[error("the question needs more memory or scratch space than one question may use")]
     Resources,
+    /// A feed has too many rows.
+    #[error(
+        "the feed would have more than {most} rows, all that one may have; an approval of fewer datasets or rows, or of a \
+         shorter data period, would be accepted"
+    )]
+    FeedTooLarge {
+        /// The most it may have.
+        most: usize,
+    },
     /// The scratch folder cannot be prepared.
     #[error("the scratch folder {path} cannot be prepared: {source}")]
     Scratch {
@@ -77,6 +86,7 @@ impl From<ExecuteError> for Refusal {
             ExecuteError::NoData(_) => (RefusalKind::Precondition, "execute.no_data"),
             ExecuteError::NotCovered { .. } => (RefusalKind::Precondition, "execute.not_covered"),
             ExecuteError::CodeType { .. } => (RefusalKind::Invalid, "execute.code_type"),
+            ExecuteError::FeedTooLarge { .. } => (RefusalKind::Limit, "execute.feed_too_large"),
             ExecuteError::Resources => (RefusalKind::Limit, "execute.resources"),
             ExecuteError::Scratch { .. } | ExecuteError::Engine(_) => {
                 let hint = "the question could not be carried out; the gateway's log says why";

@@ -6,9 +6,9 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::error::IdentityError;
 use super::vault::{Vault, VaultError};
-use crate::domain::canonical::{Canonical, Digest};
+use crate::domain::canonical::Digest;
 use crate::domain::ids::ProjectId;
-use crate::domain::order::LinkageOrder;
+use crate::domain::order::KeyedOrder;
 
 /// What is remembered of a run.
 struct Remembered {
@@ -22,7 +22,7 @@ impl Vault {
     /// Gives the root version that the linkage key comes from: `current`, if this is the first time.
     pub(super) async fn bind_run(
         &self,
-        order: &LinkageOrder,
+        order: &impl KeyedOrder,
         current: u32,
         now: DateTime<Utc>,
     ) -> Result<u32, IdentityError> {
@@ -37,9 +37,9 @@ impl Vault {
                     "INSERT INTO linkage_run (project, run, register, order_digest, root_version, issued)
                      VALUES (?, ?, ?, ?, ?, ?)",
                 )
-                .bind(order.approval.approval.project.as_str())
-                .bind(order.run.as_str())
-                .bind(order.register.as_str())
+                .bind(order.signed().approval.project.as_str())
+                .bind(order.run().as_str())
+                .bind(order.register().as_str())
                 .bind(digest.as_bytes().to_vec())
                 .bind(current)
                 .bind(now.to_rfc3339())
@@ -68,19 +68,19 @@ impl Vault {
     }
 
     /// That a register node has fetched the key of this very order, and its codes have not been mapped.
-    pub(super) async fn is_open(&self, order: &LinkageOrder) -> Result<(), IdentityError> {
+    pub(super) async fn is_open(&self, order: &impl KeyedOrder) -> Result<(), IdentityError> {
         let mut connection = self.connection().await;
         open_run(&mut connection, order).await.map(|_| ())
     }
 
     /// Closes a run for a register, once. Gives the root version that its key came from.
-    pub(super) async fn close_run(&self, order: &LinkageOrder) -> Result<u32, IdentityError> {
+    pub(super) async fn close_run(&self, order: &impl KeyedOrder) -> Result<u32, IdentityError> {
         let mut connection = self.connection().await;
         let run = open_run(&mut connection, order).await?;
         sqlx::query("UPDATE linkage_run SET closed = 1 WHERE project = ? AND run = ? AND register = ?")
-            .bind(order.approval.approval.project.as_str())
-            .bind(order.run.as_str())
-            .bind(order.register.as_str())
+            .bind(order.signed().approval.project.as_str())
+            .bind(order.run().as_str())
+            .bind(order.register().as_str())
             .execute(&mut *connection)
             .await
             .map_err(VaultError::from)?;
@@ -91,7 +91,7 @@ impl Vault {
 /// The run of an order, which must be bound to it and not closed.
 async fn open_run(
     connection: &mut SqliteConnection,
-    order: &LinkageOrder,
+    order: &impl KeyedOrder,
 ) -> Result<Remembered, IdentityError> {
     let digest = order.digest()?;
     match remembered(connection, order).await?.ok_or(IdentityError::NotFetched)? {
@@ -103,15 +103,15 @@ async fn open_run(
 
 async fn remembered(
     connection: &mut SqliteConnection,
-    order: &LinkageOrder,
+    order: &impl KeyedOrder,
 ) -> Result<Option<Remembered>, VaultError> {
     let row: Option<(Vec<u8>, u32, bool)> = sqlx::query_as(
         "SELECT order_digest, root_version, closed FROM linkage_run
          WHERE project = ? AND run = ? AND register = ?",
     )
-    .bind(order.approval.approval.project.as_str())
-    .bind(order.run.as_str())
-    .bind(order.register.as_str())
+    .bind(order.signed().approval.project.as_str())
+    .bind(order.run().as_str())
+    .bind(order.register().as_str())
     .fetch_optional(connection)
     .await?;
     row.map(|(digest, root_version, closed)| {

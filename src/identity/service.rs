@@ -19,8 +19,9 @@ use super::vault::Vault;
 use crate::domain::approval::{StewardKey, StewardSignature};
 use crate::domain::canonical::Digest;
 use crate::domain::clock::{Clock, Entropy};
-use crate::domain::ids::{DomainId, PersonNo, RegisterId};
-use crate::domain::order::LinkageOrder;
+use crate::domain::feed::FeedOrder;
+use crate::domain::ids::{DomainId, OrganisationId, PersonNo, RegisterId};
+use crate::domain::order::KeyedOrder;
 use crate::domain::person::{IdentityUses, Portal, Ticket};
 use crate::domain::record_key::RecordKey;
 use crate::domain::resolution::ResolutionStatement;
@@ -42,18 +43,19 @@ pub struct IdentityService {
 /// and the key of this very order has been fetched. Made only by [`IdentityService::accept`].
 ///
 /// ```compile_fail,E0451
-/// fn forge(order: kpr::domain::order::LinkageOrder) -> kpr::identity::AcceptedOrder {
-///     kpr::identity::AcceptedOrder { order }
+/// use kpr::{domain::order::LinkageOrder, identity::AcceptedOrder};
+/// fn forge(order: LinkageOrder) -> AcceptedOrder<LinkageOrder> {
+///     AcceptedOrder { order }
 /// }
 /// ```
-pub struct AcceptedOrder {
-    order: LinkageOrder,
+pub struct AcceptedOrder<O> {
+    order: O,
 }
 
-impl AcceptedOrder {
+impl<O> AcceptedOrder<O> {
     /// The order.
     #[must_use]
-    pub const fn order(&self) -> &LinkageOrder {
+    pub const fn order(&self) -> &O {
         &self.order
     }
 }
@@ -120,6 +122,22 @@ impl IdentityService {
         Ok(Intake::new(Arc::clone(&self.vault), permit, layout))
     }
 
+    /// The linkage key of a feed's order, for the register that takes it. Beside what every order keeps, the
+    /// organisation must be the one that the stewards have signed as recipient.
+    ///
+    /// # Errors
+    /// [`IdentityError`]: which rule the order breaks.
+    pub async fn issue_feed_key(
+        &self,
+        (organisation, caller): (&OrganisationId, &RegisterId),
+        order: &FeedOrder,
+    ) -> Result<LinkageKey, IdentityError> {
+        if !order.approval.approval.recipients.contains(organisation) {
+            return Err(IdentityError::OtherRegister);
+        }
+        self.issue_key(caller, order).await
+    }
+
     /// The linkage key of an order, for the register that is to carry it out. The signatures of the
     /// approval are verified here, with the keys this service holds. The same order gets the same key
     /// until its codes are mapped.
@@ -129,27 +147,27 @@ impl IdentityService {
     pub async fn issue_key(
         &self,
         caller: &RegisterId,
-        order: &LinkageOrder,
+        order: &impl KeyedOrder,
     ) -> Result<LinkageKey, IdentityError> {
-        if order.register != *caller {
+        if order.register() != caller {
             return Err(IdentityError::OtherRegister);
         }
         self.check(order).await?;
         let version = self.vault.bind_run(order, self.ring.current().version(), self.clock.now()).await?;
         let key = self.key(order, version)?;
         tracing::info!(
-            order = %logged(&order.id),
-            run = %logged(&order.run),
-            register = %logged(&order.register),
+            order = %logged(order.id()),
+            run = %logged(order.run()),
+            register = %logged(order.register()),
             "linkage key given"
         );
         Ok(key)
     }
 
     /// The rules that every order must keep.
-    async fn check(&self, order: &LinkageOrder) -> Result<(), IdentityError> {
-        order.check(&order.approval.verify(&self.stewards)?, self.clock.now())?;
-        let approval = &order.approval.approval;
+    async fn check(&self, order: &impl KeyedOrder) -> Result<(), IdentityError> {
+        order.check(&order.signed().verify(&self.stewards)?, self.clock.now())?;
+        let approval = &order.signed().approval;
         self.vault.see_version(&approval.project, approval.version).await
     }
 
@@ -157,7 +175,7 @@ impl IdentityService {
     ///
     /// # Errors
     /// [`IdentityError`]: which rule refused.
-    pub async fn accept(&self, order: LinkageOrder) -> Result<AcceptedOrder, IdentityError> {
+    pub async fn accept<O: KeyedOrder>(&self, order: O) -> Result<AcceptedOrder<O>, IdentityError> {
         self.check(&order).await?;
         self.vault.is_open(&order).await?;
         Ok(AcceptedOrder { order })
@@ -172,26 +190,26 @@ impl IdentityService {
     /// [`IdentityError`]: which rule refused.
     pub async fn map_codes(
         &self,
-        accepted: &AcceptedOrder,
+        accepted: &AcceptedOrder<impl KeyedOrder>,
         codes: Vec<LinkageCode>,
         record_keys_of: Option<&DomainId>,
     ) -> Result<(Mapped, Zeroizing<Vec<RecordKey>>), IdentityError> {
         let order = accepted.order();
         // Its time may have passed while the codes came.
         self.check(order).await?;
-        if codes.len() as u64 > order.max_rows.min(u64::from(u32::MAX >> 1)) {
+        if codes.len() as u64 > order.most_codes().min(u64::from(u32::MAX >> 1)) {
             return Err(IdentityError::TooManyCodes);
         }
         let version = self.vault.close_run(order).await?;
         let key = self.key(order, version)?;
         tracing::info!(
-            order = %logged(&order.id),
-            run = %logged(&order.run),
-            register = %logged(&order.register),
+            order = %logged(order.id()),
+            run = %logged(order.run()),
+            register = %logged(order.register()),
             "linkage codes derived"
         );
         let record_keys = record_keys_of.map(|domain| {
-            tracing::info!(order = %logged(&order.id), run = %logged(&order.run), domain = %logged(domain), "record keys given");
+            tracing::info!(order = %logged(order.id()), run = %logged(order.run()), domain = %logged(domain), "record keys given");
             RecordKeys::new(&self.ring, domain.as_str())
         });
         let vault = Arc::clone(&self.vault);
@@ -279,8 +297,8 @@ impl IdentityService {
         self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn key(&self, order: &LinkageOrder, version: u32) -> Result<LinkageKey, IdentityError> {
+    fn key(&self, order: &impl KeyedOrder, version: u32) -> Result<LinkageKey, IdentityError> {
         let root = self.ring.version(version).ok_or(IdentityError::RootDestroyed)?;
-        Ok(root.linkage_key(&order.approval.approval.project, &order.run))
+        Ok(root.linkage_key(&order.signed().approval.project, order.run()))
     }
 }

@@ -13,6 +13,7 @@
 mod batch;
 mod code;
 mod error;
+mod feed;
 mod ipc;
 mod link;
 mod person;
@@ -25,6 +26,7 @@ pub(crate) mod testing;
 pub use batch::{CodedBatch, CodedRows, row_schema};
 pub use code::LinkageCode;
 pub use error::{DeclineCode, DeclineReason, LinkageError};
+pub use feed::{FeedMapper, GivenPersons, HeldPersons, hold};
 pub use link::{CodeMapper, Linked, LinkedBatch, MappedCodes, link};
 pub use person::{RegisteredPerson, TicketDesk};
 pub use quality::Tally;

@@ -63,6 +63,7 @@ pub(crate) fn approval() -> Approval {
         linked_sets_until: None,
         queries: Vec::new(),
         indirect: None,
+        feed: None,
     }
 }
 

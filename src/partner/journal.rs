@@ -11,8 +11,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::canonical::{Canonical, Digest};
+use crate::domain::feed::FeedOrder;
 use crate::domain::ids::{DatasetId, OrderId, ProjectId, RunId};
-use crate::domain::order::LinkageOrder;
+use crate::domain::order::{KeyedOrder, LinkageOrder};
 
 /// Why the journal is not written or not believed; the node then answers nothing.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +55,16 @@ pub enum Outcome {
         /// All of it, its approval and the stewards' signatures included, in its canonical encoding.
         ordered: Box<LinkageOrder>,
     },
+    /// The order of a feed came in; no person has been named yet.
+    FeedReceived {
+        /// All of it, its approval and the stewards' signatures included, in its canonical encoding.
+        ordered: Box<FeedOrder>,
+    },
+    /// The persons that the register holds were named by codes, and the feed of these was released.
+    FeedTaken {
+        /// How many numbers.
+        persons: u64,
+    },
     /// The stewards' signatures hold, on a higher version of the project's approval than was seen before.
     Verified,
     /// All rows were sent.
@@ -90,7 +101,8 @@ impl Outcome {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Received { .. } => "received",
+            Self::Received { .. } | Self::FeedReceived { .. } => "received",
+            Self::FeedTaken { .. } => "taken",
             Self::Verified => "verified",
             Self::Sent { .. } => "sent",
             Self::Declined { .. } => "declined",
@@ -161,9 +173,12 @@ fn read(
         if entry.previous != verified.head {
             return Err(broken("it follows another line"));
         }
-        if let Outcome::Received { ordered } = &entry.outcome
-            && ordered.digest().ok() != Some(entry.digest)
-        {
+        let ordered = match &entry.outcome {
+            Outcome::Received { ordered } => Some(ordered.digest()),
+            Outcome::FeedReceived { ordered } => Some(ordered.digest()),
+            _ => None,
+        };
+        if ordered.is_some_and(|digest| digest.ok() != Some(entry.digest)) {
             return Err(broken("it has another order than the digest it states"));
         }
         each(&entry);
@@ -258,20 +273,43 @@ impl Journal {
         order: &LinkageOrder,
         outcome: Outcome,
     ) -> Result<(), JournalError> {
+        self.append(at, order, order.dataset.clone(), outcome)
+    }
+
+    /// As [`Journal::write`], of the order of a feed.
+    pub(super) fn write_feed(
+        &self,
+        at: DateTime<Utc>,
+        order: &FeedOrder,
+        outcome: Outcome,
+    ) -> Result<(), JournalError> {
+        let held =
+            order.approval.approval.feed.as_ref().and_then(|feed| feed.asked(&order.approval.approval));
+        let held = held.ok_or_else(|| failed(&self.path, std::io::ErrorKind::InvalidData))?;
+        self.append(at, order, held.cohort.dataset, outcome)
+    }
+
+    fn append(
+        &self,
+        at: DateTime<Utc>,
+        order: &impl KeyedOrder,
+        dataset: DatasetId,
+        outcome: Outcome,
+    ) -> Result<(), JournalError> {
         let failed = |kind| failed(&self.path, kind);
         let unreadable = |_| failed(std::io::ErrorKind::InvalidData);
-        let approval = &order.approval.approval;
+        let approval = &order.signed().approval;
         let mut state = self.lock()?;
         let entry = JournalEntry {
             previous: state.head,
             at,
-            order: order.id.clone(),
+            order: order.id().clone(),
             digest: order.digest().map_err(unreadable)?,
-            run: order.run.clone(),
+            run: order.run().clone(),
             project: approval.project.clone(),
             version: approval.version,
             approval: approval.digest().map_err(unreadable)?,
-            dataset: order.dataset.clone(),
+            dataset,
             outcome,
         };
         let mut text = serde_json::to_vec(&entry).map_err(|_| failed(std::io::ErrorKind::InvalidData))?;

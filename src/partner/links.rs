@@ -4,11 +4,13 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use tokio::sync::mpsc;
 
-use crate::domain::ids::OrderId;
+use crate::domain::feed::FeedOrder;
+use crate::domain::feed_data::{FeedData, FeedTaken};
+use crate::domain::ids::{OrderId, ProjectId, RunId};
 use crate::domain::order::LinkageOrder;
 use crate::domain::refusal::RefusalKind;
 use crate::identity::LinkageKey;
-use crate::linkage::{DeclineCode, DeclineReason};
+use crate::linkage::{DeclineCode, DeclineReason, LinkageCode};
 
 /// What another party answered instead of doing what it was asked. Fit for a log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -82,4 +84,28 @@ pub trait GatewayLink: Send + Sync {
 pub trait KeySource: Send + Sync {
     /// The linkage key of an order that this node has accepted.
     fn linkage_key<'a>(&'a self, order: &'a LinkageOrder) -> BoxFuture<'a, Result<LinkageKey, PeerFault>>;
+}
+
+/// The gateway, as a register that takes a feed sees it.
+pub trait FeedDesk: Send + Sync {
+    /// Asks for the feed of a project. The gateway answers with an order.
+    fn begin<'a>(&'a self, project: &'a ProjectId) -> BoxFuture<'a, Result<Box<dyn FeedSession>, PeerFault>>;
+
+    /// A released feed, for as long as it is kept.
+    fn fetch<'a>(&'a self, run: &'a RunId) -> BoxFuture<'a, Result<FeedData, PeerFault>>;
+}
+
+/// A feed that the gateway has given the order for.
+pub trait FeedSession: Send {
+    /// The order.
+    fn order(&self) -> &FeedOrder;
+
+    /// Names the persons that the register holds by codes, and waits until the feed of these is released.
+    fn name(self: Box<Self>, codes: Vec<LinkageCode>) -> BoxFuture<'static, Result<FeedTaken, PeerFault>>;
+}
+
+/// The identity service, as a register that takes a feed sees it.
+pub trait FeedKeySource: Send + Sync {
+    /// The linkage key of a feed's order.
+    fn feed_key<'a>(&'a self, order: &'a FeedOrder) -> BoxFuture<'a, Result<LinkageKey, PeerFault>>;
 }

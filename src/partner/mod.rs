@@ -13,6 +13,9 @@
 mod approvals;
 mod delivery;
 mod faults;
+mod feed;
+mod feed_files;
+mod feed_table;
 mod journal;
 mod links;
 mod list_files;
@@ -31,8 +34,12 @@ mod tests;
 
 pub use approvals::{Act, Approvals, ApprovalsError};
 pub use faults::{Fault, FaultKind, Faults};
+pub use feed::{FeedError, FeedProgress, FeedReport, FeedTaker};
+pub use feed_table::FeedTable;
 pub use journal::{Journal, JournalEntry, JournalError, Outcome, VerifiedJournal};
-pub use links::{GatewayLink, KeySource, OrderStream, PeerFault, RowsPart};
+pub use links::{
+    FeedDesk, FeedKeySource, FeedSession, GatewayLink, KeySource, OrderStream, PeerFault, RowsPart,
+};
 pub use list_files::{ListFileError, ListKind, load_list};
 pub use lists::{ListTable, NumbersTable, Persons};
 pub use load::{LoadError, LoadOptions, LoadReport, load};

@@ -244,6 +244,7 @@ impl Node {
                 OrderError::VariableNotGranted => "order.variable_not_granted",
                 OrderError::RowsNotGranted => "order.rows_not_granted",
                 OrderError::PeriodNotGranted => "order.period_not_granted",
+                OrderError::NoFeed | OrderError::OtherRecipient => "order.feed",
             })
         })?;
         let (project, version) = (&approval.approval().project, approval.approval().version);

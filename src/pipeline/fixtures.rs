@@ -14,12 +14,14 @@ use crate::authorise::fixtures::{RECIPIENT, name, policies, stewards};
 use crate::domain::approval::StewardSignature;
 use crate::domain::clock::FixedClock;
 use crate::domain::cost::Rates;
+use crate::domain::feed::FeedOrder;
 use crate::domain::ids::{DomainId, PersonNo};
 use crate::domain::order::LinkageOrder;
 use crate::domain::person::{Portal, Ticket};
 use crate::domain::resolution::ResolutionStatement;
 use crate::linkage::{
-    DeskLimits, LinkageCode, LinkageError, MappedCodes, OrderDesk, RegisteredPerson, ResolutionDesk,
+    DeskLimits, FeedMapper, LinkageCode, LinkageError, MappedCodes, OrderDesk, RegisteredPerson,
+    ResolutionDesk,
 };
 use crate::store::fixtures::now;
 
@@ -43,6 +45,16 @@ impl CodeMapper for Nobody {
         _: &'a LinkageOrder,
         _: &'a [LinkageCode],
         _: Option<&'a DomainId>,
+    ) -> BoxFuture<'a, Result<MappedCodes, LinkageError>> {
+        async { Err(LinkageError::UnknownOrder) }.boxed()
+    }
+}
+
+impl FeedMapper for Nobody {
+    fn map_feed<'a>(
+        &'a self,
+        _: &'a FeedOrder,
+        _: &'a [LinkageCode],
     ) -> BoxFuture<'a, Result<MappedCodes, LinkageError>> {
         async { Err(LinkageError::UnknownOrder) }.boxed()
     }
@@ -84,6 +96,7 @@ pub(super) async fn gateway(folder: &Path) -> Gateway {
         catalogue: Catalogue::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("policies")).unwrap(),
         partners: Arc::new(OrderDesk::new(Arc::clone(&clock), DeskLimits::default())),
         mapper: Arc::new(Nobody),
+        feeds: Arc::new(Nobody),
         tickets: Arc::new(Nobody),
         resolutions: Arc::new(Nobody),
         engine: Engine::new(64, &folder.join("scratch"), std::num::NonZeroUsize::MIN).unwrap(),

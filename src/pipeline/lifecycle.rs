@@ -8,6 +8,7 @@ use crate::audit::{
 };
 use crate::authorise::{Action, ApprovedQuery, Caller, Resource};
 use crate::domain::answer::ProjectState;
+use crate::domain::approval::Approval;
 use crate::domain::canonical::Digest;
 use crate::domain::ids::{ProjectId, StewardId};
 use crate::domain::lifecycle::{Inactive, LifeError, Step};
@@ -66,8 +67,12 @@ impl Gateway {
     /// Waits until nothing may be asked under a query's approval any more, and says why. Whether a result is released does
     /// not depend on it, so a database that does not answer is no reason here: the transaction of the release looks itself.
     pub(super) async fn revoked(&self, approved: &ApprovedQuery) -> Refusal {
+        self.stopped_under(approved.approval().approval()).await
+    }
+
+    /// As [`Gateway::revoked`], for any approval.
+    pub(super) async fn stopped_under(&self, approval: &Approval) -> Refusal {
         let mut ticks = self.ticks.subscribe();
-        let approval = approved.approval().approval();
         loop {
             ticks.borrow_and_update();
             if let Ok(life) = self.store.life(&approval.project).await

@@ -32,7 +32,7 @@ pub(super) const LOOK: Duration = Duration::from_secs(2);
 /// turn before their intent is opened.
 pub const MOST_RUNS: usize = 4;
 /// The most time a run may take.
-const MOST_TIME: Duration = Duration::from_secs(3600);
+pub(super) const MOST_TIME: Duration = Duration::from_secs(3600);
 
 impl Gateway {
     /// Starts a run beside the call that asked for it.
@@ -76,7 +76,7 @@ impl Gateway {
 
     /// Ends a run whose end the audit log could not record, or that never came to an intent. An intent
     /// left open is closed at the next start.
-    async fn end_unrecorded(&self, run: &RunId, refusal: &Refusal) {
+    pub(super) async fn end_unrecorded(&self, run: &RunId, refusal: &Refusal) {
         let ended = async {
             if self.store.run(run).await?.phase.is_end() {
                 return Ok(());
@@ -165,7 +165,10 @@ impl Gateway {
 
 /// How the work of a run ends. Too long a run and a panic are endings too, so that none is left
 /// unfinished. The work stays in the caller's task and is dropped with it.
-async fn ended<T>(most: Duration, work: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+pub(super) async fn ended<T>(
+    most: Duration,
+    work: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
     match tokio::time::timeout(most, AssertUnwindSafe(work).catch_unwind()).await {
         Ok(Ok(ended)) => ended,
         Ok(Err(_)) => Err(failed()),

@@ -168,6 +168,16 @@ pub enum PlanError {
     /// The catalogue does not hold together, which its loading refuses.
     #[error("the catalogue is inconsistent: {0}")]
     Catalogue(String),
+    /// A feed is granted no date of a dataset.
+    #[error(
+        "the feed is granted no date of dataset {dataset}, so it is not known which rows lie in the data period; an approval          that grants one of {accepted} would be accepted"
+    )]
+    NoDate {
+        /// The dataset.
+        dataset: DatasetId,
+        /// Its dates.
+        accepted: String,
+    },
     /// The query cannot be encoded.
     #[error(transparent)]
     Canonical(#[from] CanonicalError),
@@ -197,6 +207,7 @@ impl PlanError {
             Self::Cells { .. } => "plan.too_many_cells",
             Self::Nobody { .. } => "plan.nobody",
             Self::NoQuasiIdentifier => "plan.no_quasi_identifier",
+            Self::NoDate { .. } => "plan.no_date",
             Self::Catalogue(_) => "plan.catalogue",
             Self::Canonical(_) => "plan.not_encodable",
         }

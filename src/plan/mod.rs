@@ -5,6 +5,7 @@
 
 mod catalogue;
 mod error;
+mod feed;
 mod grouping;
 mod impossible;
 mod load;
@@ -20,6 +21,7 @@ pub use catalogue::{
     VariableRole,
 };
 pub use error::PlanError;
+pub use feed::{FeedDataset, FeedPlan, plan_feed};
 pub use grouping::Grouping;
 pub use impossible::Impossible;
 pub use load::CatalogueError;

@@ -234,6 +234,9 @@ fn steps(approved: &ApprovedQuery, parts: &Parts, catalogue: &Catalogue, section
             "make a record for each person: quasi-identifiers {by}, {} sensitive outcomes",
             measures - 1
         ),
+        Answer::Feed => {
+            "give no answer: a feed is taken by its register, and no query asks for it".to_owned()
+        }
     });
     steps.push(format!(
         "count distinct persons by {by}, with all margins: {} cells of {measures} measures",

@@ -16,7 +16,7 @@ const MOST_TITLE: usize = 200;
 const MOST_LISTED: usize = 30;
 
 /// The accepted things as one text, cut off where it would no longer be read.
-fn listed<T: Display>(things: impl Iterator<Item = T>) -> String {
+pub(super) fn listed<T: Display>(things: impl Iterator<Item = T>) -> String {
     let things: Vec<String> = things.map(|t| t.to_string()).collect();
     let more = things.len().saturating_sub(MOST_LISTED);
     let mut text = things.into_iter().take(MOST_LISTED).collect::<Vec<_>>().join(", ");
@@ -164,14 +164,14 @@ fn with_source(source: RegisterSource, catalogue: &Catalogue) -> String {
     listed(catalogue.registers().filter(|r| r.source == source).map(|r| &r.id))
 }
 
-fn register<'a>(id: &RegisterId, catalogue: &'a Catalogue) -> Result<&'a Register, PlanError> {
+pub(super) fn register<'a>(id: &RegisterId, catalogue: &'a Catalogue) -> Result<&'a Register, PlanError> {
     catalogue.register(id).ok_or_else(|| PlanError::Register {
         asked: id.clone(),
         accepted: listed(catalogue.registers().map(|r| &r.id)),
     })
 }
 
-fn dataset<'a>(register: &'a Register, id: &DatasetId) -> Result<&'a Dataset, PlanError> {
+pub(super) fn dataset<'a>(register: &'a Register, id: &DatasetId) -> Result<&'a Dataset, PlanError> {
     register.datasets.iter().find(|d| d.id == *id).ok_or_else(|| PlanError::Dataset {
         register: register.id.clone(),
         asked: id.clone(),
@@ -183,7 +183,7 @@ fn date(dataset: &Dataset, id: &VariableId, place: &'static str) -> Result<(), P
     usable(dataset, id, VariableKind::Date, place).map(|_| ())
 }
 
-fn condition(dataset: &Dataset, condition: &Condition) -> Result<(), PlanError> {
+pub(super) fn condition(dataset: &Dataset, condition: &Condition) -> Result<(), PlanError> {
     let values = usable(dataset, &condition.variable, VariableKind::Code, "a condition")?;
     if !(1..=Query::MOST_VALUES).contains(&condition.any_of.len()) {
         return Err(PlanError::Values {

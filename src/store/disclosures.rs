@@ -143,7 +143,7 @@ impl Store {
         project: &ProjectId,
         chunk: u32,
     ) -> Result<Option<ChunkOf>, StoreError> {
-        let of_run = "d.run = $2 AND EXISTS (SELECT 1 FROM runs r WHERE r.run = d.run AND r.project = $3)";
+        let of_run = "d.run = $2 AND d.result = 'microdata' AND EXISTS (SELECT 1 FROM runs r WHERE r.run = d.run AND r.project = $3)";
         let row = sqlx::query(sqlx::AssertSqlSafe(format!("{CHUNK_OF} AND {of_run}")))
             .bind(i64::from(chunk))
             .bind(run.as_str())
@@ -160,7 +160,7 @@ impl Store {
     pub async fn facts_of_records(&self) -> Result<HashMap<Digest, DisclosureFacts>, StoreError> {
         let rows = sqlx::query(
             "SELECT f.digest AS facts, f.canonical FROM disclosure_facts f \
-             WHERE EXISTS (SELECT 1 FROM disclosures d WHERE d.facts = f.digest AND d.result = 'microdata')",
+             WHERE EXISTS (SELECT 1 FROM disclosures d WHERE d.facts = f.digest AND d.result IN ('microdata', 'feed'))",
         )
         .fetch_all(&self.pool)
         .await?;

@@ -1,5 +1,7 @@
 //! What can go wrong with control data.
 
+use chrono::NaiveDate;
+
 use crate::domain::canonical::CanonicalError;
 use crate::domain::cost::HoursError;
 use crate::domain::ids::{DomainId, ProjectId, RequestId, RunId, TableId};
@@ -108,6 +110,40 @@ pub enum StoreError {
     /// Hours that are not registered.
     #[error(transparent)]
     Hours(#[from] HoursError),
+    /// An organisation would know data of the domain both as a feed and protected.
+    #[error(
+        "data of domain {domain} reach an organisation either as a feed of persons whom its register holds, or as protected \
+         tables and records, never both: the true rows of the one would take the protection off the other; what it has \
+         received, or is being made, is {earlier}, and asked for is {asked}; data of another domain would be accepted"
+    )]
+    FeedAndResults {
+        /// The domain.
+        domain: DomainId,
+        /// What it has.
+        earlier: String,
+        /// What is asked for.
+        asked: String,
+    },
+    /// The feed was taken a short while ago.
+    #[error(
+        "project {project}: the feed was taken on {taken} as run {run}, and may be taken once a {every}; from {next} on it \
+         is accepted again, and until the seventh day after it was taken that run can be fetched again"
+    )]
+    FeedNotDue {
+        /// The project.
+        project: ProjectId,
+        /// The run of the last feed.
+        run: RunId,
+        /// The day it was released.
+        taken: NaiveDate,
+        /// How often it may be taken.
+        every: &'static str,
+        /// The first day on which it may be taken again.
+        next: NaiveDate,
+    },
+    /// An approval that is for no feed.
+    #[error("the approval of project {0} is for no feed")]
+    NoFeed(ProjectId),
     /// The run has reserved another amount, or nothing was asked for.
     #[error("run {0} reserves privacy budget once, and more than none")]
     OtherReservation(RunId),
@@ -133,6 +169,8 @@ impl From<StoreError> for Refusal {
             StoreError::LedgerMoved => refusal(RefusalKind::Conflict, "disclosure.ledger_moved"),
             StoreError::NotInLedger(_) => refusal(RefusalKind::Precondition, "disclosure.not_in_ledger"),
             StoreError::OtherMethod { .. } => refusal(RefusalKind::Precondition, "rule.other_method"),
+            StoreError::FeedAndResults { .. } => refusal(RefusalKind::Precondition, "rule.feed_and_results"),
+            StoreError::FeedNotDue { .. } => refusal(RefusalKind::Precondition, "feed.not_due"),
             StoreError::BudgetExceeded { .. } => refusal(RefusalKind::Limit, "budget.exceeded"),
             StoreError::OtherReservation(_) => refusal(RefusalKind::Conflict, "budget.reserved_otherwise"),
             StoreError::Address
@@ -140,6 +178,7 @@ impl From<StoreError> for Refusal {
             | StoreError::NewerSchema { .. }
             | StoreError::OtherMigration(_)
             | StoreError::Corrupt(_)
+            | StoreError::NoFeed(_)
             | StoreError::NotReserved
             | StoreError::Life(_)
             | StoreError::Inactive(_)

@@ -16,10 +16,21 @@ const OTHER: &str = "SELECT m.method FROM ledger_methods m JOIN runs r ON r.run 
                      AND NOT ($2 = 'as_approved' AND m.method IN ('suppress', 'fold')))) LIMIT 1";
 
 /// Another method by which anybody knows, or will know, results of a domain; of a table with true counts, other than
-/// records as an approval grants them.
+/// records as an approval grants them. A feed does not count: its recipient holds the persons in it by law, knows them by
+/// name, and what is published tells it nothing of them that it does not have.
 const ANYBODYS_OTHER: &str = "SELECT m.method FROM ledger_methods m JOIN runs r ON r.run = m.run \
-                              WHERE m.domain = $1 AND m.method <> $2 AND r.phase NOT IN ('refused', 'failed') \
+                              WHERE m.domain = $1 AND m.method <> $2 AND m.method <> 'feed' \
+                              AND r.phase NOT IN ('refused', 'failed') \
                               AND NOT ($2 IN ('suppress', 'fold') AND m.method = 'as_approved') LIMIT 1";
+
+/// What stands as the method of a feed: its recipient takes nothing of the domain by any other.
+const FEED: &str = "feed";
+
+/// Another method than a feed by which an organisation knows data of a domain, or will know them. What is published
+/// does not count, as above.
+const OTHER_THAN_FEED: &str = "SELECT m.method FROM ledger_methods m JOIN runs r ON r.run = m.run \
+                               WHERE m.domain = $1 AND m.method <> $2 AND r.phase NOT IN ('refused', 'failed') \
+                               AND m.organisation = $3 LIMIT 1";
 
 impl Store {
     /// Whether tables of a domain may reach an organisation by a method, as far as earlier ones tell.
@@ -57,11 +68,39 @@ impl Write {
             sqlx::query(OTHER).bind(domain.as_str()).bind(method.as_str()).bind(organisation.as_str());
         let row = query.fetch_optional(&mut *self.tx).await?;
         only_this(domain, method.as_str(), row.as_ref())?;
+        self.record_method(run, organisation, domain, method.as_str()).await
+    }
+
+    /// Records that an organisation takes a feed of a domain with this run. Who does takes no tables or records of it, and
+    /// the other way round.
+    ///
+    /// # Errors
+    /// [`StoreError::OtherMethod`] if it knows data of the domain another way, [`StoreError::Database`].
+    pub async fn use_feed(
+        &mut self,
+        run: &RunId,
+        organisation: &OrganisationId,
+        domain: &DomainId,
+    ) -> Result<(), StoreError> {
+        self.hold_ledger().await?;
+        let query = sqlx::query(OTHER_THAN_FEED).bind(domain.as_str()).bind(FEED).bind(organisation.as_str());
+        let row = query.fetch_optional(&mut *self.tx).await?;
+        only_this(domain, FEED, row.as_ref())?;
+        self.record_method(run, organisation, domain, FEED).await
+    }
+
+    async fn record_method(
+        &mut self,
+        run: &RunId,
+        organisation: &OrganisationId,
+        domain: &DomainId,
+        method: &str,
+    ) -> Result<(), StoreError> {
         sqlx::query("INSERT INTO ledger_methods (run, organisation, domain, method) VALUES ($1, $2, $3, $4)")
             .bind(run.as_str())
             .bind(organisation.as_str())
             .bind(domain.as_str())
-            .bind(method.as_str())
+            .bind(method)
             .execute(&mut *self.tx)
             .await?;
         Ok(())
@@ -93,11 +132,15 @@ impl Write {
 
 fn only_this(domain: &DomainId, asked: &str, other: Option<&sqlx::any::AnyRow>) -> Result<(), StoreError> {
     let Some(other) = other else { return Ok(()) };
-    Err(StoreError::OtherMethod {
-        domain: domain.clone(),
-        earlier: name(other, "method")?,
-        asked: asked.to_owned(),
-    })
+    let (domain, asked) = (domain.clone(), asked.to_owned());
+    let earlier: String = name(other, "method")?;
+    if earlier == FEED || asked == FEED {
+        let named = |method: String| {
+            if method == FEED { "a feed".to_owned() } else { format!("by the method {method}") }
+        };
+        return Err(StoreError::FeedAndResults { domain, earlier: named(earlier), asked: named(asked) });
+    }
+    Err(StoreError::OtherMethod { domain, earlier, asked })
 }
 
 #[cfg(test)]
@@ -226,6 +269,43 @@ mod tests {
             let mut write = store.write().await.unwrap();
             let refused = write.may_publish_method(&run_id(6)).await;
             assert!(matches!(refused, Err(StoreError::OtherMethod { .. })));
+        }
+    }
+
+    /// The run of a feed to an organisation.
+    async fn fed(store: &Store, run: u8, organisation: &str, domain: &str) -> Result<(), StoreError> {
+        let mut write = store.write().await?;
+        write.submit(&submission(&format!("req-{run}")), run_id(run), now()).await?;
+        write.use_feed(&run_id(run), &name(organisation), &name(domain)).await?;
+        write.commit().await
+    }
+
+    #[tokio::test]
+    async fn who_takes_a_feed_takes_nothing_else_of_the_domain_and_stops_no_publication() {
+        for test in stores().await {
+            let store = &test.store;
+            fed(store, 1, OURS, "services").await.unwrap();
+            fed(store, 2, OURS, "services").await.unwrap();
+            let refused = accepted(store, 3, OURS, "services", Method::Suppress).await.unwrap_err();
+            let refusal = Refusal::from(refused);
+            assert_eq!((refusal.kind, refusal.code), (RefusalKind::Precondition, "rule.feed_and_results"));
+            assert!(store.may_use_method(&name(OURS), &name("services"), Method::Suppress).await.is_err());
+            accepted(store, 3, OURS, "births", Method::Suppress).await.unwrap();
+            accepted(store, 4, THEIRS, "services", Method::Suppress).await.unwrap();
+            let refused = Refusal::from(fed(store, 5, THEIRS, "services").await.unwrap_err());
+            assert_eq!(refused.code, "rule.feed_and_results");
+            assert!(refused.hint.contains("by the method suppress") && refused.hint.contains("a feed"));
+
+            // A table is published beside the feed, and a feed is taken beside what is published.
+            let mut write = store.write().await.unwrap();
+            write.may_publish_method(&run_id(4)).await.unwrap();
+            // A feed that came to nothing is in nobody's way.
+            for run in [1, 2] {
+                write.set_phase(&run_id(run), Phase::Failed, None).await.unwrap();
+            }
+            write.commit().await.unwrap();
+            accepted(store, 6, OURS, "services", Method::Suppress).await.unwrap();
+            assert!(fed(store, 7, OURS, "services").await.is_err());
         }
     }
 }

@@ -10,6 +10,7 @@ mod budget;
 mod cost;
 mod disclosures;
 mod error;
+mod feeds;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod held;

@@ -79,6 +79,8 @@ pub const GATEWAY: Table = &[
     call("/kpr.v1.Resolutions/List", &[Steward]),
     call("/kpr.v1.Disclosures/FetchCorrections", &[Sender]),
     call("/kpr.v1.Queries/ReadConditions", &[Researcher]),
+    long("/kpr.v1.Feeds/Take", &[Partner], 60),
+    long("/kpr.v1.Feeds/Fetch", &[Partner], 60),
     call("/grpc.health.v1.Health/Check", EVERY),
     standing("/grpc.health.v1.Health/Watch", EVERY),
     standing("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", EVERY),

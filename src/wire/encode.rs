@@ -1,9 +1,11 @@
 //! From domain types to protobuf messages.
 
+mod feed;
 mod person;
 mod project;
 mod resolution;
 
+pub(super) use feed::{feed, feed_order, feed_ordered, feed_taken};
 pub(super) use person::{correction, disclosure, own_rows, person_log, restriction, restriction_change};
 pub(super) use project::{project_state, step, steward_signature, work_item};
 pub(super) use resolution::waiting_resolution;
@@ -40,6 +42,7 @@ pub(super) fn query(query: &Query) -> proto::Query {
         result: match query.result {
             Answer::Table => proto::Answer::Table,
             Answer::Microdata => proto::Answer::Microdata,
+            Answer::Feed => proto::Answer::Feed,
         }
         .into(),
     }

@@ -6,12 +6,14 @@ use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
 
 use super::standard::{self, DescriptorError};
-use super::{audit, disclosures, linkage, microdata, person, projects, queries, resolutions, statistics};
+use super::{
+    audit, disclosures, feeds, linkage, microdata, person, projects, queries, resolutions, statistics,
+};
 use crate::linkage::OrderDesk;
 use crate::pipeline::Gateway;
 
 /// The names of the gateway's services.
-pub const SERVICES: [&str; 9] = [
+pub const SERVICES: [&str; 10] = [
     "kpr.v1.Projects",
     "kpr.v1.Queries",
     "kpr.v1.Microdata",
@@ -21,6 +23,7 @@ pub const SERVICES: [&str; 9] = [
     "kpr.v1.Disclosures",
     "kpr.v1.Person",
     "kpr.v1.Resolutions",
+    "kpr.v1.Feeds",
 ];
 
 /// The gateway's services, to be served by [`super::serve::grpc`] with [`super::access::GATEWAY`].
@@ -39,6 +42,7 @@ pub async fn routes(
         .add_service(audit::service(Arc::clone(gateway)))
         .add_service(disclosures::service(Arc::clone(gateway)))
         .add_service(person::service(Arc::clone(gateway)))
-        .add_service(resolutions::service(Arc::clone(gateway)));
+        .add_service(resolutions::service(Arc::clone(gateway)))
+        .add_service(feeds::service(Arc::clone(gateway)));
     standard::add(routes, &SERVICES).await
 }

@@ -1,5 +1,6 @@
 //! A client of the gateway for researchers, stewards, consumers and auditors, in domain types.
 
+mod person;
 mod projects;
 
 use std::path::{Path, PathBuf};
@@ -15,7 +16,6 @@ use super::proto;
 use super::proto::audit_client::AuditClient;
 use super::proto::disclosures_client::DisclosuresClient;
 use super::proto::microdata_client::MicrodataClient;
-use super::proto::person_client::PersonClient;
 use super::proto::phase::Name;
 use super::proto::queries_client::QueriesClient;
 use super::proto::resolutions_client::ResolutionsClient;
@@ -31,9 +31,7 @@ use crate::domain::held::{HeldRefusal, HeldResult, ReleaseStatement};
 use crate::domain::ids::{PersonNo, RequestId, RunId, TableId};
 use crate::domain::indirect::IndirectTerms;
 use crate::domain::overview::Disclosure;
-use crate::domain::person::{
-    Correction, CorrectionOf, OwnRows, PersonLog, Restriction, RestrictionChange, Ticket,
-};
+use crate::domain::person::Correction;
 use crate::domain::query::Query;
 use crate::domain::refusal::Refusal;
 use crate::domain::resolution::{ResolutionStatement, WaitingResolution};
@@ -129,10 +127,6 @@ impl GatewayClient {
 
     fn resolutions(&self) -> ResolutionsClient<Line> {
         ResolutionsClient::new(self.line.clone())
-    }
-
-    fn person(&self) -> PersonClient<Line> {
-        PersonClient::new(self.line.clone())
     }
 
     fn audit(&self) -> AuditClient<Line> {
@@ -344,91 +338,6 @@ impl GatewayClient {
         let mut client = DisclosuresClient::new(self.line.clone());
         let answer = client.list(proto::ListDisclosuresRequest { after }).await?.into_inner();
         Ok(answer.disclosures.into_iter().map(decode::disclosure).collect::<Result<_, _>>()?)
-    }
-
-    /// What was released about the person behind a ticket; for portals.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn person_log(&self, ticket: &Ticket) -> Result<PersonLog, ClientError> {
-        let request = proto::ReadPersonLogRequest { ticket: ticket.as_bytes().to_vec() };
-        let mut parts = self.person().read_log(request).await?.into_inner();
-        let mut log = PersonLog::default();
-        while let Some(part) = parts.message().await? {
-            decode::person_log(&mut log, part)?;
-        }
-        Ok(log)
-    }
-
-    /// The own rows of the person behind a ticket; for portals.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn person_rows(&self, ticket: &Ticket) -> Result<Vec<OwnRows>, ClientError> {
-        let request = proto::ReadPersonRowsRequest { ticket: ticket.as_bytes().to_vec() };
-        let mut parts = self.person().read_rows(request).await?.into_inner();
-        let mut rows = Vec::new();
-        while let Some(part) = parts.message().await? {
-            decode::own_rows(&mut rows, part)?;
-        }
-        Ok(rows)
-    }
-
-    /// Asks the sender of a delivery to correct what it says of the person behind a ticket; for portals. Gives the number
-    /// of the request.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn request_correction(
-        &self,
-        ticket: &Ticket,
-        of: &CorrectionOf,
-        text: &str,
-    ) -> Result<u64, ClientError> {
-        let request = proto::RequestCorrectionRequest {
-            ticket: ticket.as_bytes().to_vec(),
-            delivery: of.delivery.to_string(),
-            dataset: of.dataset.to_string(),
-            text: text.to_owned(),
-            record: of.record.clone(),
-            field: of.field.clone(),
-        };
-        Ok(self.person().request_correction(request).await?.into_inner().number)
-    }
-
-    /// Sets or lifts a restriction for the person behind a ticket; for portals. Returns whether it stood otherwise.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn restrict(
-        &self,
-        ticket: &Ticket,
-        restriction: Restriction,
-        active: bool,
-    ) -> Result<bool, ClientError> {
-        let restriction = encode::restriction(restriction).into();
-        let ticket = ticket.as_bytes().to_vec();
-        let request = proto::SetRestrictionRequest { ticket, restriction, active };
-        Ok(self.person().set_restriction(request).await?.into_inner().changed)
-    }
-
-    /// The history of the restrictions of the person behind a ticket; for portals.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn restrictions(&self, ticket: &Ticket) -> Result<Vec<RestrictionChange>, ClientError> {
-        let request = proto::ReadRestrictionsRequest { ticket: ticket.as_bytes().to_vec() };
-        let changes = self.person().read_restrictions(request).await?.into_inner().changes;
-        Ok(changes.into_iter().map(decode::restriction_change).collect::<Result<_, _>>()?)
-    }
-
-    /// Has the rows of the person behind a ticket erased; for portals.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn erase_person(&self, ticket: &Ticket) -> Result<(), ClientError> {
-        self.person().erase(proto::ErasePersonRequest { ticket: ticket.as_bytes().to_vec() }).await?;
-        Ok(())
     }
 
     /// The corrections that persons have asked for; for stewards.

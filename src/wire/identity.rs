@@ -23,12 +23,13 @@ use super::serve::MESSAGE_BYTES;
 use super::standard::{self, DescriptorError};
 use crate::authorise::Caller;
 use crate::domain::canonical::{Canonical, Digest};
+use crate::domain::feed::FeedOrder;
 use crate::domain::ids::{DomainId, PersonNo};
-use crate::domain::order::LinkageOrder;
+use crate::domain::order::{KeyedOrder, LinkageOrder};
 use crate::domain::person::{Derivations, LookUp, Portal};
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::identity::{
-    Answers, Fault, FaultKind, Fnr, IdentityError, IdentityService, Intake, Layout, Totals,
+    AcceptedOrder, Answers, Fault, FaultKind, Fnr, IdentityError, IdentityService, Intake, Layout, Totals,
 };
 use crate::linkage::LinkageCode;
 
@@ -92,9 +93,14 @@ impl Identity for Service {
         &self,
         request: Request<proto::IssueKeyRequest>,
     ) -> Result<Response<proto::IssueKeyResponse>, Status> {
-        let register = register(&caller(&request)?)?;
-        let order = order(request.into_inner().order)?;
-        let key = self.0.issue_key(&register, &order).await.map_err(refuse)?;
+        let caller = caller(&request)?;
+        let register = register(&caller)?;
+        let message = request.into_inner();
+        let key = match ordered(message.order, message.feed)? {
+            Ordered::Rows(order) => self.0.issue_key(&register, &order).await,
+            Ordered::Feed(order) => self.0.issue_feed_key((caller.organisation(), &register), &order).await,
+        };
+        let key = key.map_err(refuse)?;
         Ok(Response::new(proto::IssueKeyResponse { key: key.to_wire().to_vec() }))
     }
 
@@ -300,26 +306,49 @@ async fn map_codes(
     mut parts: Streaming<proto::MapCodesRequest>,
     answers: mpsc::Sender<Result<proto::MapCodesResponse, Status>>,
 ) -> Result<(), Status> {
-    let mut next = async || Ok::<_, Status>(parts.message().await?.map(|message| message.part));
-    let Some(Some(MapPart::Begin(begin))) = next().await? else { return Err(out_of_order()) };
-    // Nothing of an order is taken in before it is known to be one.
-    let accepted = service.accept(order(begin.order)?).await.map_err(refuse)?;
+    let first = parts.message().await?.map(|message| message.part);
+    let Some(Some(MapPart::Begin(begin))) = first else { return Err(out_of_order()) };
     let record_keys_of: Option<DomainId> =
         begin.record_keys_of.map(|domain| decode::id("begin.record_keys_of", domain)).transpose()?;
+    // Nothing of an order is taken in before it is known to be one.
+    match ordered(begin.order, begin.feed)? {
+        Ordered::Rows(order) => {
+            let accepted = service.accept(order).await.map_err(refuse)?;
+            map_accepted(&service, &accepted, record_keys_of, parts, answers).await
+        }
+        // A feed has no noise.
+        Ordered::Feed(_) if record_keys_of.is_some() => Err(FieldError::new(
+            "begin.record_keys_of",
+            "must be left out: no record keys are given for a feed",
+        )
+        .into()),
+        Ordered::Feed(order) => {
+            let accepted = service.accept(order).await.map_err(refuse)?;
+            map_accepted(&service, &accepted, None, parts, answers).await
+        }
+    }
+}
+
+async fn map_accepted(
+    service: &IdentityService,
+    accepted: &AcceptedOrder<impl KeyedOrder + Sync>,
+    record_keys_of: Option<DomainId>,
+    mut parts: Streaming<proto::MapCodesRequest>,
+    answers: mpsc::Sender<Result<proto::MapCodesResponse, Status>>,
+) -> Result<(), Status> {
     let mut codes = Vec::new();
-    while let Some(part) = next().await? {
+    while let Some(part) = parts.message().await?.map(|message| message.part) {
         let Some(MapPart::Codes(bytes)) = part else { return Err(out_of_order()) };
         let (whole, rest) = bytes.as_chunks::<{ LinkageCode::LENGTH }>();
         if !rest.is_empty() {
             return Err(FieldError::new("codes", "must be codes of 16 bytes, one after the other").into());
         }
-        if (codes.len() + whole.len()) as u64 > accepted.order().max_rows {
+        if (codes.len() + whole.len()) as u64 > accepted.order().most_codes() {
             return Err(refuse(IdentityError::TooManyCodes));
         }
         codes.extend(whole.iter().map(|code| LinkageCode::from_bytes(*code)));
     }
-    let (mapped, keys) =
-        service.map_codes(&accepted, codes, record_keys_of.as_ref()).await.map_err(refuse)?;
+    let (mapped, keys) = service.map_codes(accepted, codes, record_keys_of.as_ref()).await.map_err(refuse)?;
     let mut keys = keys.chunks(ITEMS);
     for persons in mapped.persons.chunks(ITEMS) {
         let person_no = persons.iter().map(|person| person.0).collect();
@@ -329,6 +358,22 @@ async fn map_codes(
     let several_numbers = mapped.several_numbers;
     let last = proto::MapCodesResponse { person_no: Vec::new(), several_numbers, record_key: Vec::new() };
     send(&answers, last).await
+}
+
+/// The order that a key is asked for, or codes are mapped for.
+enum Ordered {
+    Rows(LinkageOrder),
+    Feed(FeedOrder),
+}
+
+fn ordered(rows: Option<proto::Order>, feed: Option<proto::FeedOrder>) -> Result<Ordered, Status> {
+    match (rows, feed) {
+        (rows, None) => order(rows).map(Ordered::Rows),
+        (None, Some(feed)) => {
+            decode::feed_order("feed.canonical", &feed.canonical).map(Ordered::Feed).map_err(Status::from)
+        }
+        (Some(_), Some(_)) => Err(FieldError::new("feed", "must not stand beside another order").into()),
+    }
 }
 
 /// The order of a request. Its canonical encoding is what its digest is taken over, so no other is read.

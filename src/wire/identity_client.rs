@@ -23,6 +23,7 @@ use super::status::PeerRefusal;
 use crate::config::{Peer, TlsFiles};
 use crate::domain::approval::StewardSignature;
 use crate::domain::canonical::{Canonical, Digest};
+use crate::domain::feed::FeedOrder;
 use crate::domain::ids::{DomainId, PersonNo};
 use crate::domain::order::LinkageOrder;
 use crate::domain::person::{IdentityUses, Portal, Ticket};
@@ -30,7 +31,8 @@ use crate::domain::record_key::RecordKey;
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::domain::resolution::ResolutionStatement;
 use crate::linkage::{
-    CodeMapper, LinkageCode, LinkageError, MappedCodes, RegisteredPerson, ResolutionDesk, TicketDesk,
+    CodeMapper, FeedMapper, LinkageCode, LinkageError, MappedCodes, RegisteredPerson, ResolutionDesk,
+    TicketDesk,
 };
 use crate::registers::IdentityIntake;
 use crate::registers::intake::{
@@ -76,13 +78,25 @@ impl CodeMapper for IdentityLink {
         record_keys_of: Option<&'a DomainId>,
     ) -> BoxFuture<'a, Result<MappedCodes, LinkageError>> {
         Box::pin(async move {
-            let mapped = tokio::time::timeout(MAPPING, self.map_codes(order, codes, record_keys_of)).await;
-            let mapped = mapped.unwrap_or_else(|_| Err(Status::deadline_exceeded("")));
-            let mapped = mapped.map_err(|status| {
-                let peer = PeerRefusal::from(status);
-                LinkageError::Identity(Refusal::new(peer.kind, "identity.refused", peer.to_string()))
-            })?;
-            if mapped.person_no.len() == codes.len() { Ok(mapped) } else { Err(LinkageError::Mapping) }
+            let begin = encode::order(order).map(|order| proto::MapBegin {
+                order: Some(order),
+                record_keys_of: record_keys_of.map(ToString::to_string),
+                feed: None,
+            });
+            self.mapped(begin.map_err(LinkageError::Identity)?, codes).await
+        })
+    }
+}
+
+impl FeedMapper for IdentityLink {
+    fn map_feed<'a>(
+        &'a self,
+        order: &'a FeedOrder,
+        codes: &'a [LinkageCode],
+    ) -> BoxFuture<'a, Result<MappedCodes, LinkageError>> {
+        Box::pin(async move {
+            let feed = Some(encode::feed_order(order).map_err(LinkageError::Identity)?);
+            self.mapped(proto::MapBegin { order: None, record_keys_of: None, feed }, codes).await
         })
     }
 }
@@ -176,16 +190,24 @@ impl IdentityLink {
         Ok(answer.identity_number.into_iter().map(Zeroizing::new).collect())
     }
 
-    async fn map_codes(
+    /// A person for each code, in the time that this may take.
+    async fn mapped(
         &self,
-        order: &LinkageOrder,
+        begin: proto::MapBegin,
         codes: &[LinkageCode],
-        record_keys_of: Option<&DomainId>,
-    ) -> Result<MappedCodes, Status> {
-        let begin = MapPart::Begin(proto::MapBegin {
-            order: Some(encode::order(order)?),
-            record_keys_of: record_keys_of.map(ToString::to_string),
-        });
+    ) -> Result<MappedCodes, LinkageError> {
+        let mapped = tokio::time::timeout(MAPPING, self.map_codes(begin, codes)).await;
+        let mapped = mapped.unwrap_or_else(|_| Err(Status::deadline_exceeded("")));
+        let mapped = mapped.map_err(|status| {
+            let peer = PeerRefusal::from(status);
+            LinkageError::Identity(Refusal::new(peer.kind, "identity.refused", peer.to_string()))
+        })?;
+        if mapped.person_no.len() == codes.len() { Ok(mapped) } else { Err(LinkageError::Mapping) }
+    }
+
+    async fn map_codes(&self, begin: proto::MapBegin, codes: &[LinkageCode]) -> Result<MappedCodes, Status> {
+        let with_keys = begin.record_keys_of.is_some();
+        let begin = MapPart::Begin(begin);
         let (parts, requests) = mpsc::channel(QUEUE);
         let feed = async move {
             let mut next = Some(begin);
@@ -207,7 +229,7 @@ impl IdentityLink {
             let mut mapped = MappedCodes {
                 person_no: Vec::with_capacity(codes.len()),
                 several_numbers: 0,
-                record_keys: record_keys_of.map(|_| Zeroizing::new(Vec::with_capacity(codes.len()))),
+                record_keys: with_keys.then(|| Zeroizing::new(Vec::with_capacity(codes.len()))),
             };
             while let Some(mut answer) = answers.message().await? {
                 mapped.person_no.extend(answer.person_no.into_iter().map(PersonNo));

@@ -7,6 +7,8 @@ mod deadline;
 mod decode;
 mod disclosures;
 mod encode;
+pub mod feed_client;
+mod feeds;
 pub mod gateway;
 pub mod gateway_client;
 pub mod https;

@@ -23,17 +23,18 @@ use super::serve::MESSAGE_BYTES;
 use super::status::PeerRefusal;
 use crate::config::{Peer, TlsFiles};
 use crate::domain::canonical::Canonical;
+use crate::domain::feed::FeedOrder;
 use crate::domain::ids::{OrderId, RegisterId};
 use crate::domain::order::LinkageOrder;
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::identity::LinkageKey;
 use crate::linkage::{DeclineCode, DeclineReason};
-use crate::partner::{GatewayLink, KeySource, OrderStream, PeerFault, RowsPart};
+use crate::partner::{FeedKeySource, GatewayLink, KeySource, OrderStream, PeerFault, RowsPart};
 
 /// The most time a single question may take.
 const ANSWER: Duration = Duration::from_secs(30);
 
-fn fault(status: Status) -> PeerFault {
+pub(super) fn fault(status: Status) -> PeerFault {
     let PeerRefusal { kind, code, hint } = PeerRefusal::from(status);
     PeerFault { kind, code, hint }
 }
@@ -42,7 +43,7 @@ fn refused(refusal: Refusal) -> PeerFault {
     PeerFault { kind: refusal.kind, code: refusal.code.to_owned(), hint: refusal.hint }
 }
 
-fn unreadable(what: &str) -> PeerFault {
+pub(super) fn unreadable(what: &str) -> PeerFault {
     let hint = format!("the other party sent {what} that cannot be read");
     PeerFault { kind: RefusalKind::Invalid, code: "peer.answer".to_owned(), hint }
 }
@@ -154,7 +155,19 @@ impl KeySource for IdentityChannel {
         let mut identity = self.identity.clone();
         Box::pin(async move {
             let order = encode::order(order).map_err(refused)?;
-            let answer = identity.issue_key(asking(IssueKeyRequest { order: Some(order) })).await;
+            let answer = identity.issue_key(asking(IssueKeyRequest { order: Some(order), feed: None })).await;
+            let key = Zeroizing::new(answer.map_err(fault)?.into_inner().key);
+            LinkageKey::from_wire(&key).ok_or_else(|| unreadable("a key"))
+        })
+    }
+}
+
+impl FeedKeySource for IdentityChannel {
+    fn feed_key<'a>(&'a self, order: &'a FeedOrder) -> BoxFuture<'a, Result<LinkageKey, PeerFault>> {
+        let mut identity = self.identity.clone();
+        Box::pin(async move {
+            let feed = Some(encode::feed_order(order).map_err(refused)?);
+            let answer = identity.issue_key(asking(IssueKeyRequest { order: None, feed })).await;
             let key = Zeroizing::new(answer.map_err(fault)?.into_inner().key);
             LinkageKey::from_wire(&key).ok_or_else(|| unreadable("a key"))
         })

@@ -24,6 +24,7 @@ use kpr::wire::pki::{Authority, CertificateRequest, Validity, demo};
 
 use crate::access::described;
 use crate::faults::liar::Liar;
+use crate::feed;
 use crate::microdata;
 use crate::person;
 use crate::resolve;
@@ -103,6 +104,8 @@ const ROWS: &[(&str, Leaves)] = &[
     ("/kpr.v1.Disclosures/FetchCorrections", A(60, "sender", |p| p.fetch_corrections().boxed())),
     ("/kpr.v1.Disclosures/List", Nothing("reads definitions and digests; its roles are refused nothing")),
     ("/kpr.v1.Queries/ReadConditions", A(12, "researcher", |p| p.conditions_refused().boxed())),
+    ("/kpr.v1.Feeds/Take", A(55, "partner", |p| p.take_feed().boxed())),
+    ("/kpr.v1.Feeds/Fetch", A(10, "partner", |p| p.fetch_feed().boxed())),
 ];
 
 impl Played {
@@ -270,6 +273,23 @@ impl Played {
     /// What a resolution that is carried out leaves is shown in `resolve`.
     async fn ask_resolution(&mut self) {
         resolve::ask_for_nobody(&self.world).await;
+    }
+
+    /// The order that comes before has a leaf of its own, and so have the receipt and the overview.
+    async fn take_feed(&mut self) {
+        let from = self.leaves(0).await.len() as u64;
+        self.world.approve_this(&feed::approval()).await;
+        let taken = feed::take(&self.world, &feed::approval().project);
+        assert!(taken.status.success(), "{}", String::from_utf8_lossy(&taken.stderr));
+        let kinds: Vec<u16> = self.leaves(from).await.iter().map(|leaf| leaf.kind).collect();
+        let of_feed: Vec<u16> = kinds.into_iter().filter(|kind| [54, 55, 7, 30, 10].contains(kind)).collect();
+        assert_eq!(of_feed, [54, 55, 7, 30, 10]);
+        let released = self.world.client("auditor").await.disclosures(None).await.unwrap();
+        self.run = released.last().map(|disclosure| disclosure.run.clone());
+    }
+
+    async fn fetch_feed(&mut self) {
+        feed::fetched(&self.world, &self.run.clone().unwrap()).await;
     }
 
     /// A researcher of an organisation that no approval names.

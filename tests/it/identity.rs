@@ -126,6 +126,7 @@ impl Running {
             linked_sets_until: None,
             queries: vec![],
             indirect: None,
+            feed: None,
         };
         let signatures = demo::STEWARDS
             .map(|name| {

@@ -9,6 +9,7 @@ use kpr::domain::ids::RunId;
 use kpr::statistics::Format;
 use kpr::wire::web_client;
 
+use crate::feed;
 use crate::person;
 use crate::world::{Making, World};
 
@@ -172,6 +173,12 @@ async fn no_identity_number_is_where_it_must_not_be() {
         std::fs::write(results.join(path.replace(['/', '?'], "_")), answer.body).unwrap();
     }
 
+    // A register takes its feed, and writes it beside its own data.
+    world.approve_this(&feed::approval()).await;
+    let taken = feed::take(&world, &feed::approval().project);
+    assert!(taken.status.success(), "{}", String::from_utf8_lossy(&taken.stderr));
+    std::fs::write(results.join("feed"), [taken.stdout, taken.stderr].concat()).unwrap();
+
     // A portal has a person looked up, and everything the person can do is done.
     let numbers = population(&world);
     let number = person::number(&world, 3);
@@ -181,7 +188,17 @@ async fn no_identity_number_is_where_it_must_not_be() {
     memory(&world, &run);
 
     let mut places = Vec::new();
-    for part in ["gateway", "identity", "logs", "results", "policies", "pki", "configurations", "temporary"] {
+    for part in [
+        "gateway",
+        "identity",
+        "logs",
+        "results",
+        "policies",
+        "pki",
+        "configurations",
+        "temporary",
+        "npr/feeds",
+    ] {
         files(&world.stage.path(part), &mut places);
     }
     // A recording carries its process id. Those of ingest, and the other ends of its connections, are

@@ -15,6 +15,7 @@ mod audited;
 mod budget;
 mod cellkey;
 mod faults;
+mod feed;
 mod identity;
 mod indirect;
 mod ingest;

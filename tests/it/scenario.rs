@@ -1,6 +1,6 @@
 //! One project in the order of a real one, with real processes: application, two signatures, the partner's approval, query,
-//! release, the person's log, a reservation, the same question again, records, a serial number resolved, revocation; and a log
-//! that holds it all.
+//! release, the person's log, a reservation, the same question again, records, a serial number resolved, a feed, revocation; and
+//! a log that holds it all.
 
 use kpr::app::stage::{Process, example_approval, example_query};
 use kpr::app::system::SystemClock;
@@ -13,6 +13,7 @@ use kpr::domain::words::Words;
 use kpr::statistics::Format;
 use kpr::store::Phase;
 
+use crate::feed;
 use crate::microdata::{self, code};
 use crate::world::{Making, World};
 use crate::{person, resolve};
@@ -84,6 +85,11 @@ async fn a_project_from_its_application_to_its_revocation() {
     assert!(named.iter().all(|number| inside.contains(number)));
     assert_eq!(resolve::looked_up(&world, &named[0]).await, 1);
 
+    // A register takes its feed of the persons it holds.
+    world.approve_this(&feed::approval()).await;
+    let taken = feed::take(&world, &feed::approval().project);
+    assert!(taken.status.success(), "{}", String::from_utf8_lossy(&taken.stderr));
+
     // Revoked: nothing is asked or fetched any more, under this project; the other goes on.
     let suspended = Step::Suspended { reason: Words::new("a complaint is looked into").unwrap() };
     assert_eq!(bjorn.record_step(project, &suspended).await.unwrap().standing, Standing::Suspended);
@@ -104,5 +110,5 @@ async fn a_project_from_its_application_to_its_revocation() {
 }
 
 /// Approval entered, signed, query opened, order given, receipt, refused, fetched, action refused, held, signed, received,
-/// complete, suspended, in the overview of disclosures, resolution signed, ordered, handed over.
-const STORY: [u16; 17] = [3, 4, 5, 6, 7, 8, 10, 12, 15, 16, 20, 22, 25, 30, 50, 51, 53];
+/// complete, suspended, in the overview of disclosures, resolution signed, ordered, handed over, feed ordered, opened.
+const STORY: [u16; 19] = [3, 4, 5, 6, 7, 8, 10, 12, 15, 16, 20, 22, 25, 30, 50, 51, 53, 54, 55];

@@ -3,7 +3,7 @@
 use super::*;
 
 /// The types as they have been written to logs. A line is added, never changed.
-const TYPES: [(u16, &str, &str); 46] = [
+const TYPES: [(u16, &str, &str); 48] = [
     (1, "gateway started", "version policies catalogue"),
     (2, "gateway stopped", ""),
     (3, "approval entered", "approval version"),
@@ -50,6 +50,8 @@ const TYPES: [(u16, &str, &str); 46] = [
     (53, "resolution handed over", "statement"),
     (60, "corrections fetched", "corrections"),
     (57, "conditions accepted", "result conditions"),
+    (54, "feed order given", "order digest register"),
+    (55, "feed opened", "order approval policies snapshot register"),
 ];
 
 fn one_of_each() -> Vec<Event> {
@@ -127,6 +129,20 @@ fn one_of_each() -> Vec<Event> {
         ResolutionHandedOver { statement: digest }.into(),
         CorrectionsFetched { corrections: vec![1, 2] }.into(),
         ConditionsAccepted { result: digest, conditions: digest }.into(),
+        FeedOrderGiven {
+            order: OrderId::new(format!("o-{}", "ab".repeat(16))).unwrap(),
+            digest,
+            register: RegisterId::new("NPR").unwrap(),
+        }
+        .into(),
+        FeedOpened {
+            order: digest,
+            approval: digest,
+            policies: digest,
+            snapshot: digest,
+            register: RegisterId::new("NPR").unwrap(),
+        }
+        .into(),
     ]
 }
 

@@ -113,6 +113,7 @@ fn approval(project: &str) -> Approval {
         linked_sets_until: None,
         queries: vec![],
         indirect: None,
+        feed: None,
     }
 }
 

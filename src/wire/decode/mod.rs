@@ -2,6 +2,7 @@
 //! the field by its path and the rule, never the value.
 
 mod answer;
+mod feed;
 mod microdata;
 mod person;
 mod project;
@@ -9,6 +10,7 @@ mod query;
 mod resolution;
 
 pub(super) use answer::{checked, log_entry, published_table, submission};
+pub(super) use feed::{feed_order, feed_taken};
 pub(super) use microdata::{held, held_refusal, release_statement};
 pub(super) use person::{
     correction, disclosure, identity_uses, own_rows, person_log, restriction, restriction_change, ticket,

@@ -28,6 +28,10 @@ fn answer(path: &str, number: i32) -> Result<Answer, FieldError> {
     match proto::Answer::try_from(number) {
         Ok(proto::Answer::Table) => Ok(Answer::Table),
         Ok(proto::Answer::Microdata) => Ok(Answer::Microdata),
+        Ok(proto::Answer::Feed) => Err(FieldError::new(
+            path,
+            "must be a table or microdata; a feed is taken by the node of the register, and no query asks for it",
+        )),
         Err(_) => Err(FieldError::new(path, "must be a table or microdata")),
     }
 }

@@ -1,0 +1,277 @@
+//! A register takes its feed: it names the persons it holds by codes, and writes what it is given beside its own data.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use futures::TryStreamExt;
+
+use super::approvals;
+use super::feed_files::{self, Pending};
+use super::journal::{Journal, JournalError, Outcome};
+use super::links::{FeedDesk, FeedKeySource, PeerFault};
+use super::lists::ListError;
+use super::policy::{NotAllowed, PartnerPolicy};
+use super::source::{Source, SourceError};
+use crate::domain::approval::{StewardKey, VerifiedApproval};
+use crate::domain::clock::Clock;
+use crate::domain::feed::FeedOrder;
+use crate::domain::feed_data::{FeedCode, FeedData};
+use crate::domain::ids::{ProjectId, RegisterId, RunId};
+use crate::domain::order::{KeyedOrder, OrderError};
+use crate::identity::{Fnr, LinkageKey};
+use crate::linkage::LinkageCode;
+
+/// Why a feed is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum FeedError {
+    /// The gateway or the identity service refused, or did not answer.
+    #[error(transparent)]
+    Peer(#[from] PeerFault),
+    /// The order is for another register or project.
+    #[error("the gateway's order is for another register or project than this one: it is not carried out")]
+    OtherOrder,
+    /// The stewards' signatures do not hold.
+    #[error("the approval in the gateway's order is not signed by two stewards whose keys this node has")]
+    Signatures,
+    /// The order does not stand on its approval.
+    #[error("the gateway's order does not stand on its approval: {0}")]
+    Order(#[from] OrderError),
+    /// A newer version of the approval is known.
+    #[error("the order stands on version {version} of the approval, and version {highest} has been seen")]
+    Superseded {
+        /// The order's.
+        version: u32,
+        /// The highest seen.
+        highest: u32,
+    },
+    /// The register's own policy or approval does not allow it.
+    #[error("the register's own policy or approval does not allow it: {0}")]
+    NotAllowed(#[from] NotAllowed),
+    /// The register's database.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A list of persons.
+    #[error("a list of persons that the policy names cannot be read: {0}")]
+    List(String),
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A key of the register's could be an identity number.
+    #[error(
+        "the column `key` of [feed] holds eleven digits in a row, which may be an identity number; files of a feed have none: \
+         name a column that tells the register whose a row is and has no such value"
+    )]
+    Key,
+    /// What was fetched is not what was taken.
+    #[error("the gateway sent another feed than the one it released: nothing is written")]
+    OtherFeed,
+    /// A file cannot be read or written.
+    #[error("{path} cannot be read or written: {kind}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        kind: std::io::ErrorKind,
+    },
+    /// What is left of a feed that was broken off cannot be read.
+    #[error("{0} is left of a feed that was broken off, and cannot be read; remove it to take the feed anew")]
+    Pending(PathBuf),
+}
+
+/// What a feed has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FeedProgress {
+    /// So many persons have been read and coded.
+    Coding(u64),
+    /// The gateway has their codes and makes the feed.
+    Waiting,
+    /// The feed is being fetched.
+    Fetching,
+}
+
+/// A feed that was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedReport {
+    /// Its run.
+    pub run: RunId,
+    /// The folder that its files are in.
+    pub folder: PathBuf,
+    /// How many numbers were named; none where an earlier feed was only fetched again.
+    pub named: Option<u64>,
+    /// How many of these the identity service does not know.
+    pub unknown: Option<u64>,
+    /// Numbers left out: not identity numbers.
+    pub invalid: u64,
+    /// The datasets, with their rows.
+    pub rows: Vec<(String, usize)>,
+    /// The last day on which it can be fetched again.
+    pub kept: Option<NaiveDate>,
+}
+
+/// A register that takes its feed.
+pub struct FeedTaker {
+    /// The register.
+    pub register: RegisterId,
+    /// The stewards whose signatures it accepts.
+    pub stewards: Vec<StewardKey>,
+    /// Its own rules.
+    pub policy: PartnerPolicy,
+    /// Its database.
+    pub source: Source,
+    /// The gateway.
+    pub gateway: Arc<dyn FeedDesk>,
+    /// The identity service.
+    pub keys: Arc<dyn FeedKeySource>,
+    /// Its journal of feeds.
+    pub journal: Journal,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The register's own keys, by the codes that stand for them in this run.
+type Keys = BTreeMap<LinkageCode, String>;
+
+impl FeedTaker {
+    /// Takes the feed of a project, or fetches the one that was broken off, and writes it into a folder of its own under
+    /// `out`.
+    ///
+    /// # Errors
+    /// [`FeedError`]. What was released already is fetched the next time.
+    pub async fn take(
+        &self,
+        project: &ProjectId,
+        out: &Path,
+        progress: &dyn Fn(FeedProgress),
+    ) -> Result<FeedReport, FeedError> {
+        if let Some(pending) = feed_files::pending(out, project)? {
+            match self.finish(project, &pending, out, progress).await {
+                // It never was released: it is taken anew.
+                Err(FeedError::Peer(fault)) if NOT_RELEASED.contains(&fault.code.as_str()) => {
+                    feed_files::forget(out, project)?;
+                }
+                ended => return ended,
+            }
+        }
+        let session = self.gateway.begin(project).await?;
+        let order = session.order().clone();
+        self.journal.write_feed(
+            self.clock.now(),
+            &order,
+            Outcome::FeedReceived { ordered: Box::new(order.clone()) },
+        )?;
+        let coded = match self.code(&order, project, progress).await {
+            Ok(coded) => coded,
+            Err(error) => {
+                let declined = Outcome::Failed { code: error.to_string(), rows: 0 };
+                self.journal.write_feed(self.clock.now(), &order, declined)?;
+                return Err(error);
+            }
+        };
+        let (keys, invalid) = coded;
+        let named = keys.len() as u64;
+        let codes: Vec<LinkageCode> = keys.keys().copied().collect();
+        // Before the codes go: whoever is cut off can still tell whose the rows are.
+        let pending = feed_files::keep(out, project, &order.run, &keys)?;
+        progress(FeedProgress::Waiting);
+        let taken = session.name(codes).await.inspect_err(|fault| {
+            let failed = Outcome::Failed { code: fault.code.clone(), rows: 0 };
+            if let Err(error) = self.journal.write_feed(self.clock.now(), &order, failed) {
+                tracing::error!(%error, "the journal cannot be written");
+            }
+        })?;
+        self.journal.write_feed(self.clock.now(), &order, Outcome::FeedTaken { persons: named })?;
+        let mut report = self.finish(project, &pending, out, progress).await?;
+        report.named = Some(named);
+        report.unknown = Some(taken.unknown);
+        report.invalid = invalid;
+        report.kept = Some(taken.kept);
+        Ok(report)
+    }
+
+    /// Checks an order, and codes the persons whom the register holds and may have linked. Gives how many numbers are none.
+    async fn code(
+        &self,
+        order: &FeedOrder,
+        project: &ProjectId,
+        progress: &dyn Fn(FeedProgress),
+    ) -> Result<(Keys, u64), FeedError> {
+        let approval = self.accept(order, project)?;
+        let table = self.policy.feed(approval.approval())?;
+        self.approved(&approval).await?;
+        let standing =
+            self.source.standing(self.policy.persons(), approval.approval(), self.clock.today()).await;
+        let standing = standing.map_err(|error: ListError| FeedError::List(error.to_string()))?;
+        let key: LinkageKey = self.keys.feed_key(order).await?;
+        let mut coder = key.coder();
+        drop(key);
+        let (mut keys, mut invalid, mut read) = (Keys::new(), 0, 0_u64);
+        let mut held = self.source.held(table);
+        while let Some(person) = held.try_next().await? {
+            read += 1;
+            progress(FeedProgress::Coding(read));
+            let number = person.number.as_ref().and_then(|text| Fnr::parse(text.as_bytes()).ok());
+            let (Some(number), Some(key)) = (number, person.key) else {
+                invalid += 1;
+                continue;
+            };
+            if key.split(|c: char| !c.is_ascii_digit()).any(|run| run.len() >= 11) {
+                return Err(FeedError::Key);
+            }
+            if standing.sends(&number) {
+                keys.insert(coder.code(&number), key);
+            }
+        }
+        drop(coder);
+        // Asked for again, as before every batch of rows: it may have been withdrawn meanwhile.
+        self.approved(&approval).await?;
+        Ok((keys, invalid))
+    }
+
+    /// The stewards' signatures, the order against what they signed, and whether a newer version is known.
+    fn accept(&self, order: &FeedOrder, project: &ProjectId) -> Result<VerifiedApproval, FeedError> {
+        if order.register != self.register || order.approval.approval.project != *project {
+            return Err(FeedError::OtherOrder);
+        }
+        let approval = order.approval.verify(&self.stewards).map_err(|_| FeedError::Signatures)?;
+        order.check(&approval, self.clock.now())?;
+        let (version, highest) = (approval.approval().version, self.journal.highest(project)?);
+        if version < highest {
+            return Err(FeedError::Superseded { version, highest });
+        }
+        if version > highest {
+            self.journal.write_feed(self.clock.now(), order, Outcome::Verified)?;
+        }
+        Ok(approval)
+    }
+
+    /// Whether the register itself approves the project, at this moment.
+    async fn approved(&self, approval: &VerifiedApproval) -> Result<(), FeedError> {
+        let act = self.source.last_act(&approval.approval().project).await?;
+        Ok(approvals::stands(act.as_ref(), approval, self.clock.today())?)
+    }
+
+    /// Fetches a released feed and writes it under the register's own keys.
+    async fn finish(
+        &self,
+        project: &ProjectId,
+        pending: &Pending,
+        out: &Path,
+        progress: &dyn Fn(FeedProgress),
+    ) -> Result<FeedReport, FeedError> {
+        progress(FeedProgress::Fetching);
+        let feed: FeedData = self.gateway.fetch(&pending.run).await?;
+        if feed.run != pending.run || feed.project != *project || feed.register != self.register {
+            return Err(FeedError::OtherFeed);
+        }
+        let key_of = |code: &FeedCode| pending.keys.get(code).map(String::as_str);
+        let folder = feed_files::write(out, &feed, &key_of)?;
+        feed_files::forget(out, project)?;
+        let rows = feed.datasets.iter().map(|d| (d.dataset.to_string(), d.rows.len())).collect();
+        Ok(FeedReport { run: feed.run, folder, named: None, unknown: None, invalid: 0, rows, kept: None })
+    }
+}
+
+/// What the gateway says of a run that released nothing.
+const NOT_RELEASED: [&str; 3] = ["feed.unknown", "result.none", "result.expired"];
