@@ -106,14 +106,15 @@ pub fn authorise_feed(
         let hint = format!("the feed is for the node of register {}", feed.register);
         return Err(Refusal::new(RefusalKind::Denied, "feed.other_register", hint));
     }
-    if let (Some(stated), Some(known)) = (feed.basis.section(), sections.of_register(&feed.register))
-        && stated != known
+    // Nasjonal kjernejournal stands under no section, so a register that the catalogue has one for is another.
+    if let Some(known) = sections.of_register(&feed.register)
+        && feed.basis.section() != Some(known)
     {
         let hint = format!(
             "the approval says that {} stands under {}, the catalogue of registers says {}; the approval must say the \
              same",
             feed.register,
-            stated.as_str(),
+            feed.basis.as_str(),
             known.as_str()
         );
         return Err(unmet("feed.other_section", hint));
@@ -180,5 +181,13 @@ mod tests {
         assert_eq!(code(|a| a.purpose = Purpose::NationalSummaryRecord), "policy.no_feed");
         assert_eq!(code(|a| a.rule = name("tables-5")), "approval.text");
         assert_eq!(code(|a| a.feed.as_mut().unwrap().basis = FeedBasis::Section10), "feed.other_section");
+        // NPR is not Nasjonal kjernejournal, whatever two stewards have signed.
+        let journal = |a: &mut Approval| {
+            a.purpose = Purpose::NationalSummaryRecord;
+            a.feed.as_mut().unwrap().basis = FeedBasis::NationalSummaryRecord;
+        };
+        let refusal = decide(&own(), journal).unwrap_err();
+        assert_eq!(refusal.code, "feed.other_section");
+        assert!(refusal.hint.contains("NPR stands under national_summary_record"), "{}", refusal.hint);
     }
 }

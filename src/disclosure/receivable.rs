@@ -36,6 +36,12 @@ pub enum NotAccepted {
     /// Conditions were accepted that the result does not stand under.
     #[error("the result stands under no conditions; fetch it without a digest of conditions")]
     NoConditions,
+    /// The approval in force states other conditions than the records were released under, or none.
+    #[error(
+        "the approval in force no longer states the conditions that these records were released under; submit the query \
+         under a new request id"
+    )]
+    Replaced,
     /// The conditions have no canonical encoding.
     #[error(transparent)]
     Canonical(#[from] CanonicalError),
@@ -46,6 +52,7 @@ impl From<NotAccepted> for Refusal {
         let (kind, code) = match error {
             NotAccepted::Conditions => (RefusalKind::Precondition, "conditions.not_accepted"),
             NotAccepted::NoConditions => (RefusalKind::Precondition, "conditions.none"),
+            NotAccepted::Replaced => (RefusalKind::Precondition, "conditions.replaced"),
             NotAccepted::Canonical(_) => (RefusalKind::Internal, "conditions.encoding"),
         };
         Self::new(kind, code, error.to_string())

@@ -210,8 +210,8 @@ impl Approval {
             }
         }
         OtherBasis::check(self.purpose, self.other_basis)?;
-        IndirectTerms::check(self.tier, self.indirect.as_ref())?;
         Feed::check(self)?;
+        IndirectTerms::check(self.tier, self.indirect.as_ref())?;
         let last = self.valid.from().checked_add_months(Months::new(12 * Self::MOST_YEARS_KEPT));
         if self.linked_sets_until.is_some_and(|until| last.is_none_or(|last| until > last)) {
             return Err(TextError::Kept { most: Self::MOST_YEARS_KEPT });

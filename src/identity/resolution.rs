@@ -102,7 +102,7 @@ impl Vault {
         }
         let persons = kept_persons(&mut transaction, digest).await?;
         // Person by person: the identifiers are in the order of the ciphertext, and read once for all.
-        let rows: Vec<(u32, Vec<u8>)> = sqlx::query_as(
+        let mut rows: Vec<(u32, Vec<u8>)> = sqlx::query_as(
             "SELECT i.person_no, i.sealed FROM identifier i
              JOIN resolution_person r ON r.person_no = i.person_no AND r.statement = ?
              ORDER BY i.person_no, i.valid_from DESC NULLS LAST, i.sealed",
@@ -111,6 +111,10 @@ impl Vault {
         .fetch_all(&mut *transaction)
         .await
         .map_err(VaultError::from)?;
+        if persons.len() > 1 {
+            // In the order of person numbers, a list would tell which is whose.
+            rows.sort_by(|(_, a), (_, b)| a.cmp(b));
+        }
         let mut cipher = self.cipher();
         let mut numbers = Vec::with_capacity(rows.len());
         for (_, sealed) in rows {

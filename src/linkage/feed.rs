@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use futures::future::BoxFuture;
+use tokio::task::block_in_place;
 
 use super::code::LinkageCode;
 use super::error::LinkageError;
@@ -88,6 +89,9 @@ impl GivenPersons {
 /// # Errors
 /// [`LinkageError::Identity`] and whatever else the mapper says, [`LinkageError::Mapping`] when its answer does not fit
 /// what was asked, [`LinkageError::TooManyRows`] for more codes than the order takes.
+///
+/// # Panics
+/// On a runtime of one thread.
 pub async fn hold(
     order: &FeedOrder,
     codes: Vec<LinkageCode>,
@@ -96,9 +100,11 @@ pub async fn hold(
     if codes.len() as u64 > order.most_codes() {
         return Err(LinkageError::TooManyRows(order.most_codes()));
     }
-    let mut seen = BTreeSet::new();
-    let codes: Vec<LinkageCode> = codes.into_iter().filter(|code| seen.insert(*code)).collect();
-    drop(seen);
+    // Millions of codes are sorted: not on a thread that others wait for.
+    let codes: Vec<LinkageCode> = block_in_place(|| {
+        let mut seen = BTreeSet::new();
+        codes.into_iter().filter(|code| seen.insert(*code)).collect()
+    });
     // A register without persons needs no question.
     if codes.is_empty() {
         return Ok(HeldPersons { persons: BTreeMap::new(), unknown: 0 });
@@ -107,15 +113,17 @@ pub async fn hold(
     if mapped.len() != codes.len() {
         return Err(LinkageError::Mapping);
     }
-    let (mut persons, mut unknown) = (BTreeMap::new(), 0);
-    for (person, code) in mapped.into_iter().zip(codes) {
-        if person.is_unknown() {
-            unknown += 1;
-        } else {
-            persons.entry(person).or_insert(code);
+    Ok(block_in_place(|| {
+        let (mut persons, mut unknown) = (BTreeMap::new(), 0);
+        for (person, code) in mapped.into_iter().zip(codes) {
+            if person.is_unknown() {
+                unknown += 1;
+            } else {
+                persons.entry(person).or_insert(code);
+            }
         }
-    }
-    Ok(HeldPersons { persons, unknown })
+        HeldPersons { persons, unknown }
+    }))
 }
 
 #[cfg(test)]
@@ -148,7 +156,7 @@ mod tests {
         LinkageCode::from_bytes([byte; 16])
     }
 
-    #[tokio::test]
+    #[tokio::test(flavor = "multi_thread")]
     async fn persons_are_held_once_under_the_first_code_and_the_unknown_counted() {
         let order = order(&crate::domain::feed::tests::approval(), "NPR");
         let codes = [3, 200, 2, 3, 8, 201].map(code);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use futures::TryStreamExt;
 
 use super::approvals;
@@ -15,11 +15,13 @@ use super::lists::ListError;
 use super::policy::{NotAllowed, PartnerPolicy};
 use super::source::{Source, SourceError};
 use crate::domain::approval::{StewardKey, VerifiedApproval};
+use crate::domain::canonical::Canonical;
 use crate::domain::clock::Clock;
 use crate::domain::feed::FeedOrder;
-use crate::domain::feed_data::{FeedCode, FeedData};
+use crate::domain::feed_data::{FeedCode, FeedData, FeedTaken};
 use crate::domain::ids::{ProjectId, RegisterId, RunId};
 use crate::domain::order::{KeyedOrder, OrderError};
+use crate::domain::refusal::RefusalKind;
 use crate::identity::{Fnr, LinkageKey};
 use crate::linkage::LinkageCode;
 
@@ -67,6 +69,15 @@ pub enum FeedError {
     /// What was fetched is not what was taken.
     #[error("the gateway sent another feed than the one it released: nothing is written")]
     OtherFeed,
+    /// The gateway may have the codes of a feed that was broken off, and not have begun it.
+    #[error(
+        "the gateway may still make the feed that was broken off; its codes are kept: give the same command again, after \
+         {until} at the latest"
+    )]
+    Unsettled {
+        /// From then on it is taken anew if the gateway knows nothing of it.
+        until: DateTime<Utc>,
+    },
     /// A file cannot be read or written.
     #[error("{path} cannot be read or written: {kind}")]
     File {
@@ -146,11 +157,12 @@ impl FeedTaker {
         progress: &dyn Fn(FeedProgress),
     ) -> Result<FeedReport, FeedError> {
         if let Some(pending) = feed_files::pending(out, project)? {
-            match self.finish(project, &pending, out, progress).await {
-                // It never was released: it is taken anew.
-                Err(FeedError::Peer(fault)) if NOT_RELEASED.contains(&fault.code.as_str()) => {
-                    feed_files::forget(out, project)?;
-                }
+            match self.finish(project, &pending, None, out, progress).await {
+                Err(FeedError::Peer(fault)) => match left(&fault, pending.until, self.clock.now()) {
+                    Left::Nothing => feed_files::forget(out, project)?,
+                    Left::Unsettled => return Err(FeedError::Unsettled { until: pending.until }),
+                    Left::Kept => return Err(fault.into()),
+                },
                 ended => return ended,
             }
         }
@@ -173,16 +185,25 @@ impl FeedTaker {
         let named = keys.len() as u64;
         let codes: Vec<LinkageCode> = keys.keys().copied().collect();
         // Before the codes go: whoever is cut off can still tell whose the rows are.
-        let pending = feed_files::keep(out, project, &order.run, &keys)?;
+        let until = self.clock.now() + (order.expires - order.issued) + MARGIN;
+        let pending = feed_files::keep(out, project, &order.run, until, &keys)?;
         progress(FeedProgress::Waiting);
-        let taken = session.name(codes).await.inspect_err(|fault| {
-            let failed = Outcome::Failed { code: fault.code.clone(), rows: 0 };
-            if let Err(error) = self.journal.write_feed(self.clock.now(), &order, failed) {
-                tracing::error!(%error, "the journal cannot be written");
+        let taken = match session.name(codes).await {
+            Ok(taken) => taken,
+            Err(fault) => {
+                let failed = Outcome::Failed { code: fault.code.clone(), rows: 0 };
+                if let Err(error) = self.journal.write_feed(self.clock.now(), &order, failed) {
+                    tracing::error!(%error, "the journal cannot be written");
+                }
+                // The gateway has decided: there is nothing to fetch.
+                if is_decided(&fault) {
+                    feed_files::forget(out, project)?;
+                }
+                return Err(fault.into());
             }
-        })?;
+        };
         self.journal.write_feed(self.clock.now(), &order, Outcome::FeedTaken { persons: named })?;
-        let mut report = self.finish(project, &pending, out, progress).await?;
+        let mut report = self.finish(project, &pending, Some(&taken), out, progress).await?;
         report.named = Some(named);
         report.unknown = Some(taken.unknown);
         report.invalid = invalid;
@@ -252,17 +273,24 @@ impl FeedTaker {
         Ok(approvals::stands(act.as_ref(), approval, self.clock.today())?)
     }
 
-    /// Fetches a released feed and writes it under the register's own keys.
+    /// Fetches a released feed and writes it under the register's own keys. It must be the one that was `taken`, where
+    /// this call has heard which that is.
     async fn finish(
         &self,
         project: &ProjectId,
         pending: &Pending,
+        taken: Option<&FeedTaken>,
         out: &Path,
         progress: &dyn Fn(FeedProgress),
     ) -> Result<FeedReport, FeedError> {
         progress(FeedProgress::Fetching);
         let feed: FeedData = self.gateway.fetch(&pending.run).await?;
         if feed.run != pending.run || feed.project != *project || feed.register != self.register {
+            return Err(FeedError::OtherFeed);
+        }
+        if let Some(taken) = taken
+            && (taken.run != feed.run || feed.digest().ok() != Some(taken.digest))
+        {
             return Err(FeedError::OtherFeed);
         }
         let key_of = |code: &FeedCode| pending.keys.get(code).map(String::as_str);
@@ -273,5 +301,81 @@ impl FeedTaker {
     }
 }
 
-/// What the gateway says of a run that released nothing.
-const NOT_RELEASED: [&str; 3] = ["feed.unknown", "result.none", "result.expired"];
+/// How much longer than its order holds a run is waited for: the gateway looks at the order before it records the run.
+const MARGIN: TimeDelta = TimeDelta::seconds(30);
+
+/// What the gateway says of a run that released nothing and never will, or whose feed it has erased.
+const ENDED: [&str; 2] = ["feed.not_released", "result.expired"];
+
+/// What is left of a feed that was broken off and could not be fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    /// There is nothing to fetch, nor will there be: it is taken anew.
+    Nothing,
+    /// The gateway does not know the run, and may have its codes: it is asked again later.
+    Unsettled,
+    /// It was refused now, or not answered, or is under way: it is asked again later.
+    Kept,
+}
+
+/// What is left at the time `now` of a feed whose order can begin a run until `until`, by what the gateway says of it.
+fn left(fault: &PeerFault, until: DateTime<Utc>, now: DateTime<Utc>) -> Left {
+    match fault.code.as_str() {
+        code if ENDED.contains(&code) => Left::Nothing,
+        "feed.unknown" if now > until => Left::Nothing,
+        "feed.unknown" => Left::Unsettled,
+        _ => Left::Kept,
+    }
+}
+
+/// Whether a fault is the gateway's word that it does not release the feed: not a connection that was lost, nor a fault
+/// of its own, after which it may have been released.
+fn is_decided(fault: &PeerFault) -> bool {
+    let decided = matches!(
+        fault.kind,
+        RefusalKind::Denied | RefusalKind::Conflict | RefusalKind::Precondition | RefusalKind::Limit
+    );
+    decided && fault.code != "peer.answer"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(kind: RefusalKind, code: &str) -> PeerFault {
+        PeerFault { kind, code: code.to_owned(), hint: String::new() }
+    }
+
+    #[test]
+    fn what_may_still_be_released_is_not_forgotten() {
+        let until: DateTime<Utc> = "2026-03-02T12:00:00Z".parse().unwrap();
+        let (before, after) = (until - TimeDelta::seconds(1), until + TimeDelta::seconds(1));
+        let said = |kind, code, now| left(&fault(kind, code), until, now);
+        assert_eq!(said(RefusalKind::NotFound, "feed.unknown", before), Left::Unsettled);
+        assert_eq!(said(RefusalKind::NotFound, "feed.unknown", after), Left::Nothing);
+        for code in ENDED {
+            assert_eq!(said(RefusalKind::Precondition, code, before), Left::Nothing);
+        }
+        for (kind, code) in [
+            (RefusalKind::Unavailable, "feed.under_way"),
+            (RefusalKind::Unavailable, "peer.connection"),
+            (RefusalKind::Internal, "store.unavailable"),
+            (RefusalKind::Precondition, "project.suspended"),
+        ] {
+            assert_eq!(said(kind, code, after), Left::Kept, "{code}");
+        }
+    }
+
+    #[test]
+    fn only_a_decision_of_the_gateways_ends_a_feed_whose_codes_went() {
+        assert!(is_decided(&fault(RefusalKind::Precondition, "rule.feed_and_results")));
+        for (kind, code) in [
+            (RefusalKind::Unavailable, "feed.stopped"),
+            (RefusalKind::Unavailable, "peer.connection"),
+            (RefusalKind::Internal, "store.unavailable"),
+            (RefusalKind::Denied, "peer.answer"),
+        ] {
+            assert!(!is_decided(&fault(kind, code)), "{code}");
+        }
+    }
+}

@@ -7,6 +7,7 @@ use std::io::{BufWriter, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::feed::FeedError;
@@ -17,6 +18,8 @@ use crate::linkage::LinkageCode;
 /// A feed that is under way.
 pub(super) struct Pending {
     pub(super) run: RunId,
+    /// By this register's clock, the time from which the gateway begins no run by its order any more.
+    pub(super) until: DateTime<Utc>,
     /// The register's own keys, by code.
     pub(super) keys: HashMap<FeedCode, String>,
 }
@@ -24,6 +27,7 @@ pub(super) struct Pending {
 #[derive(Serialize, Deserialize)]
 struct PendingFile {
     run: RunId,
+    until: DateTime<Utc>,
     keys: Vec<(FeedCode, String)>,
 }
 
@@ -60,9 +64,9 @@ pub(super) fn pending(out: &Path, project: &ProjectId) -> Result<Option<Pending>
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(&path, &error)),
     };
-    let PendingFile { run, keys } =
+    let PendingFile { run, until, keys } =
         serde_json::from_slice(&bytes).map_err(|_| FeedError::Pending(path.clone()))?;
-    Ok(Some(Pending { run, keys: keys.into_iter().collect() }))
+    Ok(Some(Pending { run, until, keys: keys.into_iter().collect() }))
 }
 
 /// Keeps the codes of a feed until it is written.
@@ -70,15 +74,16 @@ pub(super) fn keep(
     out: &Path,
     project: &ProjectId,
     run: &RunId,
+    until: DateTime<Utc>,
     keys: &std::collections::BTreeMap<LinkageCode, String>,
 ) -> Result<Pending, FeedError> {
     let path = pending_path(out, project);
     let coded = |(code, key): (&LinkageCode, &String)| Some((FeedCode::new(code.as_bytes())?, key.clone()));
-    let file = PendingFile { run: run.clone(), keys: keys.iter().filter_map(coded).collect() };
+    let file = PendingFile { run: run.clone(), until, keys: keys.iter().filter_map(coded).collect() };
     let bytes = serde_json::to_vec(&file).map_err(|_| FeedError::Pending(path.clone()))?;
     folder(out)?;
     write_whole(&path, &bytes)?;
-    Ok(Pending { run: file.run, keys: file.keys.into_iter().collect() })
+    Ok(Pending { run: file.run, until, keys: file.keys.into_iter().collect() })
 }
 
 /// Removes the codes of a feed.

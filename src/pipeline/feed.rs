@@ -4,9 +4,10 @@
 //! persons held -> persons given -> rows, sealed -> disclosed with who is in it -> receipt -> released.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use chrono::Days;
+use tokio::sync::oneshot;
 
 use super::release::{busy, not_encodable, not_released};
 use super::runs::{MOST_TIME, ended};
@@ -83,9 +84,22 @@ impl Gateway {
         codes: Vec<LinkageCode>,
     ) -> Result<FeedTaken, Refusal> {
         let (gateway, caller) = (Arc::clone(self), caller.clone());
+        let (answer, answered) = oneshot::channel();
         // In a task of its own: a call that is dropped must not leave a run that never ends.
-        let taking = tokio::spawn(async move { gateway.run_feed(&caller, ordered.order, codes).await });
-        taking.await.map_err(|_| stopped())?
+        let taking = async move {
+            let taken = gateway.run_feed(&caller, ordered.order, codes).await;
+            // If nobody hears it, a released feed can be fetched.
+            answer.send(taken).ok();
+        };
+        self.beside(taking);
+        answered.await.map_err(|_| stopped())?
+    }
+
+    /// Runs a feed beside the call that asked for it, among the runs in progress, which end with the gateway.
+    fn beside(&self, taking: impl Future<Output = ()> + Send + 'static) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        while running.try_join_next().is_some() {}
+        running.spawn(taking);
     }
 
     /// Project -> approved feed -> plan, if it is due.
@@ -229,19 +243,26 @@ impl Gateway {
     /// transaction that looks whether the project is suspended or closed.
     ///
     /// # Errors
-    /// A [`Refusal`]; who may not fetch a feed is not told whether there is one.
+    /// A [`Refusal`]; who may not fetch a feed is not told whether there is one. `feed.under_way` is of a run that may
+    /// still release it, `feed.not_released` of one that never will, `feed.unknown` of one that has not begun or is not
+    /// the caller's.
     pub async fn fetch_feed(&self, caller: &Caller, run: &RunId) -> Result<Released<FeedData>, Refusal> {
-        let found = self.store.run(run).await.map_err(|_| no_feed())?;
+        let found = match self.store.run(run).await {
+            Ok(found) => found,
+            Err(StoreError::NoSuchRun(_)) => return Err(no_feed()),
+            Err(error) => return Err(error.into()),
+        };
         if found.query.result != Answer::Feed || found.organisation != *caller.organisation() {
             return self.refused(caller, Action::TakeFeed, None, no_feed()).await;
         }
         let approval = self.stored(&found.project, &found.approval_digest).await?.signed.approval;
         self.may(caller, Action::TakeFeed, Resource::Project(&approval), Some(&found.project)).await?;
+        fetchable(found.phase)?;
         let feed = self.released::<FeedData>(run, found.phase).await?;
         let event = ResultFetched { result: feed.digest(), format: "feed".to_owned() };
         let mut recording = self.audit.begin().await?;
         match self.may_receive(recording.write(), caller, &found.project).await {
-            Ok(()) => {
+            Ok(_) => {
                 recording.commit(entry(caller, Some(found.project), Some(run.clone()), event)).await?;
                 Ok(feed)
             }
@@ -258,7 +279,38 @@ fn no_feed() -> Refusal {
     Refusal::new(RefusalKind::NotFound, "feed.unknown", "no such feed, or not one of the caller's register")
 }
 
+/// Whether a run in this phase has released its feed; else whether it still may.
+fn fetchable(phase: Phase) -> Result<(), Refusal> {
+    if phase == Phase::Released {
+        return Ok(());
+    }
+    if phase.is_end() {
+        let hint = "the run of this feed ended without releasing it; take the feed anew";
+        return Err(Refusal::new(RefusalKind::Precondition, "feed.not_released", hint));
+    }
+    let hint = "the feed is still being made; fetch it again later";
+    Err(Refusal::new(RefusalKind::Unavailable, "feed.under_way", hint))
+}
+
 fn stopped() -> Refusal {
     let hint = "the gateway is shutting down; take the feed again when it is back";
     Refusal::new(RefusalKind::Unavailable, "feed.stopped", hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_feed_under_way_is_told_from_one_that_never_comes() {
+        for phase in Phase::ALL {
+            let code = fetchable(phase).err().map(|refusal| (refusal.kind, refusal.code));
+            let expected = match phase {
+                Phase::Released => None,
+                Phase::Refused | Phase::Failed => Some((RefusalKind::Precondition, "feed.not_released")),
+                _ => Some((RefusalKind::Unavailable, "feed.under_way")),
+            };
+            assert_eq!(code, expected, "{phase}");
+        }
+    }
 }

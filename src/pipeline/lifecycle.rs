@@ -109,10 +109,10 @@ impl Gateway {
         write: &mut crate::store::Write,
         caller: &Caller,
         project: &ProjectId,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Approval, StoreError> {
         let in_force = write.must_not_be_stopped(project).await?;
         if in_force.recipients.contains(caller.organisation()) {
-            Ok(())
+            Ok(in_force)
         } else {
             Err(Inactive::NotARecipient(caller.organisation().clone()).into())
         }

@@ -1,5 +1,6 @@
 //! Released results and the audit log, read.
 
+use super::release::not_encodable;
 use super::{Gateway, entry};
 use crate::audit::{ConditionsAccepted, DisclosureReportRead, ResultFetched};
 use crate::authorise::{Action, Caller, Resource};
@@ -71,7 +72,15 @@ impl Gateway {
         let event = ResultFetched { result, format: format.to_owned() };
         let mut recording = self.audit.begin().await?;
         match self.may_receive(recording.write(), caller, &found.project).await {
-            Ok(()) => {
+            Ok(in_force) => {
+                // A later version may state stricter ones: what an earlier one gave is not given on under these.
+                let stated =
+                    in_force.indirect.as_ref().map(Canonical::digest).transpose().map_err(not_encodable)?;
+                if accepted.is_some() && stated != accepted {
+                    drop(recording);
+                    let refusal = NotAccepted::Replaced.into();
+                    return self.refused(caller, Action::FetchResult, Some(&found.project), refusal).await;
+                }
                 if let Some(conditions) = accepted {
                     let accepted = ConditionsAccepted { result, conditions };
                     let project = Some(found.project.clone());

@@ -170,7 +170,8 @@ pub enum PlanError {
     Catalogue(String),
     /// A feed is granted no date of a dataset.
     #[error(
-        "the feed is granted no date of dataset {dataset}, so it is not known which rows lie in the data period; an approval          that grants one of {accepted} would be accepted"
+        "the feed is granted no date of dataset {dataset}, so it is not known which rows lie in the data period; an \
+         approval that grants one of {accepted} would be accepted"
     )]
     NoDate {
         /// The dataset.

@@ -16,8 +16,9 @@ const OTHER: &str = "SELECT m.method FROM ledger_methods m JOIN runs r ON r.run 
                      AND NOT ($2 = 'as_approved' AND m.method IN ('suppress', 'fold')))) LIMIT 1";
 
 /// Another method by which anybody knows, or will know, results of a domain; of a table with true counts, other than
-/// records as an approval grants them. A feed does not count: its recipient holds the persons in it by law, knows them by
-/// name, and what is published tells it nothing of them that it does not have.
+/// records as an approval grants them. A feed does not count, though its recipient can take its rows off what is published:
+/// it is bound by the law that its register stands under, and feeds would end all publication
+/// (docs/disclosure-control.md, "Not protected in this version").
 const ANYBODYS_OTHER: &str = "SELECT m.method FROM ledger_methods m JOIN runs r ON r.run = m.run \
                               WHERE m.domain = $1 AND m.method <> $2 AND m.method <> 'feed' \
                               AND r.phase NOT IN ('refused', 'failed') \
@@ -36,7 +37,8 @@ impl Store {
     /// Whether tables of a domain may reach an organisation by a method, as far as earlier ones tell.
     ///
     /// # Errors
-    /// [`StoreError::OtherMethod`] if it knows tables of the domain by another one, [`StoreError::Database`].
+    /// [`StoreError::OtherMethod`] if it knows tables of the domain by another one, [`StoreError::FeedAndResults`] if it
+    /// takes a feed of it, [`StoreError::Database`].
     pub async fn may_use_method(
         &self,
         organisation: &OrganisationId,
@@ -75,7 +77,7 @@ impl Write {
     /// the other way round.
     ///
     /// # Errors
-    /// [`StoreError::OtherMethod`] if it knows data of the domain another way, [`StoreError::Database`].
+    /// [`StoreError::FeedAndResults`] if it knows data of the domain another way, [`StoreError::Database`].
     pub async fn use_feed(
         &mut self,
         run: &RunId,
@@ -109,8 +111,8 @@ impl Write {
     /// Whether the table of a run may be published: nobody knows tables of its domain by another method.
     ///
     /// # Errors
-    /// [`StoreError::OtherMethod`]; [`StoreError::NotInLedger`] for a run of which no method is recorded;
-    /// [`StoreError::Database`].
+    /// [`StoreError::OtherMethod`], or [`StoreError::FeedAndResults`] for the run of a feed; [`StoreError::NotInLedger`]
+    /// for a run of which no method is recorded; [`StoreError::Database`].
     pub(super) async fn may_publish_method(&mut self, run: &RunId) -> Result<(), StoreError> {
         let own = sqlx::query("SELECT domain, method FROM ledger_methods WHERE run = $1")
             .bind(run.as_str())

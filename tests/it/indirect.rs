@@ -134,6 +134,12 @@ async fn two_stewards_release_them_and_their_recipient_accepts_the_conditions_fi
     assert!(text.split([',', '\n', '.']).skip(7).all(|value| value.len() <= 5 || value.len() == 40));
     the_person_sees_it(&world, accepted).await;
     nothing_beside_them(&world).await;
+
+    // A later version with other conditions: what the earlier one gave is not given on under those.
+    let mut stricter = Approval { version: 2, ..approval() };
+    stricter.indirect.as_mut().unwrap().conditions.pop();
+    world.sign_this(&stricter).await;
+    assert_eq!(code(researcher.fetch_accepting(&run, Format::Csv, accepted).await), "conditions.replaced");
     world.end().await;
 }
 

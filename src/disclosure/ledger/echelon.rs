@@ -133,6 +133,27 @@ impl<'a> Echelon<'a> {
         left
     }
 
+    /// Its own rows with a pivot before a column, each without the pivots of other rows.
+    pub(super) fn apart(&self, before: u32, scratch: &mut Scratch) -> Vec<Row> {
+        let alone = |row: &Row| -> Row {
+            let mut left = Row::new();
+            scratch.add_scaled(row, 1);
+            while let Some((column, value)) = scratch.pop() {
+                match self.with_pivot(column).filter(|_| column != row[0].0) {
+                    Some(pivot) if value != 0 => {
+                        for &(c, v) in &pivot[1..] {
+                            scratch.put(c, mul(v, neg(value)));
+                        }
+                    }
+                    _ if value != 0 => left.push((column, value)),
+                    _ => {}
+                }
+            }
+            left
+        };
+        self.rows.iter().filter(|row| row[0].0 < before).map(alone).collect()
+    }
+
     /// Inserts a row; false if it lay in the span.
     pub(super) fn insert(&mut self, row: &Row, scratch: &mut Scratch) -> bool {
         let mut left = self.reduce(row, scratch);

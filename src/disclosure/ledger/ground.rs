@@ -9,7 +9,7 @@ use rand::Rng;
 use super::echelon::{Echelon, Row, Scratch};
 use super::judge::enough;
 use super::light::{Light, idle};
-use super::moves;
+use super::moves::{self, Stuck};
 use super::refine::Refined;
 use super::words::{GivenUp, Word, light_words};
 
@@ -81,6 +81,10 @@ impl<'a> Ground<'a> {
                     return false;
                 }
             }
+        }
+        let heavy = told.apart(*light_from, &mut self.scratch);
+        if heavy.iter().any(|row| !moves::bound(row, *light_from, self.earlier.width()).is_empty()) {
+            return false;
         }
         let rows = told.rows(*light_from, Some(&self.earlier));
         self.near(rows, &self.told(withheld)).is_ok_and(|rows| rows.is_empty())
@@ -186,7 +190,13 @@ impl<'a> Ground<'a> {
                 around.entry(atom).or_default().push(cell);
             }
         }
-        for stuck in moves::stuck(&rows, spare, &told) {
+        let heavy = all.apart(*light_from, &mut self.scratch);
+        let bound = heavy.iter().flat_map(|row| {
+            let bound = moves::bound(row, *light_from, all.width());
+            let with = bound.clone();
+            bound.into_iter().map(move |atom| Stuck { atom, with: with.clone() })
+        });
+        for stuck in moves::stuck(&rows, spare, &told).into_iter().chain(bound) {
             let mut row = vec![(stuck.atom, 1)];
             let mut of: Vec<usize> =
                 stuck.with.iter().filter_map(|atom| around.get(atom)).flatten().copied().collect();

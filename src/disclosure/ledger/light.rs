@@ -10,6 +10,7 @@ use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 
 use super::echelon::{Echelon, Row, Scratch, reduced};
+use super::moves::whole;
 use super::refine::Refined;
 use super::words::{GivenUp, spend};
 use crate::disclosure::field::neg;
@@ -174,15 +175,17 @@ impl<'a> Left<'a> {
         }
     }
 
-    /// Takes in that a row alone has an atom, which counts if it stands with 1 or -1: then it can give and take whole
-    /// persons.
+    /// Takes in that a row alone has an atom, which counts if it stands with 1 or -1, and all others with whole numbers: then
+    /// it can give and take whole persons.
     fn has_alone(&mut self, row: u32, atom: u32) {
         let entries = self.rows[row as usize];
         let value = entries.binary_search_by_key(&atom, |(column, _)| *column).map(|at| entries[at].1);
         let own = &mut self.own[row as usize];
         if value.is_ok_and(|value| value == 1 || value == neg(1)) && *own < self.enough {
             *own += self.spare[atom as usize];
-            if *own >= self.enough {
+            let is_atom = |column: u32| (column as usize) < self.spare.len();
+            let mut atoms = entries.iter().filter(|(column, _)| is_atom(*column));
+            if *own >= self.enough && atoms.all(|(_, value)| whole(*value).is_some()) {
                 self.open.push(row);
             }
         }

@@ -170,7 +170,9 @@ async fn a_version_is_destroyed_when_nothing_needs_it_and_never_comes_back() {
     rotate(dir.path(), &[1, 2, 3]).await.unwrap();
     assert_eq!(still(&[1, 2, 3], 2, now()).await, Need::OpenRuns(1));
     let unknown = why(destroy(dir.path(), &[1, 2, 3, 4], 4, now()).await);
-    assert!(matches!(unknown, VaultError::NotNamed { version: 4 }), "{unknown}");
+    assert!(matches!(unknown, VaultError::RootSecret { version: 4 }), "{unknown}");
+    let not_named = why(destroy(dir.path(), &[1, 2, 3], 4, now()).await);
+    assert!(matches!(not_named, VaultError::NotNamed { version: 4 }), "{not_named}");
 
     // The order holds for an hour at most.
     let later = now() + TimeDelta::minutes(62);

@@ -197,6 +197,37 @@ fn categories_that_overlap_are_not_taken_for_sums() {
     assert_eq!(cells.len(), 1);
 }
 
+/// One count of all these persons together.
+fn count(of: &[std::ops::Range<u32>]) -> Membership {
+    let mut builder = MembershipBuilder::new(1);
+    for person in of.iter().cloned().flatten() {
+        builder.add(PersonNo(person), &[0]).unwrap();
+    }
+    builder.build().unwrap()
+}
+
+/// Pairs of large groups leave 2d + b, or 6d + b, of a count: then b is known but for multiples of two, or six.
+#[test]
+fn what_is_left_when_dividing_tells_of_a_small_group() {
+    let (d, b, g) = (0..20, 900..901, 910..914);
+    let group = |n: u32| 100 * n..100 * n + 20;
+    for pairs in [1, 3, 5] {
+        let (first, second) = (|n: u32| group(n), |n: u32| group(n).start + 50..group(n).start + 70);
+        let mut earlier = vec![released(count(&[b.clone(), g.clone()]), &[])];
+        for n in 1..=pairs {
+            earlier.push(released(count(&[first(n), second(n)]), &[]));
+            earlier.push(released(count(&[d.clone(), second(n)]), &[]));
+        }
+        let earlier: Vec<&Release> = earlier.iter().collect();
+        let mut asked: Vec<_> = (1..=pairs).map(first).collect();
+        asked.extend([d.clone(), b.clone()]);
+        assert!(matches!(judged(&count(&asked), &[&earlier]), Judgement::Refuse(_)), "{pairs} pairs");
+        // Without the one person it is of use to nobody.
+        asked.pop();
+        assert_eq!(judged(&count(&asked), &[&earlier]), Judgement::Release);
+    }
+}
+
 #[test]
 fn the_limit_is_one_of_definitions() {
     let empty = MembershipBuilder::new(1).build().unwrap();
