@@ -152,7 +152,7 @@ pub(super) fn judge_within(
         let many = families.iter().map(|family| family.space.vectors().count()).sum::<usize>() > most_vectors;
         // Most often the persons asked for and those around them are enough to see that nothing can be counted anew.
         let around = refine(&families, membership, Reach::Asked, &few, enough(least), rng);
-        if Ground::new(&around, &counts, least).has_room(&withheld) {
+        if around.earlier.len() <= MOST_VECTORS && Ground::new(&around, &counts, least).has_room(&withheld) {
             continue;
         }
         drop(around);
