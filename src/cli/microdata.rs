@@ -1,7 +1,5 @@
 //! `kpr microdata`: microdata that wait for two stewards, listed, signed and refused.
 
-use std::path::PathBuf;
-
 use anyhow::Context;
 use clap::Subcommand;
 use comfy_table::Table;
@@ -12,6 +10,7 @@ use kpr::wire::gateway_client::GatewayClient;
 use kpr::wire::pki;
 
 use super::connection::Connection;
+use super::steward::Steward;
 
 /// Arguments of `kpr microdata`.
 #[derive(Debug, clap::Args)]
@@ -43,12 +42,8 @@ enum Command {
         /// The digest of the report you have read, as `show` prints it
         #[arg(long)]
         report: String,
-        /// Your steward id
-        #[arg(long, value_parser = |text: &str| StewardId::new(text))]
-        steward: StewardId,
-        /// Your signing key, as `kpr pki steward-key` writes it
-        #[arg(long)]
-        signing_key: PathBuf,
+        #[command(flatten)]
+        steward: Steward,
         #[command(flatten)]
         connection: Connection,
     },
@@ -93,15 +88,15 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             println!("{table}");
         }
         Command::Show { run, connection } => show(&find(&connection.connect().await?, &run).await?),
-        Command::Sign { run, report, steward, signing_key, connection } => {
-            let key = pki::read_signing_key(&signing_key)?;
+        Command::Sign { run, report, steward, connection } => {
+            let key = pki::read_signing_key(&steward.signing_key)?;
             let client = connection.connect().await?;
             let statement = find(&client, &run).await?.statement;
             anyhow::ensure!(
                 statement.risk.to_string() == report,
                 "what waits has another report than the one with this digest; show it and read it again"
             );
-            let signature = statement.sign(steward, &key)?;
+            let signature = statement.sign(steward.steward, &key)?;
             let released = client.sign_held(&statement, &signature).await?;
             println!("{}", if released { "released" } else { "signed; another steward must sign too" });
         }

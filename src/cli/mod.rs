@@ -18,5 +18,6 @@ pub mod register;
 pub mod resolve;
 pub mod serve;
 pub mod statistics;
+mod steward;
 pub mod synth;
 pub mod witness;

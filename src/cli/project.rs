@@ -8,12 +8,13 @@ use chrono::NaiveDate;
 use clap::Subcommand;
 use kpr::domain::approval::{Approval, StewardSignature};
 use kpr::domain::canonical::Canonical;
-use kpr::domain::ids::{ProjectId, RequestId, StewardId};
+use kpr::domain::ids::{ProjectId, RequestId};
 use kpr::domain::lifecycle::Step;
 use kpr::domain::words::Words;
 use kpr::wire::pki;
 
 use super::connection::{self, Connection};
+use super::steward::Steward;
 
 /// Arguments of `kpr project`.
 #[derive(Debug, clap::Args)]
@@ -60,12 +61,8 @@ enum Command {
         /// The approval as you have read it, YAML or TOML
         #[arg(long)]
         file: PathBuf,
-        /// Your steward id
-        #[arg(long, value_parser = |text: &str| StewardId::new(text))]
-        steward: StewardId,
-        /// Your signing key, as `kpr pki steward-key` writes it
-        #[arg(long)]
-        signing_key: PathBuf,
+        #[command(flatten)]
+        steward: Steward,
         #[command(flatten)]
         connection: Connection,
     },
@@ -194,10 +191,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             let approval: Approval = connection::read(&file)?;
             show::state(&connection.connect().await?.enter_project(&approval, received).await?);
         }
-        Command::Sign { file, steward, signing_key, connection } => {
+        Command::Sign { file, steward, connection } => {
             let approval: Approval = connection::read(&file)?;
-            let key = pki::read_signing_key(&signing_key)?;
-            let signature = StewardSignature::sign(&approval, steward, &key)?;
+            let key = pki::read_signing_key(&steward.signing_key)?;
+            let signature = StewardSignature::sign(&approval, steward.steward, &key)?;
             let client = connection.connect().await?;
             show::state(&client.sign_project(&approval.project, approval.digest()?, &signature).await?);
         }

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use anyhow::Context;
 use chrono::SubsecRound;
@@ -18,6 +17,7 @@ use kpr::wire::identity_client::IdentityLink;
 use kpr::wire::pki;
 
 use super::connection::{Connection, Shown};
+use super::steward::Steward;
 
 /// Arguments of `kpr resolve`.
 #[derive(Debug, clap::Args)]
@@ -78,17 +78,6 @@ enum Command {
         #[command(flatten)]
         shown: Shown,
     },
-}
-
-/// Who signs.
-#[derive(Debug, clap::Args)]
-struct Steward {
-    /// Your steward id
-    #[arg(long, value_parser = |text: &str| StewardId::new(text))]
-    steward: StewardId,
-    /// Your signing key, as `kpr pki steward-key` writes it
-    #[arg(long)]
-    signing_key: PathBuf,
 }
 
 fn reason(text: &str) -> Result<ResolutionReason, String> {

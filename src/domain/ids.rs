@@ -76,7 +76,7 @@ fn plain(text: &str) -> bool {
 }
 
 /// Whether `text` holds a run of eleven or more digits, as an identity number does.
-pub(super) fn eleven_digits(text: &str) -> bool {
+pub(crate) fn eleven_digits(text: &str) -> bool {
     text.split(|c: char| !c.is_ascii_digit()).any(|run| run.len() >= 11)
 }
 

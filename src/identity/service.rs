@@ -21,7 +21,7 @@ use crate::domain::canonical::Digest;
 use crate::domain::clock::{Clock, Entropy};
 use crate::domain::feed::FeedOrder;
 use crate::domain::ids::{DomainId, OrganisationId, PersonNo, RegisterId};
-use crate::domain::order::KeyedOrder;
+use crate::domain::order::{KeyedOrder, LinkageOrder};
 use crate::domain::person::{IdentityUses, Portal, Ticket};
 use crate::domain::record_key::RecordKey;
 use crate::domain::resolution::ResolutionStatement;
@@ -135,7 +135,7 @@ impl IdentityService {
         if !order.approval.approval.recipients.contains(organisation) {
             return Err(IdentityError::OtherRegister);
         }
-        self.issue_key(caller, order).await
+        self.key_of(caller, order).await
     }
 
     /// The linkage key of an order, for the register that is to carry it out. The signatures of the
@@ -145,6 +145,14 @@ impl IdentityService {
     /// # Errors
     /// [`IdentityError`]: which rule the order breaks.
     pub async fn issue_key(
+        &self,
+        caller: &RegisterId,
+        order: &LinkageOrder,
+    ) -> Result<LinkageKey, IdentityError> {
+        self.key_of(caller, order).await
+    }
+
+    async fn key_of(
         &self,
         caller: &RegisterId,
         order: &impl KeyedOrder,

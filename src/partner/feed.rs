@@ -19,7 +19,7 @@ use crate::domain::canonical::Canonical;
 use crate::domain::clock::Clock;
 use crate::domain::feed::FeedOrder;
 use crate::domain::feed_data::{FeedCode, FeedData, FeedTaken};
-use crate::domain::ids::{ProjectId, RegisterId, RunId};
+use crate::domain::ids::{ProjectId, RegisterId, RunId, eleven_digits};
 use crate::domain::order::{KeyedOrder, OrderError};
 use crate::domain::refusal::RefusalKind;
 use crate::identity::{Fnr, LinkageKey};
@@ -62,7 +62,7 @@ pub enum FeedError {
     Journal(#[from] JournalError),
     /// A key of the register's could be an identity number.
     #[error(
-        "the column `key` of [feed] holds eleven digits in a row, which may be an identity number; files of a feed have none: \
+        "the column `key` of [feed] holds eleven digits, which may be an identity number; files of a feed have none: \
          name a column that tells the register whose a row is and has no such value"
     )]
     Key,
@@ -237,7 +237,7 @@ impl FeedTaker {
                 invalid += 1;
                 continue;
             };
-            if key.split(|c: char| !c.is_ascii_digit()).any(|run| run.len() >= 11) {
+            if may_be_number(&key) {
                 return Err(FeedError::Key);
             }
             if standing.sends(&number) {
@@ -301,6 +301,11 @@ impl FeedTaker {
     }
 }
 
+/// Whether a key of the register's could be an identity number, also one written in groups of digits.
+fn may_be_number(key: &str) -> bool {
+    eleven_digits(&key.replace(|c: char| !c.is_alphanumeric(), ""))
+}
+
 /// How much longer than its order holds a run is waited for: the gateway looks at the order before it records the run.
 const MARGIN: TimeDelta = TimeDelta::seconds(30);
 
@@ -344,6 +349,16 @@ mod tests {
 
     fn fault(kind: RefusalKind, code: &str) -> PeerFault {
         PeerFault { kind, code: code.to_owned(), hint: String::new() }
+    }
+
+    #[test]
+    fn a_key_that_may_be_an_identity_number_is_none() {
+        for key in ["01017012345", "010170 12345", "010170-12345", "p 01.01.70 12345", "2024/000123/45678"] {
+            assert!(may_be_number(key), "{key}");
+        }
+        for key in ["", "4711", "2024-000123", "a1b2c3d4e5f60718"] {
+            assert!(!may_be_number(key), "{key}");
+        }
     }
 
     #[test]

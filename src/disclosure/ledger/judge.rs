@@ -108,6 +108,7 @@ pub(super) const fn enough(least: u32) -> u32 {
 
 /// The most combinations of earlier cells that are brought over common atoms; beyond them a release is refused.
 const MOST_VECTORS: usize = 50_000;
+
 /// Judges a proposal against each knowledge set that it would become part of: its recipient's, or every
 /// one if it is to be published. The draws break ties; they belong to the table (`PatternKey`), so that
 /// the same table is answered the same way.
