@@ -6,6 +6,7 @@
 
 use std::cmp::Reverse;
 
+use super::divisible::whole;
 use super::queue::Queue;
 use crate::disclosure::field::{add, inv, mul, neg};
 
@@ -20,6 +21,8 @@ pub(super) struct Echelon<'a> {
     below: Option<&'a Echelon<'a>>,
     rows: Vec<Row>,
     pivots: Places,
+    /// The places of the rows that are not of whole numbers, columns beyond the width included.
+    divided: Vec<usize>,
 }
 
 /// For each pivot the place of its row.
@@ -83,12 +86,18 @@ impl Scratch {
 impl<'a> Echelon<'a> {
     /// No rows over so many columns.
     pub(super) fn new(width: u32) -> Self {
-        Self { width, below: None, rows: Vec::new(), pivots: Places::default() }
+        Self { width, below: None, rows: Vec::new(), pivots: Places::default(), divided: Vec::new() }
     }
 
     /// On top of another, whose rows it uses and does not change.
     pub(super) fn over(below: &'a Echelon<'a>) -> Self {
-        Self { width: below.width, below: Some(below), rows: Vec::new(), pivots: Places::default() }
+        Self {
+            width: below.width,
+            below: Some(below),
+            rows: Vec::new(),
+            pivots: Places::default(),
+            divided: Vec::new(),
+        }
     }
 
     /// How many columns there are that can be pivots.
@@ -133,25 +142,35 @@ impl<'a> Echelon<'a> {
         left
     }
 
-    /// Its own rows with a pivot before a column, each without the pivots of other rows.
-    pub(super) fn apart(&self, before: u32, scratch: &mut Scratch) -> Vec<Row> {
-        let alone = |row: &Row| -> Row {
-            let mut left = Row::new();
-            scratch.add_scaled(row, 1);
-            while let Some((column, value)) = scratch.pop() {
-                match self.with_pivot(column).filter(|_| column != row[0].0) {
-                    Some(pivot) if value != 0 => {
-                        for &(c, v) in &pivot[1..] {
-                            scratch.put(c, mul(v, neg(value)));
-                        }
+    /// Its rows and those below it that are not of whole numbers and have a pivot before a column, each without the pivots
+    /// of other rows. (Whole rows say what their pivots are whatever whole numbers the other columns have.)
+    pub(super) fn divided(&self, before: u32, scratch: &mut Scratch) -> Vec<Row> {
+        let mut divided = Vec::new();
+        let mut level = Some(self);
+        while let Some(echelon) = level {
+            let rows = echelon.divided.iter().map(|&place| &echelon.rows[place]);
+            divided.extend(rows.filter(|row| row[0].0 < before).map(|row| self.apart(row, scratch)));
+            level = echelon.below;
+        }
+        divided
+    }
+
+    /// One of its rows without the pivots of the others.
+    fn apart(&self, row: &Row, scratch: &mut Scratch) -> Row {
+        let mut left = Row::new();
+        scratch.add_scaled(row, 1);
+        while let Some((column, value)) = scratch.pop() {
+            match self.with_pivot(column).filter(|_| column != row[0].0) {
+                Some(pivot) if value != 0 => {
+                    for &(c, v) in &pivot[1..] {
+                        scratch.put(c, mul(v, neg(value)));
                     }
-                    _ if value != 0 => left.push((column, value)),
-                    _ => {}
                 }
+                _ if value != 0 => left.push((column, value)),
+                _ => {}
             }
-            left
-        };
-        self.rows.iter().filter(|row| row[0].0 < before).map(alone).collect()
+        }
+        left
     }
 
     /// Inserts a row; false if it lay in the span.
@@ -163,6 +182,9 @@ impl<'a> Echelon<'a> {
         let scale = inv(value);
         for (_, value) in &mut left {
             *value = mul(*value, scale);
+        }
+        if left.iter().any(|(_, value)| whole(*value).is_none()) {
+            self.divided.push(self.rows.len());
         }
         self.pivots.set(pivot, self.rows.len());
         self.rows.push(left);

@@ -9,8 +9,8 @@
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 
+use super::divisible::whole;
 use super::echelon::{Echelon, Row, Scratch, reduced};
-use super::moves::whole;
 use super::refine::Refined;
 use super::words::{GivenUp, spend};
 use crate::disclosure::field::neg;

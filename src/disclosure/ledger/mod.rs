@@ -15,6 +15,7 @@
 //! - [`ground`]: what a pattern of the proposal gives away beside them
 //! - [`judge()`]: release, withhold more, or refuse
 
+mod divisible;
 mod echelon;
 mod family;
 mod ground;

@@ -8,11 +8,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::divisible::whole;
 use super::echelon::Row;
-use crate::disclosure::field::{P, mul, neg};
-
-/// The largest change of an atom that is taken for a whole number.
-const MOST: u64 = 1 << 20;
+use crate::disclosure::field::neg;
 
 /// An atom that no move was found for, though sums alone leave it open.
 #[derive(Debug)]
@@ -20,13 +18,6 @@ pub(super) struct Stuck {
     pub(super) atom: u32,
     /// The atoms that would have to change with it.
     pub(super) with: Vec<u32>,
-}
-
-/// A field element as a small whole number.
-pub(super) fn whole(value: u64) -> Option<i64> {
-    let size = if value <= MOST { value } else { P - value };
-    let size = i64::try_from(size).ok().filter(|_| value <= MOST || P - value <= MOST)?;
-    Some(if value <= MOST { size } else { -size })
 }
 
 /// The light atoms of marked rows, and of rows with some of `told`, that may change freely by the sums alone, one at a time with the light
@@ -94,28 +85,6 @@ pub(super) fn stuck(rows: &[Row], spare: &[u32], told: &HashSet<u32>) -> Vec<Stu
             .map(|(atom, change)| Stuck { atom, with: change.into_iter().map(|(a, _)| a).collect() }),
     );
     stuck
-}
-
-/// The largest number that a row is multiplied by to make it one of whole numbers.
-const MOST_FACTOR: u64 = 60;
-
-/// The light atoms of a row that its other atoms cannot make up for: in 4d + b the count of b is known but for multiples of
-/// four, however many d has. A row that no small factor makes whole binds all of them.
-pub(super) fn bound(row: &Row, light_from: u32, width: u32) -> Vec<u32> {
-    let atoms: Vec<(u32, u64)> = row.iter().copied().filter(|(column, _)| *column < width).collect();
-    let times = |factor: u64| -> Option<Change> {
-        atoms.iter().map(|&(atom, value)| Some((atom, whole(mul(value, factor))?))).collect()
-    };
-    let Some(change) = (1..=MOST_FACTOR).find_map(times) else {
-        return atoms.into_iter().map(|(atom, _)| atom).filter(|atom| *atom >= light_from).collect();
-    };
-    let (heavy, light): (Change, Change) = change.into_iter().partition(|(atom, _)| *atom < light_from);
-    let common = heavy.into_iter().fold(0, |common, (_, value)| gcd(common, value.abs()));
-    light.into_iter().filter(|(_, value)| common > 1 && value % common != 0).map(|(atom, _)| atom).collect()
-}
-
-const fn gcd(a: i64, b: i64) -> i64 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// By how much each atom changes, ascending.
@@ -191,23 +160,5 @@ mod tests {
         assert_eq!((stuck[0].atom, stuck[0].with.len()), (3, 4));
         assert!(chain(&[0, 8, 8, 1]).is_empty());
         assert!(chain(&[0, 8, 0]).is_empty());
-    }
-
-    #[test]
-    fn what_large_atoms_cannot_make_up_for_is_bound() {
-        let half = crate::disclosure::field::inv(2);
-        let row = |entries: &[(u32, u64)]| entries.to_vec();
-        // 0 and 1 are heavy, 2 and 3 light, 4 is a mark.
-        assert_eq!(bound(&row(&[(0, 1), (2, 1), (3, neg(2)), (4, 1)]), 2, 4), [0_u32; 0]);
-        assert_eq!(bound(&row(&[(0, 1), (2, half), (3, 1)]), 2, 4), [2]);
-        assert_eq!(bound(&row(&[(0, 2), (2, 1), (3, 2)]), 2, 4), [2]);
-        assert_eq!(bound(&row(&[(0, 2), (1, 3), (2, 1)]), 2, 4), [0_u32; 0]);
-        assert_eq!(bound(&row(&[(0, 1), (2, 0x1234_5678_9ABC)]), 2, 4), [2]);
-    }
-
-    #[test]
-    fn elements_near_zero_are_whole_numbers() {
-        assert_eq!((whole(0), whole(3), whole(neg(3))), (Some(0), Some(3), Some(-3)));
-        assert_eq!(whole(crate::disclosure::field::inv(2)), None);
     }
 }

@@ -5,7 +5,8 @@
 //! is what the family's vector is at that part, and since they are k or more, that is zero. (Persons in withheld
 //! cells of few do not count as some of the k: these cells are known not to be empty, so that their persons cannot stand
 //! for whatever the sums would have them be.) So the family's
-//! vectors are cut down to those that are zero there. Parts at which all of them are zero are no longer
+//! vectors are cut down to those that are zero there, as long as one that is left out has whole numbers and one at that part: then
+//! its persons also make up for whatever whole numbers the others change by (see [`super::divisible`]). Parts at which all of them are zero are no longer
 //! live, their persons count for others, and so on until nothing more falls away. What is left is
 //! small wherever many persons are in few releases, and nothing has been given up: every light word is a
 //! combination of what is left.

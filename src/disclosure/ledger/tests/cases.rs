@@ -228,6 +228,33 @@ fn what_is_left_when_dividing_tells_of_a_small_group() {
     }
 }
 
+/// 2d + p + b tells nothing of b, since p makes up for it; once p is asked for, it does.
+#[test]
+fn what_made_up_for_a_small_group_is_not_told() {
+    let [f, s, d, p, b] = [0..20, 100..120, 200..220, 300..320, 900..901];
+    let whole = [f.clone(), s.clone(), d.clone(), p.clone(), b.clone()];
+    let of = [vec![f.clone(), s.clone()], vec![d.clone(), s], vec![f, d, p.clone(), b.clone()]];
+    // As three counts, which are rows of their own, and as one table, which is cut down by itself.
+    let counts: Vec<Release> = of.iter().map(|of| released(count(of), &[])).collect();
+    let table = MembershipBuilder::new(3);
+    let table = whole.into_iter().flatten().fold(table, |mut table, person| {
+        let within = |of: &Vec<std::ops::Range<u32>>| of.iter().any(|range| range.contains(&person));
+        let cells: Vec<u32> = (0..).zip(&of).filter(|(_, of)| within(of)).map(|(cell, _)| cell).collect();
+        table.add(PersonNo(person), &cells).unwrap();
+        table
+    });
+    let table = table.build().unwrap();
+    assert_eq!(judged(&table, &[&[]]), Judgement::Release);
+    assert_eq!(judged(&count(&of[2]), &[&[&counts[0], &counts[1]]]), Judgement::Release);
+    let table = [released(table, &[])];
+    for earlier in [&counts[..], &table] {
+        let earlier: Vec<&Release> = earlier.iter().collect();
+        assert!(matches!(judged(&count(&[p.clone()]), &[&earlier]), Judgement::Refuse(_)));
+        // Half of them leave enough others.
+        assert_eq!(judged(&count(&[300..310]), &[&earlier]), Judgement::Release);
+    }
+}
+
 #[test]
 fn the_limit_is_one_of_definitions() {
     let empty = MembershipBuilder::new(1).build().unwrap();
