@@ -12,7 +12,7 @@ use indicatif::ProgressBar;
 use kpr::app::system::SystemEntropy;
 use kpr::config::read_secret;
 use kpr::disclosure::PatternKey;
-use kpr::disclosure::file::{Ask, Columns, FileTable, Hierarchy, RecordSecret, Stage};
+use kpr::disclosure::file::{Ask, Columns, FileTable, Hierarchy, ProtectedTable, RecordSecret, Stage};
 use kpr::disclosure::primary::{Rules, SumRule, Zeros};
 use kpr::domain::clock::Entropy;
 use method::{Method, NoiseArgs};
@@ -108,7 +108,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     bar.enable_steady_tick(Duration::from_millis(200));
     let told = match args.method {
         Method::Suppress => suppress(&args, &table, &rules, &bar),
-        Method::Fold => fold(&args, &table, &rules),
+        Method::Fold => fold(&args, &table, &rules, &bar),
         Method::Cellkey => perturb(&args, &table),
         Method::Noise => noise(&args, &table),
     };
@@ -126,29 +126,35 @@ fn suppress(args: &Args, table: &FileTable, rules: &Rules, bar: &ProgressBar) ->
         Some(path) => table.published_in(open(path)?)?,
         None => vec![false; table.cells()],
     };
+    let ask = Ask { rules, min_range: min_range(args, rules)?, published: &published };
+    let key = key(args.key.as_deref())?;
+    let protected = table.protect(ask, &key, &mut |stage| bar.set_message(message(stage)))?;
+    write(args, table, &protected)
+}
+
+fn fold(args: &Args, table: &FileTable, rules: &Rules, bar: &ProgressBar) -> anyhow::Result<String> {
+    let (min_range, key) = (min_range(args, rules)?, key(args.key.as_deref())?);
+    let folded = table.fold(rules, min_range, &key, &mut |stage| bar.set_message(message(stage)))?;
+    let written = write(args, &folded.table, &folded.protected)?;
+    Ok(format!("{} codes are folded, and {written}", folded.codes_folded))
+}
+
+/// The range that small counts get.
+fn min_range(args: &Args, rules: &Rules) -> anyhow::Result<u64> {
     // A sum has no range.
     let none = if args.sum.is_some() { 0 } else { rules.min_persons };
     let min_range = args.min_range.unwrap_or(none);
     anyhow::ensure!(min_range > 0 || !args.audit, "--audit prints ranges, and --min-range 0 protects none");
-    let ask = Ask { rules, min_range, published: &published };
-    let key = key(args.key.as_deref())?;
-    let protected = table.protect(ask, &key, &mut |stage| bar.set_message(message(stage)))?;
+    Ok(min_range)
+}
+
+/// Writes a protected table, and prints its ranges if they are asked for.
+fn write(args: &Args, table: &FileTable, protected: &ProtectedTable) -> anyhow::Result<String> {
     table.write(&protected.withheld, out(args)?)?;
     if args.audit {
         table.write_ranges(&protected.ranges, std::io::stdout().lock())?;
     }
     Ok(format!("{} of {} cells are withheld", count(&protected.withheld), table.cells()))
-}
-
-fn fold(args: &Args, table: &FileTable, rules: &Rules) -> anyhow::Result<String> {
-    let folded = table.fold(rules, &key(args.key.as_deref())?)?;
-    folded.table.write(&folded.withheld, out(args)?)?;
-    Ok(format!(
-        "{} codes are folded, and {} of {} cells are withheld",
-        folded.codes_folded,
-        count(&folded.withheld),
-        folded.table.cells()
-    ))
 }
 
 fn perturb(args: &Args, table: &FileTable) -> anyhow::Result<String> {

@@ -237,8 +237,7 @@ fn folded(
 ) -> Result<(TableShape, Counted), DisclosureError> {
     let Counted { mut counts, mut persons, values, tally, record_keys } = counted;
     for dimension in 0..shape.dimensions.len() {
-        let fold_rule = FoldRule::new(rule, rule.min_persons(), false);
-        let folded = fold(&shape, &counts, dimension, fold_rule, key)?;
+        let folded = fold(&shape, &counts, dimension, FoldRule::new(rule, false), key)?;
         for placed in &mut persons {
             let mut positions = shape.positions(placed.leaf as usize);
             positions[dimension] = folded.places[positions[dimension]];
@@ -283,8 +282,7 @@ fn protect_counts(
     let is_known = |at: usize| impossible[at] || nested.counts[at] == 0 && zeros_shown[at];
     let fixed = (0..cells).map(|at| is_known(at) || is_folded && is_total(at));
     let fixed: Vec<bool> = fixed.collect();
-    // What folding publishes leaves no room for ranges.
-    let min_range = if is_folded { 0 } else { u64::from(rule.min_range()) };
+    let min_range = u64::from(rule.min_range());
     // Where ranges are not asked for, protection is against those who know nothing but the table.
     let alone = if min_range > 0 { alone(&nested.lattice, &nested.counts) } else { vec![None; cells] };
     let task = Task {

@@ -26,8 +26,13 @@ fn persons(csv: &[u8]) -> BTreeMap<[String; 3], Option<u64>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folded_table_publishes_every_total_and_nothing_small() {
     let making = Making { persons: 5000, discharge_rate: 0.06, ..Making::default() };
-    let world = World::with_method(&making, "projects = \"fold\"").await;
+    let mut world = World::with_method(&making, "projects = \"fold\"").await;
     world.approve().await;
+    // So few persons in so many cells, with every total published: there is no room for ranges.
+    let run = world.submit("ranges", &example_query().unwrap()).await.unwrap();
+    assert_eq!(world.end_of(&run).await.code, "disclosure.not_released");
+    let rule = "id = \"tables-5\"\nmin_persons = 5\n";
+    world.change_method(rule, &format!("{rule}min_range = 0\n")).await;
     let checked = world.client("researcher").await.check(&example_query().unwrap()).await.unwrap();
     assert!(checked.rule_text.starts_with("Categories with fewer than 5 persons stand together"));
     assert_eq!(checked.budget, None);

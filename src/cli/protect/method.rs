@@ -101,9 +101,6 @@ impl Method {
             (Fold | Cellkey | Noise, "min-units") => {
                 Some("only suppress withholds what too few units have reported")
             }
-            (Fold, "min-range" | "audit") => Some(
-                "what is folded has a range as wide as k by itself; suppress gives every small count one",
-            ),
             (Cellkey | Noise, "min-range" | "audit") => Some("it withholds nothing, so nothing has a range"),
             (Fold, "frozen") => {
                 Some("an earlier table with other categories would take «øvrig» apart; suppress keeps to one")

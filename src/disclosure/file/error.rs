@@ -155,6 +155,12 @@ pub enum FileError {
          publishes; no pattern hides them: use --method suppress"
     )]
     FoldUnprotectable(usize),
+    /// What a folded table publishes narrows small counts down.
+    #[error(
+        "{0} small counts would be known too closely by the totals of the categories that are shown, which folding \
+         publishes: fold along coarser dimensions, ask for a smaller --min-range, or use --method suppress"
+    )]
+    FoldNoRange(usize),
     /// Persons are counted, not sums.
     #[error("this method protects counts of persons, not sums: leave out the sum, or suppress")]
     SumAsked,

@@ -3,17 +3,19 @@
 //! Folding tells that every category shown has k persons at least, or none in a group where nothing is folded, and
 //! that an «øvrig» has k + 2. Suppression does not reckon with that. So the total of every category that the
 //! folded table shows, over all other dimensions, stays published: what folding tells of it follows from its
-//! number, and the attacker on the folded table is the one that suppression protects against.
+//! number, and the attacker on the folded table is the one that suppression protects against. The tables that prove a range
+//! have the same totals, so they are folded alike.
 #![allow(clippy::indexing_slicing, reason = "cells are indices of the lattice")]
 
 use super::dimension::Dimension;
 use super::error::FileError;
-use super::protect::Ask;
+use super::protect::{Ask, ProtectedTable};
 use super::table::FileTable;
 use crate::disclosure::fold::{FoldRule, fold};
 use crate::disclosure::lattice::Lattice;
 use crate::disclosure::pattern::PatternKey;
 use crate::disclosure::primary::{Rules, Zeros};
+use crate::disclosure::proved::Stage;
 use crate::domain::ids::RuleId;
 use crate::domain::rule::Rule;
 
@@ -22,19 +24,26 @@ use crate::domain::rule::Rule;
 pub struct FoldedFile {
     /// The table, with «øvrig» for what was folded.
     pub table: FileTable,
-    /// For each of its cells whether it is withheld.
-    pub withheld: Vec<bool>,
+    /// Which of its cells are withheld, and their ranges.
+    pub protected: ProtectedTable,
     /// How many codes of the file are no longer shown.
     pub codes_folded: usize,
 }
 
 impl FileTable {
-    /// Folds each dimension by its margin and withholds what is small in the folded table.
+    /// Folds each dimension by its margin and withholds what is small in the folded table, and what must be so that a
+    /// small count there has a range of at least `min_range`.
     ///
     /// # Errors
-    /// [`FileError::SumAsked`], [`FileError::Impossible`], [`FileError::SeveralHierarchies`],
-    /// [`FileError::Rule`], [`FileError::Fold`] where persons do not add up, [`FileError::FoldUnprotectable`].
-    pub fn fold(&self, rules: &Rules, key: &PatternKey) -> Result<FoldedFile, FileError> {
+    /// [`FileError::SumAsked`], [`FileError::Impossible`], [`FileError::SeveralHierarchies`], [`FileError::Rule`],
+    /// [`FileError::Fold`] where persons do not add up, [`FileError::FoldUnprotectable`], [`FileError::FoldNoRange`].
+    pub fn fold(
+        &self,
+        rules: &Rules,
+        min_range: u64,
+        key: &PatternKey,
+        progress: &mut dyn FnMut(Stage),
+    ) -> Result<FoldedFile, FileError> {
         if self.is_sum() {
             return Err(FileError::SumAsked);
         }
@@ -43,7 +52,8 @@ impl FileTable {
             return Err(FileError::Impossible("«øvrig» can be taken apart"));
         }
         let rule = Rule::new(rule_id(), u32::try_from(rules.min_persons).unwrap_or(u32::MAX))?;
-        let rule = FoldRule::new(&rule, rule.min_persons(), rules.zeros == Zeros::Protected);
+        let rule = rule.with_range(u32::try_from(min_range).unwrap_or(u32::MAX));
+        let rule = FoldRule::new(&rule, rules.zeros == Zeros::Protected);
         let (mut shape, mut counts, mut codes_folded) = (self.shape()?, self.persons.clone(), 0);
         for dimension in 0..shape.dimensions.len() {
             let folded = fold(&shape, &counts, dimension, rule, key)?;
@@ -55,13 +65,13 @@ impl FileTable {
         let lattice = Lattice::new(dimensions.iter().map(|d| d.tree.clone()).collect());
         let table = Self::counted(dimensions, lattice, counts);
         let shown = table.margins_of_one();
-        // What is folded has a range by being drawn; with every total published few others have room for one.
-        let ask = Ask { rules, min_range: 0, published: &shown };
-        let protected = table.protect(ask, key, &mut |_| {}).map_err(|error| match error {
+        let ask = Ask { rules, min_range, published: &shown };
+        let protected = table.protect(ask, key, progress).map_err(|error| match error {
             FileError::Unprotectable(cells) => FileError::FoldUnprotectable(cells),
+            FileError::NoRange(cells) => FileError::FoldNoRange(cells),
             other => other,
         })?;
-        Ok(FoldedFile { table, withheld: protected.withheld, codes_folded })
+        Ok(FoldedFile { table, protected, codes_folded })
     }
 
     /// For each cell whether it is the total of a category over all other dimensions.

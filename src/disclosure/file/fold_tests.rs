@@ -2,8 +2,10 @@
 
 use proptest::prelude::*;
 
+use super::FoldedFile;
 use crate::disclosure::attacker::computable;
-use crate::disclosure::file::{Columns, FileError, FileTable, Hierarchy};
+use crate::disclosure::file::{Columns, FileError, FileTable, Hierarchy, ProtectedTable};
+use crate::disclosure::inspection::Range;
 use crate::disclosure::pattern::PatternKey;
 use crate::disclosure::primary::{Rules, Zeros};
 
@@ -39,26 +41,31 @@ proptest! {
     #[test]
     fn no_small_count_follows_from_a_folded_table(
         counts in prop::collection::vec(count(), 24), zeros in any::<bool>(), byte in any::<u8>(),
+        min_range in prop::sample::select(vec![0, 5]),
     ) {
         let zeros = if zeros { Zeros::Protected } else { Zeros::Published };
         let rules = Rules { zeros, ..Rules::persons(5) };
         let table = table(&counts);
-        let folded = match table.fold(&rules, &PatternKey::new([byte; 32].into())) {
-            Ok(folded) => folded,
-            Err(error) => {
-                prop_assert!(matches!(error, FileError::FoldUnprotectable(cells) if cells > 0), "{error}");
-                return Ok(());
-            }
-        };
-        let (lattice, persons) = (&folded.table.lattice, &folded.table.persons);
-        for (cell, shown) in folded.table.margins_of_one().into_iter().enumerate() {
-            let told = !shown || !folded.withheld[cell] && (persons[cell] >= 5 || persons[cell] == 0);
+        let key = PatternKey::new([byte; 32].into());
+        let FoldedFile { table: folded, protected: ProtectedTable { withheld, ranges }, .. } =
+            match table.fold(&rules, min_range, &key, &mut |_| {}) {
+                Ok(folded) => folded,
+                Err(FileError::FoldUnprotectable(cells)) if cells > 0 => return Ok(()),
+                Err(FileError::FoldNoRange(cells)) if cells > 0 && min_range > 0 => return Ok(()),
+                Err(error) => panic!("{error}"),
+            };
+        let (lattice, persons) = (&folded.lattice, &folded.persons);
+        for (cell, shown) in folded.margins_of_one().into_iter().enumerate() {
+            let told = !shown || !withheld[cell] && (persons[cell] >= 5 || persons[cell] == 0);
             prop_assert!(told, "{}", persons[cell]);
         }
-        let empty: Vec<usize> = lattice.inner().into_iter().filter(|&c| persons[c] == 0 && !folded.withheld[c]).collect();
-        let known = computable(lattice, &folded.withheld, &empty);
+        let empty: Vec<usize> = lattice.inner().into_iter().filter(|&c| persons[c] == 0 && !withheld[c]).collect();
+        let known = computable(lattice, &withheld, &empty);
         for cell in 0..lattice.cells() {
-            prop_assert!(!(known[cell] && rules.is_small(persons[cell])), "{}", persons[cell]);
+            let small = rules.is_small(persons[cell]);
+            prop_assert!(!(known[cell] && small), "{}", persons[cell]);
+            let wide = |range: &Range| range.high - range.low >= min_range;
+            prop_assert!(!small || min_range == 0 || ranges[cell].as_ref().is_some_and(wide));
         }
         prop_assert_eq!(persons[0], table.persons[0]);
     }
@@ -70,7 +77,7 @@ fn most_tables_can_be_folded_and_protected() {
     let some = [0, 3, 12, 1, 0, 40, 7, 0, 2, 31, 5, 0, 0, 4, 90, 6, 1, 0, 22, 8];
     let protected = (0..8).filter(|turn| {
         let counts: Vec<u64> = some.iter().cycle().skip(*turn).take(24 + turn).copied().collect();
-        table(&counts).fold(&Rules::persons(5), &key).is_ok()
+        table(&counts).fold(&Rules::persons(5), 0, &key, &mut |_| {}).is_ok()
     });
     assert!(protected.count() >= 6);
 }
@@ -80,7 +87,7 @@ fn what_would_take_ovrig_apart_is_refused() {
     let key = PatternKey::new([1; 32].into());
     let fold = |cells: &'static str, columns: Columns| {
         let table = FileTable::read(cells.as_bytes(), &columns, Vec::new()).unwrap();
-        table.fold(&Rules::persons(5), &key).unwrap_err().to_string()
+        table.fold(&Rules::persons(5), 5, &key, &mut |_| {}).unwrap_err().to_string()
     };
     let impossible =
         "icd,sex,n\nprostate,m,3\nprostate,f,.\npregnancy,m,.\npregnancy,f,30\nflu,m,90\nflu,f,80\n";
@@ -94,8 +101,8 @@ fn what_would_take_ovrig_apart_is_refused() {
         ("place".to_owned(), Hierarchy::Lines(Box::new("a,coast\nb,coast\n".as_bytes()))),
     ];
     let table = FileTable::read("place,n\na,3\nb,9\n".as_bytes(), &columns(), two).unwrap();
-    let error = table.fold(&Rules::persons(5), &key).unwrap_err();
+    let error = table.fold(&Rules::persons(5), 5, &key, &mut |_| {}).unwrap_err();
     assert!(matches!(error, FileError::SeveralHierarchies(name) if name == "place"));
     let table = FileTable::read("place,n\na,3\nb,9\n".as_bytes(), &columns(), Vec::new()).unwrap();
-    assert!(matches!(table.fold(&Rules::persons(2), &key), Err(FileError::Rule(_))));
+    assert!(matches!(table.fold(&Rules::persons(2), 5, &key, &mut |_| {}), Err(FileError::Rule(_))));
 }

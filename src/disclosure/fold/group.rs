@@ -36,12 +36,12 @@ pub struct FoldRule {
 
 impl FoldRule {
     /// Categories with fewer persons than the rule's least number are folded, so that the range an
-    /// attacker can compute for each is at least `min_range` wide. With `protect_zeros`, categories
-    /// without anybody make a group fold too; without it they are folded only along with others.
+    /// attacker can compute for each is at least as wide as that number and as the rule asks for. With
+    /// `protect_zeros`, categories without anybody make a group fold too; without it they are folded only along with others.
     #[must_use]
-    pub fn new(rule: &Rule, min_range: u32, protect_zeros: bool) -> Self {
-        let min_persons = u64::from(rule.min_persons());
-        Self { min_persons, min_range: u64::from(min_range), protect_zeros }
+    pub const fn new(rule: &Rule, protect_zeros: bool) -> Self {
+        let (min_persons, min_range) = (rule.min_persons() as u64, rule.min_range() as u64);
+        Self { min_persons, min_range, protect_zeros }
     }
 
     /// Whether these counts make a group fold when fewer than `least` persons are too few.
@@ -140,7 +140,7 @@ mod tests {
 
     fn rule(k: u32, protect_zeros: bool) -> FoldRule {
         let rule = Rule::new(RuleId::new("r").unwrap(), k).unwrap();
-        FoldRule::new(&rule, k, protect_zeros)
+        FoldRule::new(&rule, protect_zeros)
     }
 
     fn permutations(items: usize) -> Vec<Vec<usize>> {

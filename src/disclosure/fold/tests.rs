@@ -16,7 +16,7 @@ fn key(byte: u8) -> PatternKey {
 }
 
 fn rule(k: u32) -> FoldRule {
-    FoldRule::new(&Rule::new(RuleId::new("r").unwrap(), k).unwrap(), k, false)
+    FoldRule::new(&Rule::new(RuleId::new("r").unwrap(), k).unwrap(), false)
 }
 
 /// A list of groups of so many leaves, or a flat one.

@@ -189,7 +189,7 @@ mod tests {
         let half = inv(2);
         let bound = |rows: &[&[(u32, u64)]]| {
             let rows: Vec<Row> = rows.iter().map(|row| row.to_vec()).collect();
-            super::bound(&rows, 4, 8)
+            bound(&rows, 4, 8)
         };
         // 0 to 3 are large, 4 to 7 light, 8 is a mark.
         assert_eq!(bound(&[&[(0, 1), (4, 1), (5, neg(2)), (8, 1)]]), [0_u32; 0]);

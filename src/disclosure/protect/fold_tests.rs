@@ -44,8 +44,9 @@ proptest! {
     #[test]
     fn nothing_small_follows_and_every_total_is_published(
         inner in prop::collection::vec((prop_oneof![Just(0u64), 1u64..5, 5u64..40], 0u64..9), 18), byte in any::<u8>(),
+        min_range in prop::sample::select(vec![0, 5]),
     ) {
-        let rule = Rule::new(RuleId::new("r").unwrap(), 5).unwrap();
+        let rule = Rule::new(RuleId::new("r").unwrap(), 5).unwrap().with_range(min_range);
         let key = PatternKey::new([byte; 32].into());
         let shape = shape_of(&[6, 3], 2);
         let (shape, Counted { counts, persons, .. }) = folded(shape.clone(), counted(&shape, &inner), &rule, &key).unwrap();

@@ -107,7 +107,7 @@ fn a_group_is_folded_as_if_it_had_only_codes_that_somebody_can_have() {
     let counts = [3_u64, 4, 0, 200, 100, 0];
     let all = |shape: &TableShape, counts: &[u64]| {
         let total = counts.iter().sum();
-        let fold_rule = FoldRule::new(&rule(), 5, false);
+        let fold_rule = FoldRule::new(&rule(), false);
         fold(shape, &[&[total], counts].concat(), 0, fold_rule, &key()).unwrap()
     };
     let folded = all(&wide, &counts);
