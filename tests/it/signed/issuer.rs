@@ -123,12 +123,18 @@ impl Issuer {
             clients: Mutex::default(),
             seen: Mutex::default(),
         });
-        let router = Router::new()
+        let issuer = Self { inner };
+        let router = issuer.router();
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        issuer
+    }
+
+    /// Its addresses, for a server of its own.
+    pub fn router(&self) -> Router {
+        Router::new()
             .route("/jwks", get(jwks))
             .route("/token", post(grant))
-            .with_state(Arc::clone(&inner));
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { inner }
+            .with_state(Arc::clone(&self.inner))
     }
 
     pub fn name(&self) -> &str {

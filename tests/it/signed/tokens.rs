@@ -12,6 +12,7 @@ use kpr::app::system::SystemClock;
 use kpr::authorise::{Caller, Role};
 use kpr::config::{IssuerConfig, IssuerKind, TokenConfig};
 use kpr::wire::access::GATEWAY;
+use kpr::wire::pki::Validity;
 use kpr::wire::serve::{Door, Limits};
 use kpr::wire::tls;
 use kpr::wire::token::{Times, Tokens};
@@ -29,7 +30,7 @@ use tonic::{Code, Status};
 use tonic_prost::ProstCodec;
 
 use super::issuer::{AUDIENCE, Issuer, Keys, Pair, now};
-use crate::access::setup::{Pki, Server, behind, channel, channel_with, roots};
+use crate::access::setup::{Pki, Server, behind, channel, channel_with, https, roots};
 
 const CHECK: &str = "/kpr.v1.Queries/Check";
 /// What an attacker changes in good claims, and in a good proof.
@@ -402,6 +403,30 @@ async fn an_issuer_that_does_not_give_its_keys_lets_nobody_in() {
     let gate = Gate::new(vec![config]).await;
     let token = issuer.key().sign(&issuer.maskinporten());
     is_refused(&gate.bearer(&token).await, "access.token", "does not answer");
+}
+
+#[tokio::test]
+async fn over_https_the_keys_come_from_a_server_of_the_named_authority_only() {
+    let (pki, other) = (Pki::new(), Pki::new());
+    let issued = |dns| pki.issue(dns, Role::Gateway, &[dns], Validity::days(pki.now, 1));
+    let (here, elsewhere) = (issued("localhost"), issued("issuer.kpr.test"));
+    for (files, authority, heard) in [(&here, &pki, true), (&here, &other, false), (&elsewhere, &pki, false)]
+    {
+        let issuer = Issuer::start(Pair::ec("k1")).await;
+        let server = https(files, issuer.router(), Limits::default()).await;
+        let config = IssuerConfig {
+            jwks: format!("https://localhost:{}/jwks", server.address.port()),
+            authority: Some(authority.ca()),
+            ..accepted(&issuer, IssuerKind::Maskinporten)
+        };
+        let gate = Gate::new(vec![config]).await;
+        let seen = gate.bearer(&issuer.key().sign(&issuer.maskinporten())).await;
+        match heard {
+            true => assert_eq!(seen.message(), SEEN),
+            false => is_refused(&seen, "access.token", "does not answer"),
+        }
+        assert_eq!(issuer.asked(), u32::from(heard));
+    }
 }
 
 #[tokio::test]
