@@ -12,6 +12,7 @@ use aes_siv::KeyInit;
 use aes_siv::siv::Aes256Siv;
 use comfy_table::{CellAlignment, Table};
 use kpr::domain::ids::{ProjectId, RunId};
+use kpr::domain::order::KeyUse;
 use kpr::identity::{Fnr, RootKey};
 
 /// How many different numbers there are. All fit in the cache: it is the work that is timed.
@@ -24,6 +25,7 @@ const ROUNDS: usize = 5;
 fn main() {
     let numbers = numbers();
     let key = RootKey::new(1, [7; 32].into()).linkage_key(
+        KeyUse::Rows,
         &ProjectId::new("P-2026-0001").unwrap(),
         &RunId::new(format!("r-{}", "ab".repeat(16))).unwrap(),
     );

@@ -4,6 +4,7 @@
 mod callers;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -74,8 +75,19 @@ pub struct Peer {
 pub struct StewardEntry {
     /// The steward.
     pub steward: StewardId,
+    /// The steward's organisation: a certificate of another one is not the steward's, whatever name it has.
+    pub organisation: OrganisationId,
     /// The Ed25519 public key, 64 hexadecimal digits.
     pub key: String,
+}
+
+/// As a configuration lists it.
+impl fmt::Display for StewardEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { steward, organisation, key } = self;
+        writeln!(f, "[[stewards]]\nsteward = \"{steward}\"\norganisation = \"{organisation}\"")?;
+        writeln!(f, "key = \"{key}\"")
+    }
 }
 
 impl StewardEntry {

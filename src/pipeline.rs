@@ -8,6 +8,7 @@
 mod cost;
 mod erasure;
 mod feed;
+mod feed_turns;
 mod lifecycle;
 mod meter;
 mod microdata;
@@ -31,6 +32,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 pub use feed::OrderedFeed;
+pub use feed_turns::FeedTurns;
 pub use meter::Meter;
 pub use results::Fetched;
 pub use runs::{MOST_RUNS, RunState};
@@ -75,6 +77,8 @@ pub struct Gateway {
     pub mapper: Arc<dyn CodeMapper>,
     /// The identity service, for the codes of feeds.
     pub feeds: Arc<dyn FeedMapper>,
+    /// Whose feeds are under way.
+    pub feed_turns: FeedTurns,
     /// The identity service, for the tickets of portals.
     pub tickets: Arc<dyn TicketDesk>,
     /// The identity service, for resolutions of serial numbers.
@@ -462,6 +466,8 @@ fn not_encodable() -> Refusal {
     Refusal::new(RefusalKind::Invalid, "query.encoding", "the query cannot be encoded")
 }
 
+#[cfg(test)]
+mod feed_tests;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]

@@ -28,7 +28,7 @@ use crate::disclosure::{PatternKey, Recollection};
 use crate::domain::clock::{Clock, Entropy};
 use crate::execute::{Engine, ExecuteError};
 use crate::linkage::{DeskLimits, OrderDesk};
-use crate::pipeline::{Gateway, MOST_RUNS, Meter};
+use crate::pipeline::{FeedTurns, Gateway, MOST_RUNS, Meter};
 use crate::plan::{Catalogue, CatalogueError};
 use crate::store::{Store, StoreError};
 use crate::wire::client::ConnectError;
@@ -183,6 +183,7 @@ pub async fn run(
     let limits = Limits::default();
     let mut door = Door::new(grpc_tls.clone(), access::GATEWAY, limits);
     door.shares = shares;
+    door.stewards = Some(Arc::new(access::Stewards::new(&config.stewards)));
     let turned_away = Arc::clone(&door.turned_away);
     let with_tokens = match tokens {
         None => None,
@@ -258,6 +259,7 @@ async fn build(
         partners: Arc::new(desk.clone()),
         mapper: Arc::new(identity.clone()),
         feeds: Arc::new(identity.clone()),
+        feed_turns: FeedTurns::default(),
         tickets: Arc::new(identity.clone()),
         resolutions: Arc::new(identity),
         engine,

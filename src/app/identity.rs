@@ -92,6 +92,7 @@ pub async fn run(
     ready(address);
     let mut door = serve::Door::new(tls, access::IDENTITY, serve::Limits::default());
     door.shares = shares;
+    door.stewards = Some(Arc::new(access::Stewards::new(&config.stewards)));
     serve::grpc(listener, door, routes, stop).await;
     drop(health);
     tracing::info!("the identity service has stopped");

@@ -55,6 +55,17 @@ pub enum AuditError {
     /// What is kept of who is in released records is not what the log commits to.
     #[error("what is kept of the persons in the records of run {0} is not what the log says of them")]
     OtherPersons(RunId),
+    /// The overview of disclosures is not what the log says was entered.
+    #[error(
+        "the overview of disclosures in the database is not what the audit log says was entered: the release of run {run} \
+         {what}; see docs/trust-model.md"
+    )]
+    Overview {
+        /// The run.
+        run: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// The records of the run have been erased: their time is up.
     #[error(
         "the records are no longer kept: linked sets live as long as their approval says, ten years at most"

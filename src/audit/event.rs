@@ -36,6 +36,12 @@ pub struct Entry {
     pub event: Event,
 }
 
+/// A type of event with its number, as it stands in the leaf.
+pub(super) trait Kind {
+    /// The number.
+    const NUMBER: u16;
+}
+
 macro_rules! events {
     ($($(#[$doc:meta])* $number:literal $text:literal $name:ident {
         $($(#[$field_doc:meta])* $field:ident: $kind:ty),* $(,)?
@@ -46,6 +52,10 @@ macro_rules! events {
             #[serde(deny_unknown_fields)]
             pub struct $name {
                 $($(#[$field_doc])* pub $field: $kind,)*
+            }
+
+            impl Kind for $name {
+                const NUMBER: u16 = $number;
             }
 
             impl From<$name> for Event {

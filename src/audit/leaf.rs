@@ -1,13 +1,14 @@
 //! An event as it stands in the log, and the commitment that ties it to its details.
 
 use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::canonical::{Canonical, CanonicalError, Digest};
 use crate::domain::ids::{OrganisationId, ProjectId, RunId};
 use crate::store::AuditDetail;
 
-use super::event::{Entry, Event, type_name};
+use super::event::{Entry, Event, Kind, type_name};
 
 /// A leaf: canonical JSON with these fields in this order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,19 +95,22 @@ impl Leaf {
 
     /// What an event of the type `T` of this run says, from a leaf as it is stored and what it commits to; nothing if it is
     /// the leaf of something else.
-    pub(super) fn opened<T>(
+    pub(super) fn opened<T: DeserializeOwned + Kind>(
         bytes: &[u8],
         run: &RunId,
         detail: &AuditDetail,
-    ) -> Result<Option<T>, CanonicalError>
-    where
-        T: for<'de> Deserialize<'de> + Clone + Into<Event>,
-    {
+    ) -> Result<Option<T>, CanonicalError> {
         let leaf = Self::from_canonical(bytes)?;
-        let Ok(opened) = serde_json::from_slice::<Opened<T>>(&detail.fields) else { return Ok(None) };
-        let event: Event = opened.fields.clone().into();
-        let stands = leaf.kind == event.number() && leaf.run.as_ref() == Some(run) && leaf.commits_to(detail);
-        Ok(stands.then_some(opened.fields))
+        Ok(if leaf.run.as_ref() == Some(run) { leaf.fields(detail) } else { None })
+    }
+
+    /// What an event of the type `T` says, from what its leaf commits to; nothing if it is the leaf of something else, or
+    /// commits to something else.
+    pub(super) fn fields<T: DeserializeOwned + Kind>(&self, detail: &AuditDetail) -> Option<T> {
+        if self.kind != T::NUMBER || !self.commits_to(detail) {
+            return None;
+        }
+        serde_json::from_slice::<Opened<T>>(&detail.fields).ok().map(|opened| opened.fields)
     }
 
     /// The name of the event's type, if it is one known here.

@@ -12,6 +12,7 @@ use crate::domain::canonical::Canonical;
 use crate::domain::clock::{Clock, Entropy};
 use crate::store::{BudgetLease, Store, Write};
 
+use super::entered::EnteredCheck;
 use super::error::AuditError;
 use super::event::Entry;
 use super::export::Export;
@@ -43,11 +44,11 @@ pub struct Recording<'a> {
 
 impl AuditLog {
     /// Opens the log in `store` after checking that it is the one last signed: every leaf is hashed and
-    /// the root compared with the latest checkpoint.
+    /// the root compared with the latest checkpoint. On the way the overview of disclosures is held against it.
     ///
     /// # Errors
     /// [`AuditError::Broken`] if leaves, head or checkpoint do not belong together or another key signed;
-    /// [`AuditError::Store`].
+    /// [`AuditError::Overview`] if the overview is not what the log says was entered; [`AuditError::Store`].
     pub async fn open(
         store: Store,
         signer: NoteSigner,
@@ -61,20 +62,32 @@ impl AuditLog {
 
     async fn check(&self) -> Result<(), AuditError> {
         let mut frontier = Frontier::default();
+        // What the overview lacks is told once it is known that the leaves are those that were signed.
+        let mut overview = Ok(EnteredCheck::default());
         loop {
-            let page = self.store.audit_leaves(frontier.size(), PAGE).await?;
-            if page.is_empty() {
-                break;
-            }
-            for (index, leaf) in page {
+            let (from, mut leaves) = (frontier.size(), Vec::new());
+            for (index, leaf) in self.store.audit_leaves(from, PAGE).await? {
                 if index != frontier.size() {
                     return Err(AuditError::Broken("a leaf is missing"));
                 }
                 frontier.add(leaf_hash(&leaf));
+                leaves.push(leaf);
+            }
+            if leaves.is_empty() {
+                break;
+            }
+            if let Ok(mut entered) = overview {
+                overview = entered.page(&self.store, from, &leaves).await.map(|()| entered);
             }
         }
+        self.is_signed(&frontier).await?;
+        overview?.end(&self.store, frontier.size(), self.clock.today()).await
+    }
+
+    /// Whether the leaves are those of the head and of the latest checkpoint.
+    async fn is_signed(&self, frontier: &Frontier) -> Result<(), AuditError> {
         let head = self.store.write().await?.audit_head().await?;
-        if Frontier::restore(head.size, &head.frontier).as_ref() != Some(&frontier) {
+        if Frontier::restore(head.size, &head.frontier).as_ref() != Some(frontier) {
             return Err(AuditError::Broken("the leaves are not those that the head was made of"));
         }
         match self.store.audit_checkpoint(0).await? {
@@ -195,20 +208,24 @@ impl Recording<'_> {
         Ok(self.write.commit_lease().await?)
     }
 
-    /// The day on which the change is made.
-    pub(super) fn today(&self) -> NaiveDate {
-        self.log.clock.today()
-    }
-
     /// Adds the leaf of an event and the checkpoint that covers it, durable with [`Recording::commit`]. Returns its
     /// index.
     ///
     /// # Errors
     /// [`AuditError`]; then nothing of the recording is kept.
     pub async fn add(&mut self, entry: Entry) -> Result<u64, AuditError> {
+        Ok(self.add_today(entry).await?.0)
+    }
+
+    /// As [`Recording::add`]. Returns the day too that the leaf is of.
+    ///
+    /// # Errors
+    /// [`AuditError`]; then nothing of the recording is kept.
+    pub(super) async fn add_today(&mut self, entry: Entry) -> Result<(u64, NaiveDate), AuditError> {
         let mut salt = [0; 32];
         self.log.entropy.fill(&mut salt)?;
-        let (leaf, detail) = Leaf::new(entry, self.log.clock.now(), salt)?;
+        let now = self.log.clock.now();
+        let (leaf, detail) = Leaf::new(entry, now, salt)?;
         let bytes = leaf.canonical()?;
         if bytes.len() > usize::from(u16::MAX) {
             return Err(AuditError::TooLarge);
@@ -222,7 +239,7 @@ impl Recording<'_> {
         self.write.set_audit_head(frontier.size(), &frontier.peaks()).await?;
         let note = self.log.signer.sign(frontier.size(), frontier.root());
         self.write.insert_audit_checkpoint(frontier.size(), &note).await?;
-        Ok(index)
+        Ok((index, now.date_naive()))
     }
 
     /// Makes everything durable.

@@ -6,6 +6,7 @@
 //! checkpoints against a proof that the log has only grown.
 
 pub mod cosignature;
+mod entered;
 mod entry_proof;
 mod error;
 mod event;

@@ -19,15 +19,22 @@ use super::log::{AuditLog, Recording};
 /// [`AuditError::OtherPersons`] if what is kept is of another release or another person, or has been changed or taken away.
 pub fn records_hold(key: &PersonsKey, person: PersonNo, kept: &ChunkOf) -> Result<bool, AuditError> {
     let other = || AuditError::OtherPersons(kept.run.clone());
-    let entered: DisclosureEntered = Leaf::opened(&kept.leaf, &kept.run, &kept.detail)?.ok_or_else(other)?;
-    if entered.facts != kept.facts || entered.persons != Some(kept.set.digest()) {
+    let leaf = Leaf::from_canonical(&kept.leaf).map_err(|_| other())?;
+    let detail = kept.detail.as_ref().ok_or_else(other)?;
+    let entered: DisclosureEntered = leaf.fields(detail).ok_or_else(other)?;
+    let set = kept.set.ok_or_else(other)?;
+    let same = leaf.run.as_ref() == Some(&kept.run)
+        && leaf.time.date_naive() == kept.day
+        && entered.facts == kept.facts
+        && entered.persons == Some(set.digest());
+    if !same {
         return Err(other());
     }
-    key.holds(&kept.run, person, &kept.set, kept.chunk.as_ref()).map_err(|_| other())
+    key.holds(&kept.run, person, &set, kept.chunk.as_ref()).map_err(|_| other())
 }
 
 impl Recording<'_> {
-    /// Enters a release whose receipt is in this transaction, with a leaf that commits to what is entered. Records
+    /// Enters a release whose receipt is the leaf before, with a leaf that commits to what is entered. Records
     /// come with the persons who are in them and the last day on which they are kept.
     pub(super) async fn disclose(
         &mut self,
@@ -40,11 +47,16 @@ impl Recording<'_> {
         let (persons, kept_until) = records.unzip();
         let event = DisclosureEntered { facts: facts.digest()?, persons: persons.map(|p| p.set().digest()) };
         let entry = entry(event.into());
-        if entry.project.as_ref() != Some(&facts.project) {
+        // What would not hold when the gateway starts again is not entered.
+        let of_kind = facts.result.is_table() == persons.is_none();
+        if entry.project.as_ref() != Some(&facts.project) || !of_kind {
             return Err(AuditError::OtherRun(run.clone()));
         }
-        let entered = self.add(entry).await?;
-        let (day, persons) = (self.today(), persons.map(|persons| (persons.set(), persons.chunks())));
+        let (entered, day) = self.add_today(entry).await?;
+        if entered != receipt + 1 {
+            return Err(AuditError::NoReceipt(run.clone()));
+        }
+        let persons = persons.map(|persons| (persons.set(), persons.chunks()));
         Ok(self
             .write()
             .disclose(NewDisclosure { receipt, entered, run, day, facts, persons, kept_until })

@@ -76,10 +76,23 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             println!("{table}");
         }
         Command::Corrections { connection } => {
-            connection.connect().await?.corrections().await?.iter().for_each(show);
+            let client = connection.connect().await?;
+            let mut after = None;
+            loop {
+                let page = client.corrections(after).await?;
+                let Some(last) = page.last() else { break };
+                after = Some(last.entry);
+                page.iter().for_each(show);
+            }
         }
-        Command::Fetch { after, connection } => {
-            connection.connect().await?.fetch_corrections(after).await?.iter().for_each(show);
+        Command::Fetch { mut after, connection } => {
+            let client = connection.connect().await?;
+            loop {
+                let page = client.fetch_corrections(after).await?;
+                let Some(last) = page.last() else { break };
+                after = Some(last.entry);
+                page.iter().for_each(show);
+            }
         }
         Command::Reservations { connection } => {
             for person in connection.connect().await?.reservations().await? {

@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::Subcommand;
 use kpr::app::system::{SystemClock, SystemEntropy};
 use kpr::authorise::Role;
+use kpr::config::StewardEntry;
 use kpr::domain::clock::Clock;
 use kpr::domain::ids::OrganisationId;
 use kpr::wire::pki::{self, Authority, CertificateRequest, RevocationList, Validity};
@@ -75,9 +76,12 @@ enum Command {
     },
     /// Make the key that a steward signs approvals with, and print its public half for configurations
     StewardKey {
-        /// The steward
+        /// The steward, as the certificate's common name has it
         #[arg(long)]
         name: String,
+        /// The steward's organisation, as the certificate has it, for example NTRNO-983744516
+        #[arg(long, value_parser = organisation)]
+        organisation: OrganisationId,
         /// The file to write, mode 0600
         #[arg(long)]
         out: PathBuf,
@@ -133,22 +137,19 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             RevocationList::read(&ca)?.write(&Authority::read(&ca)?, &ca, Validity::days(now, days))?;
             println!("{}", ca.join(Authority::REVOKED).display());
         }
-        Command::StewardKey { name, out } => steward_key(&name, &out)?,
+        Command::StewardKey { name, organisation, out } => steward_key(&name, organisation, &out)?,
         Command::All { out, days } => {
             for steward in pki::demo::write(&out, Validity::days(now, days), &SystemEntropy)? {
-                println!("[[stewards]]\nsteward = \"{}\"\nkey = \"{}\"", steward.steward, steward.key);
+                print!("{steward}");
             }
         }
     }
     Ok(())
 }
 
-fn steward_key(name: &str, out: &Path) -> anyhow::Result<()> {
+fn steward_key(name: &str, organisation: OrganisationId, out: &Path) -> anyhow::Result<()> {
     let steward = kpr::domain::ids::StewardId::new(name).context("--name")?;
     let key = pki::new_signing_key(out, &SystemEntropy)?;
-    println!(
-        "[[stewards]]\nsteward = \"{steward}\"\nkey = \"{}\"",
-        hex::encode(key.verifying_key().as_bytes())
-    );
+    print!("{}", StewardEntry { steward, organisation, key: hex::encode(key.verifying_key().as_bytes()) });
     Ok(())
 }

@@ -175,6 +175,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             println!("{} lines, each follows from those before; head {}", verified.entries, verified.head);
         }
         Command::Feed { config, project, out } => {
+            // It says itself what comes of it; what the journal or the lists have to say comes here, on the standard error.
+            telemetry::init(None)?;
             let bar = ProgressBar::new_spinner()
                 .with_style(ProgressStyle::with_template("{spinner} {msg} {elapsed}")?);
             let report = register::take_feed(

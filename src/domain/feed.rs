@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::approval::{Approval, Purpose, SignedApproval, Tier, VerifiedApproval};
 use super::canonical::Canonical;
 use super::ids::{DatasetId, OrderId, RegisterId, RunId, VariableId};
-use super::order::{KeyedOrder, OrderError, check_standing};
+use super::order::{KeyUse, KeyedOrder, OrderError, check_standing};
 use super::query::{Answer, Cohort, Query};
 use super::section::Section;
 
@@ -158,6 +158,8 @@ impl Feed {
     pub const MOST_ROWS: usize = 1_000_000;
     /// The most persons that a register takes a feed of: more than live in Norway.
     pub const MOST_PERSONS: u64 = 8_000_000;
+    /// What stands as the dataset of the persons that a register holds.
+    pub const HELD_PERSONS: &str = "held_persons";
 
     /// Whether what an approval states of a feed fits the rest of it.
     ///
@@ -213,7 +215,7 @@ impl Feed {
             title: approval.title.clone(),
             cohort: Cohort {
                 register: self.register.clone(),
-                dataset: DatasetId::new("held_persons").ok()?,
+                dataset: DatasetId::new(Self::HELD_PERSONS).ok()?,
                 conditions: Vec::new(),
                 index_date: VariableId::new("held").ok()?,
                 period: approval.data_period,
@@ -258,6 +260,8 @@ impl Canonical for FeedOrder {
 }
 
 impl KeyedOrder for FeedOrder {
+    const KEY_USE: KeyUse = KeyUse::Feed;
+
     fn id(&self) -> &OrderId {
         &self.id
     }

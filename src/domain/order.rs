@@ -103,9 +103,21 @@ pub enum OrderError {
     OtherRecipient,
 }
 
+/// What a linkage key is for. It is part of what the key is derived from: a key for one use is none for the other, also
+/// of the same project and run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyUse {
+    /// The codes of the rows that a partner sends.
+    Rows,
+    /// The codes of the persons that a register holds, for the feed it takes.
+    Feed,
+}
+
 /// An order that a linkage key is given for: for the rows that a partner sends, or the feed that a register takes. One
 /// key an order, for the register that it names, on an approval whose signatures the identity service has verified.
 pub trait KeyedOrder: Canonical {
+    /// What its key is for.
+    const KEY_USE: KeyUse;
     /// The order.
     fn id(&self) -> &OrderId;
     /// Its run, which is the linkage epoch.
@@ -150,6 +162,8 @@ pub(super) fn check_standing(
 }
 
 impl KeyedOrder for LinkageOrder {
+    const KEY_USE: KeyUse = KeyUse::Rows;
+
     fn id(&self) -> &OrderId {
         &self.id
     }

@@ -169,6 +169,9 @@ impl Retention {
     /// The most years.
     pub const MOST: u32 = 100;
 
+    /// The shortest.
+    pub const SHORTEST: Self = Self(Self::LEAST);
+
     /// So many years.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ mod persons;
 mod protected;
 mod sources;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

@@ -17,18 +17,18 @@ use crate::registers::delivery::{Description, Layout};
 use crate::registers::snapshot::{Manifest, Part, Taken};
 
 /// A person of the population: number, sex, date of birth.
-pub(super) type Person = (u32, u8, NaiveDate);
+pub(crate) type Person = (u32, u8, NaiveDate);
 /// A residence: number, municipality, first day, last day.
-pub(super) type Home = (u32, &'static str, NaiveDate, Option<NaiveDate>);
+pub(crate) type Home = (u32, &'static str, NaiveDate, Option<NaiveDate>);
 /// A contact: number, date, type of service, type of contact.
-pub(super) type Contact = (Option<u32>, NaiveDate, u8, u8);
+pub(crate) type Contact = (Option<u32>, NaiveDate, u8, u8);
 
 /// What a snapshot is made of.
 #[derive(Debug, Clone, Default)]
-pub(super) struct World {
-    pub(super) population: Vec<Person>,
-    pub(super) homes: Vec<Home>,
-    pub(super) contacts: Vec<Contact>,
+pub(crate) struct World {
+    pub(crate) population: Vec<Person>,
+    pub(crate) homes: Vec<Home>,
+    pub(crate) contacts: Vec<Contact>,
 }
 
 fn days(dates: impl Iterator<Item = Option<NaiveDate>>) -> ArrayRef {
@@ -75,7 +75,7 @@ fn contacts(folder: &Path, rows: &[Contact]) -> Part {
 impl World {
     /// Writes it as the current snapshot of the register in `folder`, contacts in one part a year, and
     /// says that contacts are delivered for these years.
-    pub(super) fn snapshot(&self, folder: &Path, years: std::ops::RangeInclusive<i32>) -> Snapshot {
+    pub(crate) fn snapshot(&self, folder: &Path, years: std::ops::RangeInclusive<i32>) -> Snapshot {
         let mut sorted = self.clone();
         sorted.population.sort();
         sorted.homes.sort_by_key(|h| (h.0, h.2));

@@ -12,6 +12,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 use super::fnr::Fnr;
 use super::siv::{KEY_LENGTH, Siv};
 use crate::domain::ids::{ProjectId, RunId};
+use crate::domain::order::KeyUse;
 use crate::linkage::LinkageCode;
 
 /// How many bytes a root secret has.
@@ -73,11 +74,15 @@ impl RootKey {
         VaultKey(self.derive(&[b"kpr/vault-key/v1", &self.version.to_be_bytes()]))
     }
 
-    /// The linkage key of a project and a run: the run is the epoch, so no two runs share a code.
+    /// The linkage key of a project and a run: the run is the epoch, so no two runs share a code. Nor do a feed and the
+    /// rows of a partner, whatever run an order names.
     #[must_use]
-    pub fn linkage_key(&self, project: &ProjectId, run: &RunId) -> LinkageKey {
-        let info: [&[u8]; 3] = [b"kpr/linkage-key/v1", project.as_str().as_bytes(), run.as_str().as_bytes()];
-        LinkageKey(self.derive(&info))
+    pub fn linkage_key(&self, key_use: KeyUse, project: &ProjectId, run: &RunId) -> LinkageKey {
+        let scope: &[u8] = match key_use {
+            KeyUse::Rows => b"kpr/linkage-key/v1",
+            KeyUse::Feed => b"kpr/feed-key/v1",
+        };
+        LinkageKey(self.derive(&[scope, project.as_str().as_bytes(), run.as_str().as_bytes()]))
     }
 
     /// The cell key of a data domain. From the founding secret: it stays the same across projects and
@@ -277,12 +282,14 @@ mod tests {
     #[test]
     fn derivations_stay_as_documented() {
         let root = root();
-        let linkage = root.linkage_key(&project("P-2026-0001"), &run('b'));
+        let linkage = root.linkage_key(KeyUse::Rows, &project("P-2026-0001"), &run('b'));
+        let feed = root.linkage_key(KeyUse::Feed, &project("P-2026-0001"), &run('b'));
         let number = Fnr::parse(b"30908299996").unwrap();
         let vectors = [
             ("root check value", hex::encode(root.check_value())),
             ("vault key", hex::encode(root.vault_key().0.as_slice())),
             ("linkage key", hex::encode(linkage.to_wire())),
+            ("feed key", hex::encode(feed.to_wire())),
             ("cell key", hex::encode(root.cell_key("KPR"))),
             ("linkage code", hex::encode(linkage.code(&number).as_bytes())),
             ("sealed identifier", hex::encode(root.vault_key().cipher().seal(&number))),
@@ -294,17 +301,17 @@ mod tests {
     }
 
     #[test]
-    fn scopes_projects_runs_and_versions_have_different_keys() {
+    fn uses_projects_runs_and_versions_have_different_keys() {
         let root = root();
         let number = Fnr::parse(b"30908299996").unwrap();
         let second = RootKey::new(2, Zeroizing::new(std::array::from_fn(|i| i as u8)));
-        let code = |root: &RootKey, p: &str, r: char| root.linkage_key(&project(p), &run(r)).code(&number);
-        let codes = [
-            code(&root, "P-1", 'a'),
-            code(&root, "P-1", 'b'),
-            code(&root, "P-2", 'a'),
-            code(&root, "P-2", 'b'),
-        ];
+        let code = |of: KeyUse, p: &str, r: char| root.linkage_key(of, &project(p), &run(r)).code(&number);
+        let codes: Vec<_> = [KeyUse::Rows, KeyUse::Feed]
+            .into_iter()
+            .flat_map(|of| {
+                [code(of, "P-1", 'a'), code(of, "P-1", 'b'), code(of, "P-2", 'a'), code(of, "P-2", 'b')]
+            })
+            .collect();
         for (i, a) in codes.iter().enumerate() {
             assert!(codes.iter().skip(i + 1).all(|b| a != b));
         }
@@ -320,7 +327,7 @@ mod tests {
 
     #[test]
     fn the_wire_encoding_reads_back() {
-        let key = root().linkage_key(&project("P-1"), &run('a'));
+        let key = root().linkage_key(KeyUse::Rows, &project("P-1"), &run('a'));
         let number = Fnr::parse(b"30908299996").unwrap();
         let read = LinkageKey::from_wire(&key.to_wire()).unwrap();
         assert_eq!(key.code(&number), read.code(&number));
@@ -330,7 +337,7 @@ mod tests {
 
     #[test]
     fn debug_shows_no_secret() {
-        let key = root().linkage_key(&project("P-1"), &run('a'));
+        let key = root().linkage_key(KeyUse::Rows, &project("P-1"), &run('a'));
         let shown = format!("{:?} {key:?} {:?}", root(), key.coder());
         assert_eq!(shown, "RootKey(version 1, redacted) LinkageKey(redacted) Coder(redacted)");
     }

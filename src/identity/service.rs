@@ -305,8 +305,9 @@ impl IdentityService {
         self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn key(&self, order: &impl KeyedOrder, version: u32) -> Result<LinkageKey, IdentityError> {
+    /// What the order is for decides which key it is: no approval, signed when it may be, gives that of another use.
+    fn key<O: KeyedOrder>(&self, order: &O, version: u32) -> Result<LinkageKey, IdentityError> {
         let root = self.ring.version(version).ok_or(IdentityError::RootDestroyed)?;
-        Ok(root.linkage_key(&order.signed().approval.project, order.run()))
+        Ok(root.linkage_key(O::KEY_USE, &order.signed().approval.project, order.run()))
     }
 }

@@ -8,88 +8,23 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use futures::TryStreamExt;
 
 use super::approvals;
+use super::feed_error::FeedError;
 use super::feed_files::{self, Pending};
-use super::journal::{Journal, JournalError, Outcome};
+use super::journal::{Journal, Outcome};
 use super::links::{FeedDesk, FeedKeySource, PeerFault};
 use super::lists::ListError;
-use super::policy::{NotAllowed, PartnerPolicy};
-use super::source::{Source, SourceError};
+use super::policy::PartnerPolicy;
+use super::source::Source;
 use crate::domain::approval::{StewardKey, VerifiedApproval};
 use crate::domain::canonical::Canonical;
 use crate::domain::clock::Clock;
 use crate::domain::feed::FeedOrder;
 use crate::domain::feed_data::{FeedCode, FeedData, FeedTaken};
 use crate::domain::ids::{ProjectId, RegisterId, RunId, eleven_digits};
-use crate::domain::order::{KeyedOrder, OrderError};
+use crate::domain::order::KeyedOrder;
 use crate::domain::refusal::RefusalKind;
 use crate::identity::{Fnr, LinkageKey};
 use crate::linkage::LinkageCode;
-
-/// Why a feed is not taken.
-#[derive(Debug, thiserror::Error)]
-pub enum FeedError {
-    /// The gateway or the identity service refused, or did not answer.
-    #[error(transparent)]
-    Peer(#[from] PeerFault),
-    /// The order is for another register or project.
-    #[error("the gateway's order is for another register or project than this one: it is not carried out")]
-    OtherOrder,
-    /// The stewards' signatures do not hold.
-    #[error("the approval in the gateway's order is not signed by two stewards whose keys this node has")]
-    Signatures,
-    /// The order does not stand on its approval.
-    #[error("the gateway's order does not stand on its approval: {0}")]
-    Order(#[from] OrderError),
-    /// A newer version of the approval is known.
-    #[error("the order stands on version {version} of the approval, and version {highest} has been seen")]
-    Superseded {
-        /// The order's.
-        version: u32,
-        /// The highest seen.
-        highest: u32,
-    },
-    /// The register's own policy or approval does not allow it.
-    #[error("the register's own policy or approval does not allow it: {0}")]
-    NotAllowed(#[from] NotAllowed),
-    /// The register's database.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// A list of persons.
-    #[error("a list of persons that the policy names cannot be read: {0}")]
-    List(String),
-    /// The journal.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// A key of the register's could be an identity number.
-    #[error(
-        "the column `key` of [feed] holds eleven digits, which may be an identity number; files of a feed have none: \
-         name a column that tells the register whose a row is and has no such value"
-    )]
-    Key,
-    /// What was fetched is not what was taken.
-    #[error("the gateway sent another feed than the one it released: nothing is written")]
-    OtherFeed,
-    /// The gateway may have the codes of a feed that was broken off, and not have begun it.
-    #[error(
-        "the gateway may still make the feed that was broken off; its codes are kept: give the same command again, after \
-         {until} at the latest"
-    )]
-    Unsettled {
-        /// From then on it is taken anew if the gateway knows nothing of it.
-        until: DateTime<Utc>,
-    },
-    /// A file cannot be read or written.
-    #[error("{path} cannot be read or written: {kind}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The system's word.
-        kind: std::io::ErrorKind,
-    },
-    /// What is left of a feed that was broken off cannot be read.
-    #[error("{0} is left of a feed that was broken off, and cannot be read; remove it to take the feed anew")]
-    Pending(PathBuf),
-}
 
 /// What a feed has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,31 +110,28 @@ impl FeedTaker {
         )?;
         let coded = match self.code(&order, project, progress).await {
             Ok(coded) => coded,
-            Err(error) => {
-                let declined = Outcome::Failed { code: error.to_string(), rows: 0 };
-                self.journal.write_feed(self.clock.now(), &order, declined)?;
-                return Err(error);
-            }
+            Err(error) => return self.ended(&order, error),
         };
         let (keys, invalid) = coded;
         let named = keys.len() as u64;
         let codes: Vec<LinkageCode> = keys.keys().copied().collect();
         // Before the codes go: whoever is cut off can still tell whose the rows are.
         let until = self.clock.now() + (order.expires - order.issued) + MARGIN;
-        let pending = feed_files::keep(out, project, &order.run, until, &keys)?;
+        let pending = match feed_files::keep(out, project, &order.run, until, &keys) {
+            Ok(pending) => pending,
+            Err(error) => return self.ended(&order, error),
+        };
         progress(FeedProgress::Waiting);
         let taken = match session.name(codes).await {
             Ok(taken) => taken,
             Err(fault) => {
-                let failed = Outcome::Failed { code: fault.code.clone(), rows: 0 };
-                if let Err(error) = self.journal.write_feed(self.clock.now(), &order, failed) {
-                    tracing::error!(%error, "the journal cannot be written");
-                }
                 // The gateway has decided: there is nothing to fetch.
-                if is_decided(&fault) {
+                let decided = is_decided(&fault);
+                let ended = self.ended(&order, fault.into());
+                if decided {
                     feed_files::forget(out, project)?;
                 }
-                return Err(fault.into());
+                return ended;
             }
         };
         self.journal.write_feed(self.clock.now(), &order, Outcome::FeedTaken { persons: named })?;
@@ -209,6 +141,14 @@ impl FeedTaker {
         report.invalid = invalid;
         report.kept = Some(taken.kept);
         Ok(report)
+    }
+
+    /// Writes down why an order ended, if that can be written, and gives the reason back.
+    fn ended<T>(&self, order: &FeedOrder, error: FeedError) -> Result<T, FeedError> {
+        if let Err(journal) = self.journal.write_feed(self.clock.now(), order, error.outcome()) {
+            tracing::error!(error = %journal, "the journal cannot be written");
+        }
+        Err(error)
     }
 
     /// Checks an order, and codes the persons whom the register holds and may have linked. Gives how many numbers are none.
@@ -224,7 +164,7 @@ impl FeedTaker {
         let standing =
             self.source.standing(self.policy.persons(), approval.approval(), self.clock.today()).await;
         let standing = standing.map_err(|error: ListError| FeedError::List(error.to_string()))?;
-        let key: LinkageKey = self.keys.feed_key(order).await?;
+        let key: LinkageKey = self.keys.feed_key(order).await.map_err(FeedError::NoLinkageKey)?;
         let mut coder = key.coder();
         drop(key);
         let (mut keys, mut invalid, mut read) = (Keys::new(), 0, 0_u64);

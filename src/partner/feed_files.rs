@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::feed::FeedError;
+use super::feed_error::FeedError;
 use crate::domain::feed_data::{FeedCode, FeedData};
 use crate::domain::ids::{ProjectId, RunId};
 use crate::linkage::LinkageCode;

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::canonical::{Canonical, Digest};
-use crate::domain::feed::FeedOrder;
+use crate::domain::feed::{Feed, FeedOrder};
 use crate::domain::ids::{DatasetId, OrderId, ProjectId, RunId};
 use crate::domain::order::{KeyedOrder, LinkageOrder};
 
@@ -82,7 +82,7 @@ pub enum Outcome {
     Declined {
         /// `policy`, `approval`, `source` or `key`.
         reason: String,
-        /// The code given.
+        /// A short fixed code: the one given, if the gateway was told.
         code: String,
         /// How many rows had been handed on by then; the gateway has dropped them.
         rows: u64,
@@ -283,10 +283,10 @@ impl Journal {
         order: &FeedOrder,
         outcome: Outcome,
     ) -> Result<(), JournalError> {
-        let held =
-            order.approval.approval.feed.as_ref().and_then(|feed| feed.asked(&order.approval.approval));
-        let held = held.ok_or_else(|| failed(&self.path, std::io::ErrorKind::InvalidData))?;
-        self.append(at, order, held.cohort.dataset, outcome)
+        // Whatever its approval says: also the order of a gateway that has been taken over is written down.
+        let held = DatasetId::new(Feed::HELD_PERSONS);
+        let held = held.map_err(|_| failed(&self.path, std::io::ErrorKind::InvalidData))?;
+        self.append(at, order, held, outcome)
     }
 
     fn append(

@@ -11,9 +11,11 @@
 //! the orders it saw. Identity numbers do not leave this process.
 
 mod approvals;
+mod codes;
 mod delivery;
 mod faults;
 mod feed;
+mod feed_error;
 mod feed_files;
 mod feed_table;
 mod journal;
@@ -34,7 +36,8 @@ mod tests;
 
 pub use approvals::{Act, Approvals, ApprovalsError};
 pub use faults::{Fault, FaultKind, Faults};
-pub use feed::{FeedError, FeedProgress, FeedReport, FeedTaker};
+pub use feed::{FeedProgress, FeedReport, FeedTaker};
+pub use feed_error::FeedError;
 pub use feed_table::FeedTable;
 pub use journal::{Journal, JournalEntry, JournalError, Outcome, VerifiedJournal};
 pub use links::{

@@ -10,7 +10,6 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::approvals;
 use super::journal::{Journal, JournalError, Outcome};
 use super::links::{GatewayLink, KeySource, RowsPart};
 use super::lists::ListError;
@@ -18,10 +17,11 @@ use super::policy::{Extract, NotAllowed, PartnerPolicy};
 use super::rows::BatchWriter;
 use super::source::{Source, SourceError};
 use super::standing::Standing;
+use super::{approvals, codes};
 use crate::domain::approval::{StewardKey, VerifiedApproval};
 use crate::domain::clock::Clock;
 use crate::domain::ids::{OrderId, RegisterId};
-use crate::domain::order::{LinkageOrder, OrderError};
+use crate::domain::order::LinkageOrder;
 use crate::identity::{Fnr, LinkageKey};
 use crate::linkage::{DeclineCode, DeclineReason};
 use crate::telemetry::logged;
@@ -66,7 +66,7 @@ enum Stop {
 impl From<SourceError> for Stop {
     fn from(error: SourceError) -> Self {
         tracing::warn!(%error, "the source did not answer");
-        Self::Decline(DeclineReason::Source, "source.failed".into())
+        Self::Decline(DeclineReason::Source, codes::SOURCE.into())
     }
 }
 
@@ -79,7 +79,7 @@ impl From<ListError> for Stop {
 impl From<JournalError> for Stop {
     fn from(error: JournalError) -> Self {
         tracing::error!(%error, "the journal cannot be written");
-        Self::Decline(DeclineReason::Source, "source.journal".into())
+        Self::Decline(DeclineReason::Source, codes::JOURNAL.into())
     }
 }
 
@@ -228,29 +228,12 @@ impl Node {
         if order.register != self.register {
             return Err(unfit("order.register"));
         }
-        let approval = order.approval.verify(&self.stewards).map_err(|_| unfit("approval.signatures"))?;
-        order.check(&approval, self.clock.now()).map_err(|error| {
-            unfit(match error {
-                OrderError::ApprovalNotValid => "approval.not_valid",
-                OrderError::Text(_) => "approval.text",
-                OrderError::PurposeProhibited => "approval.purpose",
-                OrderError::OtherTier => "approval.tier",
-                OrderError::QueryNotListed => "order.query_not_listed",
-                OrderError::BlindOnly => "order.blind_only",
-                OrderError::Stale => "order.stale",
-                OrderError::TooLong => "order.too_long",
-                OrderError::TooManyRows => "order.too_many_rows",
-                OrderError::DatasetNotGranted => "order.dataset_not_granted",
-                OrderError::VariableNotGranted => "order.variable_not_granted",
-                OrderError::RowsNotGranted => "order.rows_not_granted",
-                OrderError::PeriodNotGranted => "order.period_not_granted",
-                OrderError::NoFeed | OrderError::OtherRecipient => "order.feed",
-            })
-        })?;
+        let approval = order.approval.verify(&self.stewards).map_err(|_| unfit(codes::SIGNATURES))?;
+        order.check(&approval, self.clock.now()).map_err(|error| unfit(codes::of_order(error)))?;
         let (project, version) = (&approval.approval().project, approval.approval().version);
         let highest = self.journal.highest(project)?;
         if version < highest {
-            return Err(unfit("approval.superseded"));
+            return Err(unfit(codes::SUPERSEDED));
         }
         if version > highest {
             self.journal.write(self.clock.now(), order, Outcome::Verified)?;

@@ -1,6 +1,7 @@
 //! The node against the gateway's own order desk, over its own database.
 
 mod decisions;
+mod feeds;
 
 use std::path::PathBuf;
 use std::sync::Arc;

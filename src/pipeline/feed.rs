@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError};
 use chrono::Days;
 use tokio::sync::oneshot;
 
+use super::feed_turns::FeedTurn;
 use super::release::{busy, not_encodable, not_released};
 use super::runs::{MOST_TIME, ended};
 use super::{Gateway, actor, entry, no_entropy};
@@ -19,19 +20,36 @@ use crate::domain::canonical::Canonical;
 use crate::domain::feed::{Feed, FeedOrder};
 use crate::domain::feed_data::{FeedData, FeedTaken};
 use crate::domain::ids::{OrderId, PersonNo, ProjectId, RunId};
+use crate::domain::order::KeyedOrder;
 use crate::domain::overview::DisclosureFacts;
 use crate::domain::person::Restriction;
 use crate::domain::query::Answer;
 use crate::domain::refusal::{Refusal, RefusalKind};
-use crate::linkage::{LinkageCode, hold};
+use crate::linkage::{LinkageCode, LinkageError, hold};
 use crate::plan::{FeedPlan, plan_feed};
 use crate::registers::Snapshot;
 use crate::store::{Phase, StoreError};
 use crate::telemetry::logged;
 
-/// An order that a register's node has been given for its feed. It is good for one run.
+/// An order that a register's node has been given for its feed, and the codes by which it has named persons so far. It is
+/// good for one run. While there is one, its organisation gets no other: so codes are received for an order only, and one
+/// cannot be made anew or copied.
+///
+/// ```compile_fail,E0451
+/// fn renew(honest: kpr::pipeline::OrderedFeed) -> kpr::pipeline::OrderedFeed {
+///     kpr::pipeline::OrderedFeed { codes: Vec::new(), ..honest }
+/// }
+/// ```
+///
+/// ```compile_fail,E0599
+/// fn copy(honest: &kpr::pipeline::OrderedFeed) -> kpr::pipeline::OrderedFeed {
+///     honest.clone()
+/// }
+/// ```
 pub struct OrderedFeed {
     order: FeedOrder,
+    codes: Vec<LinkageCode>,
+    turn: FeedTurn,
 }
 
 impl OrderedFeed {
@@ -40,17 +58,45 @@ impl OrderedFeed {
     pub const fn order(&self) -> &FeedOrder {
         &self.order
     }
+
+    /// How many codes have been named.
+    #[must_use]
+    pub fn named(&self) -> u64 {
+        self.codes.len() as u64
+    }
+
+    /// Takes in more codes. No more memory is taken than the codes of the order need.
+    ///
+    /// # Errors
+    /// A [`Refusal`] for more than the order takes.
+    pub fn name(&mut self, codes: &[[u8; LinkageCode::LENGTH]]) -> Result<(), Refusal> {
+        let most = usize::try_from(self.order.most_codes()).unwrap_or(usize::MAX);
+        let room = most.saturating_sub(self.codes.len());
+        if codes.len() > room {
+            return Err(LinkageError::TooManyRows(self.order.most_codes()).into());
+        }
+        if self.codes.capacity() - self.codes.len() < codes.len() {
+            // Doubled, as a vector grows by itself, but not beyond what may still come.
+            self.codes.reserve_exact(self.codes.len().max(codes.len()).min(room));
+        }
+        self.codes.extend(codes.iter().map(|code| LinkageCode::from_bytes(*code)));
+        Ok(())
+    }
 }
 
 impl Gateway {
     /// Gives a register's node the order by which it takes its feed: if the approval in force is for one, to this register,
-    /// and it is due. That the order is given is recorded first.
+    /// it is due, and no other of its organisation is under way. That the order is given is recorded first.
     ///
     /// # Errors
     /// A [`Refusal`], recorded in the audit log: which rule, and what would be accepted.
     pub async fn order_feed(&self, caller: &Caller, project: &ProjectId) -> Result<OrderedFeed, Refusal> {
         let plan = match self.plan_feed(caller, project).await {
             Ok(plan) => plan,
+            Err(refusal) => return self.refused(caller, Action::TakeFeed, Some(project), refusal).await,
+        };
+        let turn = match self.feed_turns.begin(caller.organisation()) {
+            Ok(turn) => turn,
             Err(refusal) => return self.refused(caller, Action::TakeFeed, Some(project), refusal).await,
         };
         let (approved, issued) = (plan.approved(), self.clock.now());
@@ -69,10 +115,27 @@ impl Gateway {
             register: order.register.clone(),
         };
         self.audit.append(entry(caller, Some(project.clone()), Some(order.run.clone()), given)).await?;
-        Ok(OrderedFeed { order })
+        Ok(OrderedFeed { order, codes: Vec::new(), turn })
     }
 
-    /// Releases the feed of an order, of the persons whom the register has named by codes. A call that is dropped leaves
+    /// Waits for the codes of an order, which `naming` puts into it, until the order expires at the latest.
+    ///
+    /// # Errors
+    /// What `naming` gives, or a [`Refusal`] for an order that has expired.
+    pub async fn named_in_time<E: From<Refusal>>(
+        &self,
+        ordered: OrderedFeed,
+        naming: impl AsyncFnOnce(&mut OrderedFeed) -> Result<(), E>,
+    ) -> Result<OrderedFeed, E> {
+        let mut ordered = ordered;
+        let left = (ordered.order.expires - self.clock.now()).to_std().unwrap_or_default();
+        match tokio::time::timeout(left, naming(&mut ordered)).await {
+            Ok(named) => named.map(|()| ordered),
+            Err(_) => Err(stale().into()),
+        }
+    }
+
+    /// Releases the feed of an order, of the persons whom the register has named by its codes. A call that is dropped leaves
     /// a released feed, which can be fetched, or none.
     ///
     /// # Errors
@@ -81,13 +144,14 @@ impl Gateway {
         self: &Arc<Self>,
         caller: &Caller,
         ordered: OrderedFeed,
-        codes: Vec<LinkageCode>,
     ) -> Result<FeedTaken, Refusal> {
         let (gateway, caller) = (Arc::clone(self), caller.clone());
         let (answer, answered) = oneshot::channel();
         // In a task of its own: a call that is dropped must not leave a run that never ends.
         let taking = async move {
-            let taken = gateway.run_feed(&caller, ordered.order, codes).await;
+            let OrderedFeed { order, codes, turn } = ordered;
+            let taken = gateway.run_feed(&caller, order, codes).await;
+            drop(turn);
             // If nobody hears it, a released feed can be fetched.
             answer.send(taken).ok();
         };
@@ -155,8 +219,7 @@ impl Gateway {
         let plan = self.plan_feed(caller, &order.approval.approval.project).await?;
         let (approved, digest) = (plan.approved(), order.approval.approval.digest().map_err(not_encodable)?);
         if approved.approval().digest() != digest || order.expires < self.clock.now() {
-            let hint = "the order was given under another version of the approval, or has expired; take the feed anew";
-            return Err(Refusal::new(RefusalKind::Precondition, "feed.stale_order", hint));
+            return Err(stale());
         }
         let snapshot = Snapshot::open_current(&self.register)?;
         let opened = FeedOpened {
@@ -292,6 +355,12 @@ fn fetchable(phase: Phase) -> Result<(), Refusal> {
     Err(Refusal::new(RefusalKind::Unavailable, "feed.under_way", hint))
 }
 
+fn stale() -> Refusal {
+    let hint =
+        "the order was given under another version of the approval, or has expired; take the feed anew";
+    Refusal::new(RefusalKind::Precondition, "feed.stale_order", hint)
+}
+
 fn stopped() -> Refusal {
     let hint = "the gateway is shutting down; take the feed again when it is back";
     Refusal::new(RefusalKind::Unavailable, "feed.stopped", hint)
@@ -299,7 +368,26 @@ fn stopped() -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use super::super::FeedTurns;
     use super::*;
+    use crate::domain::feed::tests::{approval, order};
+
+    /// A register that sends more than its order takes is cut off, and never holds more memory than that.
+    #[test]
+    fn no_more_codes_are_taken_in_than_the_order_takes() {
+        let order = FeedOrder { max_codes: 1000, ..order(&approval(), "NPR") };
+        let turn = FeedTurns::default().begin(&approval().recipients[0]).unwrap();
+        let mut ordered = OrderedFeed { order, codes: Vec::new(), turn };
+        let message = [[7; LinkageCode::LENGTH]; 300];
+        for (count, capacity) in [(300, 300), (600, 600), (900, 1000)] {
+            ordered.name(&message).unwrap();
+            assert_eq!((ordered.named(), ordered.codes.capacity()), (count, capacity));
+        }
+        let refusal = ordered.name(&message[..101]).unwrap_err();
+        assert_eq!((refusal.code, ordered.named()), ("linkage.too_many_rows", 900));
+        ordered.name(&message[..100]).unwrap();
+        assert_eq!((ordered.named(), ordered.codes.capacity()), (1000, 1000));
+    }
 
     #[test]
     fn a_feed_under_way_is_told_from_one_that_never_comes() {

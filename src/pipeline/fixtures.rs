@@ -31,7 +31,9 @@ struct Counting(AtomicU64);
 impl Entropy for Counting {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
         let number = self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-        bytes.iter_mut().zip(number.iter().cycle()).for_each(|(byte, of)| *byte = *of);
+        // Mixed well, since ids are drawn until one has no long run of digits.
+        let mixed = Digest::of_bytes("kpr/test", &number);
+        bytes.iter_mut().zip(mixed.as_bytes().iter().cycle()).for_each(|(byte, of)| *byte = *of);
         Ok(())
     }
 }
@@ -97,6 +99,7 @@ pub(super) async fn gateway(folder: &Path) -> Gateway {
         partners: Arc::new(OrderDesk::new(Arc::clone(&clock), DeskLimits::default())),
         mapper: Arc::new(Nobody),
         feeds: Arc::new(Nobody),
+        feed_turns: FeedTurns::default(),
         tickets: Arc::new(Nobody),
         resolutions: Arc::new(Nobody),
         engine: Engine::new(64, &folder.join("scratch"), std::num::NonZeroUsize::MIN).unwrap(),

@@ -8,6 +8,7 @@ use crate::audit::{
 };
 use crate::authorise::{Action, Caller, Resource};
 use crate::disclosure::persons::{SealedPersons, chunk_of};
+use crate::domain::canonical::Digest;
 use crate::domain::ids::{PersonNo, RunId};
 use crate::domain::person::{
     Correction, CorrectionOf, OwnRows, PersonLog, Portal, RecordsReleased, Restriction, RestrictionChange,
@@ -135,34 +136,37 @@ impl Gateway {
         let asked = StoredCorrection {
             person: person.number(),
             sender: own.sender,
-            sealed: self.persons_key.seal_text(&text_of(number), text).map_err(|_| unreadable())?,
+            sealed: Vec::new(),
             portal: caller.organisation().clone(),
             asked: self.clock.now(),
             of,
         };
+        let asked = self.sealed(number, asked, text)?;
         recording.write().keep_correction(number, &asked).await?;
         let event = CorrectionRequested { entry: number, delivery: asked.of.delivery };
         recording.commit(entry(caller, None, None, event)).await?;
         Ok(number)
     }
 
-    /// The corrections that persons have asked for, for stewards. Whom they are about is not told.
+    /// The corrections that persons have asked for after the one numbered `after`, or from the first one on, for stewards: as
+    /// many as one answer takes. Whom they are about is not told.
     ///
     /// # Errors
-    /// A [`Refusal`] by policy.
-    pub async fn corrections(&self, caller: &Caller) -> Result<Vec<Correction>, Refusal> {
+    /// A [`Refusal`]: by policy, or because what is kept of one has been changed.
+    pub async fn corrections(&self, caller: &Caller, after: Option<u64>) -> Result<Vec<Correction>, Refusal> {
         let action = Action::ListCorrections;
         self.may(caller, action, Resource::Gateway, None).await?;
-        let all = self.store.corrections().await?;
-        self.listing(caller, action, all.len()).await?;
-        all.into_iter().map(|kept| self.opened(kept)).collect()
+        let page = self.store.corrections(None, after, MOST_CORRECTIONS).await?;
+        self.listing(caller, action, page.len()).await?;
+        page.into_iter().map(|kept| self.opened(kept)).collect()
     }
 
     /// The corrections after the one numbered `after` that persons have asked the caller's organisation for, as the sender of
-    /// the deliveries they are about. Of whom they are is not told.
+    /// the deliveries they are about: as many as one answer takes. Of whom they are is not told.
     ///
     /// # Errors
-    /// A [`Refusal`]: by policy, or because the configuration names no deliveries of the caller's organisation.
+    /// A [`Refusal`]: by policy, because the configuration names no deliveries of the caller's organisation, or because what
+    /// is kept of one has been changed.
     pub async fn fetch_corrections(
         &self,
         caller: &Caller,
@@ -170,21 +174,33 @@ impl Gateway {
     ) -> Result<Vec<Correction>, Refusal> {
         let action = Action::FetchCorrections;
         self.may(caller, action, Resource::Gateway, None).await?;
-        let own = |sender: &str| self.senders.get(sender) == Some(caller.organisation());
-        if !self.senders.values().any(|organisation| organisation == caller.organisation()) {
+        let own = self.senders.iter().filter(|(_, organisation)| *organisation == caller.organisation());
+        let own: Vec<&str> = own.map(|(sender, _)| sender.as_str()).collect();
+        if own.is_empty() {
             let hint = "the gateway's configuration (senders) names no deliveries of this organisation; ask the register keeper";
             let refusal = Refusal::new(RefusalKind::Precondition, "corrections.no_sender", hint);
             return self.refused(caller, action, None, refusal).await;
         }
-        let mut all = self.store.corrections().await?;
-        all.retain(|(entry, kept)| own(&kept.sender) && after.is_none_or(|after| *entry > after));
-        let corrections = all.iter().map(|(entry, _)| *entry).collect();
+        let page = self.store.corrections(Some(&own), after, MOST_CORRECTIONS).await?;
+        let corrections = page.iter().map(|(entry, _)| *entry).collect();
         self.audit.append(entry(caller, None, None, CorrectionsFetched { corrections })).await?;
-        all.into_iter().map(|kept| self.opened(kept)).collect()
+        page.into_iter().map(|kept| self.opened(kept)).collect()
     }
 
+    /// A correction with its text, sealed for this place and no other.
+    fn sealed(&self, entry: u64, asked: StoredCorrection, text: &str) -> Result<StoredCorrection, Refusal> {
+        let bound = bound(entry, &asked).map_err(|_| unreadable())?;
+        let sealed = self.persons_key.seal_text(&bound, text).map_err(|_| unreadable())?;
+        Ok(StoredCorrection { sealed, ..asked })
+    }
+
+    /// A correction as it is told. That something of it is not what was asked is told the operator, with its number.
     fn opened(&self, (entry, kept): (u64, StoredCorrection)) -> Result<Correction, Refusal> {
-        let text = self.persons_key.open_text(&text_of(entry), &kept.sealed).map_err(|_| unreadable())?;
+        let bound = bound(entry, &kept).map_err(|_| unreadable())?;
+        let text = self.persons_key.open_text(&bound, &kept.sealed).map_err(|_| {
+            tracing::error!(entry, "what is kept of a correction is not what was asked for");
+            changed()
+        })?;
         let StoredCorrection { of, sender, asked, .. } = kept;
         Ok(Correction { entry, of, sender, text, asked })
     }
@@ -269,9 +285,22 @@ impl Gateway {
     }
 }
 
-/// What a sealed text is bound to.
-fn text_of(entry: u64) -> String {
-    format!("correction/{entry}")
+/// How many corrections one answer takes: with the longest texts it stays below what a message may have.
+const MOST_CORRECTIONS: u32 = 200;
+
+/// What a sealed text is bound to: all that stands beside it, so that it opens as a part of that request only. The digest,
+/// under the label `kpr/correction/v1`, of the values as a JSON array; the time in microseconds, as it is stored.
+fn bound(entry: u64, asked: &StoredCorrection) -> serde_json::Result<String> {
+    let CorrectionOf { delivery, dataset, record, field } = &asked.of;
+    let (person, asked_at) = (asked.person.0, asked.asked.timestamp_micros());
+    let of = (entry, person, delivery, dataset, record, field, &asked.sender, &asked.portal, asked_at);
+    Ok(Digest::of_bytes("kpr/correction/v1", &serde_json::to_vec(&of)?).to_string())
+}
+
+fn changed() -> Refusal {
+    let hint = "what is kept of a correction is not what the person has asked for, so none is shown; the register keeper \
+                finds out who has changed the database";
+    Refusal::new(RefusalKind::Internal, "corrections.changed", hint)
 }
 
 pub(super) fn not_known() -> Refusal {
@@ -284,3 +313,6 @@ fn unreadable() -> Refusal {
     let hint = "what is kept of released records cannot be read; the register keeper finds the reason";
     Refusal::new(RefusalKind::Internal, "person.unreadable", hint)
 }
+
+#[cfg(test)]
+mod tests;

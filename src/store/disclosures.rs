@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use chrono::NaiveDate;
+use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use crate::domain::canonical::{Canonical, Digest};
@@ -53,38 +54,117 @@ pub struct ChunkOf {
     pub day: NaiveDate,
     /// The digest of its facts.
     pub facts: Digest,
-    /// The set of persons.
-    pub set: PersonSet,
+    /// The set of persons; nothing where it is not all there.
+    pub set: Option<PersonSet>,
     /// The chunk, if there is one.
     pub chunk: Option<PersonChunk>,
     /// The leaf that entered the release.
     pub leaf: Vec<u8>,
-    /// What that commits to.
-    pub detail: AuditDetail,
+    /// What that commits to, unless it has been erased.
+    pub detail: Option<AuditDetail>,
 }
 
-/// Where the releases of records stand with the chunk `$1`. What is missing beside a release is found, not left out.
-const CHUNK_OF: &str = "SELECT d.run, d.day, d.facts, d.chunks, d.root, p.sealed, p.proof, l.leaf, a.salt, a.fields \
+/// A release as it stands in the overview, with what vouches for it, word for word: what of it is as the log has it is
+/// decided in `audit`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnteredRow {
+    /// The index of the leaf that has entered it.
+    pub entered: u64,
+    /// The index of its receipt.
+    pub receipt: Option<u64>,
+    /// Its run.
+    pub run: String,
+    /// What kind of result it is.
+    pub result: Option<String>,
+    /// The day.
+    pub day: Option<String>,
+    /// The digest of its facts.
+    pub facts: Option<String>,
+    /// The facts kept under that digest, in their canonical encoding.
+    pub canonical: Option<Vec<u8>>,
+    /// Of records: the digest of the set of persons.
+    pub persons: Option<String>,
+    /// Of records: the set, where it is all there.
+    pub set: Option<PersonSet>,
+    /// What the leaf commits to, unless it has been erased.
+    pub detail: Option<AuditDetail>,
+}
+
+/// Where the releases of records stand with the chunk `$1`. Each that is not of a table is one of records; what is missing
+/// beside it is found, and it is not left out.
+const CHUNK_OF: &str = "SELECT d.run, d.day, d.facts, d.chunks, d.root, d.persons, p.sealed, p.proof, l.leaf, a.salt, a.fields \
      FROM disclosures d LEFT JOIN disclosure_persons p ON p.receipt = d.receipt AND p.chunk = $1 \
      LEFT JOIN audit_leaves l ON l.leaf_index = d.entered LEFT JOIN audit_details a ON a.leaf_index = d.entered \
-     WHERE d.persons IS NOT NULL";
+     WHERE d.result <> 'table'";
+
+/// The releases of tables with the same facts together, of which an index holds all that is asked for. Facts that are not
+/// there are found, and the tables are not left out.
+const TABLES: &str = "SELECT g.facts, g.tables, g.first_day, g.last_day, f.canonical FROM \
+     (SELECT facts, COUNT(*) AS tables, MIN(day) AS first_day, MAX(day) AS last_day FROM disclosures \
+     WHERE result = 'table' GROUP BY facts) g \
+     LEFT JOIN disclosure_facts f ON f.digest = g.facts ORDER BY g.first_day, g.facts";
+
+/// The facts of all releases of records.
+const FACTS_OF_RECORDS: &str = "SELECT f.digest AS facts, f.canonical FROM disclosure_facts f \
+     WHERE f.digest IN (SELECT d.facts FROM disclosures d WHERE d.result <> 'table')";
+
+/// The releases that the leaves from `$1` on and before `$2` have entered.
+const ENTERED: &str = "SELECT d.entered, d.receipt, d.run, d.result, d.day, d.facts, d.persons, d.chunks, d.root, \
+     f.canonical, a.salt, a.fields FROM disclosures d LEFT JOIN disclosure_facts f ON f.digest = d.facts \
+     LEFT JOIN audit_details a ON a.leaf_index = d.entered \
+     WHERE d.entered >= $1 AND d.entered < $2 ORDER BY d.entered";
+
+/// The set of persons of a release, if all that the row says of it is there and agrees.
+fn set(row: &AnyRow) -> Result<Option<PersonSet>, StoreError> {
+    let (chunks, root): (Option<i64>, Option<String>) = (row.try_get("chunks")?, row.try_get("root")?);
+    let persons: Option<String> = row.try_get("persons")?;
+    let (Some(chunks), Some(root), Some(persons)) = (chunks, root, persons) else { return Ok(None) };
+    let (Ok(chunks), Ok(root)) = (u32::try_from(chunks), root.parse()) else { return Ok(None) };
+    let set = PersonSet { chunks, root };
+    Ok((set.digest().to_string() == persons).then_some(set))
+}
+
+/// What a leaf commits to, if it is there.
+fn detail(row: &AnyRow) -> Result<Option<AuditDetail>, StoreError> {
+    let (salt, fields): (Option<Vec<u8>>, Option<Vec<u8>>) = (row.try_get("salt")?, row.try_get("fields")?);
+    Ok(salt.zip(fields).map(|(salt, fields)| AuditDetail { salt, fields }))
+}
 
 fn chunk_of(row: &AnyRow) -> Result<ChunkOf, StoreError> {
-    let sealed: Option<Vec<u8>> = sqlx::Row::try_get(row, "sealed")?;
+    let sealed: Option<Vec<u8>> = row.try_get("sealed")?;
     let chunk = sealed.map(|sealed| Ok::<_, StoreError>(PersonChunk { sealed, proof: bytes(row, "proof")? }));
     Ok(ChunkOf {
         run: name(row, "run")?,
         day: parsed(row, "day")?,
         facts: parsed(row, "facts")?,
-        set: PersonSet { chunks: number(row, "chunks")?, root: parsed(row, "root")? },
+        set: set(row)?,
         chunk: chunk.transpose()?,
         leaf: bytes(row, "leaf")?,
-        detail: AuditDetail { salt: bytes(row, "salt")?, fields: bytes(row, "fields")? },
+        detail: detail(row)?,
     })
 }
 
+fn entered(row: &AnyRow) -> Result<EnteredRow, StoreError> {
+    let receipt: Option<i64> = row.try_get("receipt")?;
+    let run: Option<String> = row.try_get("run")?;
+    Ok(EnteredRow {
+        entered: number(row, "entered")?,
+        receipt: receipt.and_then(|index| u64::try_from(index).ok()),
+        run: run.unwrap_or_default(),
+        result: row.try_get("result")?,
+        day: row.try_get("day")?,
+        facts: row.try_get("facts")?,
+        canonical: row.try_get("canonical")?,
+        persons: row.try_get("persons")?,
+        set: set(row)?,
+        detail: detail(row)?,
+    })
+}
+
+/// The facts of a row, which stand under their digest.
 fn facts(row: &AnyRow) -> Result<DisclosureFacts, StoreError> {
-    let canonical = bytes(row, "canonical")?;
+    let canonical: Option<Vec<u8>> = row.try_get("canonical")?;
+    let canonical = canonical.ok_or(StoreError::Corrupt("disclosure with its facts"))?;
     let digest: Digest = parsed(row, "facts")?;
     if Digest::of_bytes(DisclosureFacts::LABEL, &canonical) != digest {
         return Err(StoreError::Corrupt("disclosure with its digest"));
@@ -100,14 +180,15 @@ impl Store {
     pub async fn disclosures(&self, after: Option<u64>, most: u32) -> Result<Vec<Disclosure>, StoreError> {
         let rows = sqlx::query(
             "SELECT d.receipt, d.run, d.day, d.facts, d.persons, f.canonical FROM disclosures d \
-             JOIN disclosure_facts f ON f.digest = d.facts WHERE d.receipt > $1 ORDER BY d.receipt LIMIT $2",
+             LEFT JOIN disclosure_facts f ON f.digest = d.facts WHERE d.receipt > $1 ORDER BY d.receipt LIMIT $2",
         )
         .bind(after.map_or(Ok(-1), int)?)
         .bind(i64::from(most))
         .fetch_all(&self.pool)
         .await?;
         let disclosure = |row| {
-            let persons: Option<String> = sqlx::Row::try_get(row, "persons")?;
+            let row: &AnyRow = row;
+            let persons: Option<String> = row.try_get("persons")?;
             let persons = persons.map(|text| text.parse()).transpose();
             Ok(Disclosure {
                 receipt: number(row, "receipt")?,
@@ -120,10 +201,10 @@ impl Store {
         rows.iter().map(disclosure).collect()
     }
 
-    /// Every release of records with the chunk of this number, the oldest first.
+    /// Every release of records with the chunk of this number, the oldest first: every one that is not of a table.
     ///
     /// # Errors
-    /// [`StoreError::Database`], [`StoreError::Corrupt`]: also for a release without what the log says of it.
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
     pub async fn chunks(&self, chunk: u32) -> Result<Vec<ChunkOf>, StoreError> {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!("{CHUNK_OF} ORDER BY d.receipt")))
             .bind(i64::from(chunk))
@@ -158,37 +239,52 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
     pub async fn facts_of_records(&self) -> Result<HashMap<Digest, DisclosureFacts>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT f.digest AS facts, f.canonical FROM disclosure_facts f \
-             WHERE EXISTS (SELECT 1 FROM disclosures d WHERE d.facts = f.digest AND d.result IN ('microdata', 'feed'))",
-        )
-        .fetch_all(&self.pool)
-        .await?;
+        let rows = sqlx::query(FACTS_OF_RECORDS).fetch_all(&self.pool).await?;
         rows.iter().map(|row| Ok((parsed(row, "facts")?, facts(row)?))).collect()
     }
 
     /// All releases of tables, those with the same facts together.
     ///
     /// # Errors
-    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    /// [`StoreError::Database`], [`StoreError::Corrupt`]: also for what is kept as a table and by its facts is none.
     pub async fn tables_released(&self) -> Result<Vec<TablesReleased>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT g.facts, g.tables, g.first_day, g.last_day, f.canonical FROM \
-             (SELECT facts, COUNT(*) AS tables, MIN(day) AS first_day, MAX(day) AS last_day FROM disclosures \
-             WHERE result = 'table' GROUP BY facts) g \
-             JOIN disclosure_facts f ON f.digest = g.facts ORDER BY g.first_day, g.facts",
-        )
-        .fetch_all(&self.pool)
-        .await?;
+        let rows = sqlx::query(TABLES).fetch_all(&self.pool).await?;
         let released = |row| {
+            let facts = facts(row)?;
+            if !facts.result.is_table() {
+                return Err(StoreError::Corrupt("kind of a release"));
+            }
             Ok(TablesReleased {
-                facts: facts(row)?,
+                facts,
                 tables: number(row, "tables")?,
                 first: parsed(row, "first_day")?,
                 last: parsed(row, "last_day")?,
             })
         };
         rows.iter().map(released).collect()
+    }
+
+    /// The releases that the leaves from the index `from` on and before `to` have entered, in their order.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn entered(&self, from: u64, to: u64) -> Result<Vec<EnteredRow>, StoreError> {
+        let rows = sqlx::query(ENTERED).bind(int(from)?).bind(int(to)?).fetch_all(&self.pool).await?;
+        rows.iter().map(entered).collect()
+    }
+
+    /// The run of a release that no leaf of a log of this size can have entered, if there is one.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn entered_outside(&self, size: u64) -> Result<Option<String>, StoreError> {
+        let row = sqlx::query(
+            "SELECT run FROM disclosures WHERE entered IS NULL OR entered < 0 OR entered >= $1 LIMIT 1",
+        )
+        .bind(int(size)?)
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|row| row.try_get("run")).transpose()?)
     }
 }
 

@@ -190,12 +190,15 @@ impl Store {
     pub(crate) async fn tamper(&self, statements: &[&'static str]) {
         let off: &[&'static str] = match self.backend {
             Backend::Sqlite => &[
+                "DROP TRIGGER IF EXISTS disclosures_kept",
                 "DROP TRIGGER IF EXISTS disclosures_unchanged",
+                "DROP TRIGGER IF EXISTS disclosure_facts_unchanged",
                 "DROP TRIGGER IF EXISTS disclosure_persons_kept",
                 "DROP TRIGGER IF EXISTS disclosure_persons_unchanged",
             ],
             Backend::Postgres => &[
                 "ALTER TABLE disclosures DISABLE TRIGGER USER",
+                "ALTER TABLE disclosure_facts DISABLE TRIGGER USER",
                 "ALTER TABLE disclosure_persons DISABLE TRIGGER USER",
             ],
         };

@@ -198,8 +198,9 @@ impl Write {
     /// Marks a release as published, on a judgement against every knowledge set made at `head`.
     ///
     /// # Errors
-    /// [`StoreError::LedgerMoved`], [`StoreError::NotInLedger`], [`StoreError::OtherMethod`] if anybody has tables of
-    /// its domain by another method, [`StoreError::Database`].
+    /// [`StoreError::LedgerMoved`]; [`StoreError::OtherMethod`] if anybody has tables of its domain by another method, of
+    /// which a feed is none; [`StoreError::NotInLedger`] for a run without a release, as every feed is, or
+    /// [`StoreError::FeedAndResults`] for a feed where there are results of its domain; [`StoreError::Database`].
     pub async fn record_publication(&mut self, head: u64, run: &RunId) -> Result<(), StoreError> {
         self.advance_ledger(head).await?;
         self.may_publish_method(run).await?;

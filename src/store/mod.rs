@@ -30,7 +30,7 @@ mod runs;
 
 pub use audit_rows::{AuditDetail, AuditHead, OpenIntent};
 pub use budget::BudgetLease;
-pub use disclosures::{ChunkOf, NewDisclosure, PersonChunk};
+pub use disclosures::{ChunkOf, EnteredRow, NewDisclosure, PersonChunk};
 pub use error::StoreError;
 pub use held::HeldRow;
 pub use ledger::{LedgerEntry, LedgerRefusal, LedgerRelease};

@@ -99,17 +99,30 @@ impl Store {
         rows.iter().map(due).collect()
     }
 
-    /// All corrections that are asked for, each with its number, the oldest first.
+    /// At most `most` of the corrections that are asked for after the one numbered `after`, or from the first one on, each
+    /// with its number; of these senders alone, if they are named.
     ///
     /// # Errors
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
-    pub async fn corrections(&self) -> Result<Vec<(u64, StoredCorrection)>, StoreError> {
-        let rows = sqlx::query(
+    pub async fn corrections(
+        &self,
+        senders: Option<&[&str]>,
+        after: Option<u64>,
+        most: u32,
+    ) -> Result<Vec<(u64, StoredCorrection)>, StoreError> {
+        let of_senders = senders.map(|senders| {
+            let places: Vec<String> = (3..).take(senders.len()).map(|place| format!("${place}")).collect();
+            format!("AND sender IN ({})", places.join(", "))
+        });
+        let sql = format!(
             "SELECT entry, person_no, delivery, sender, dataset, record, field, sealed, portal, asked \
-             FROM person_corrections ORDER BY entry",
-        )
-        .fetch_all(&self.pool)
-        .await?;
+             FROM person_corrections WHERE entry > $1 {} ORDER BY entry LIMIT $2",
+            of_senders.unwrap_or_default()
+        );
+        let query =
+            sqlx::query(sqlx::AssertSqlSafe(sql)).bind(after.map_or(Ok(-1), int)?).bind(i64::from(most));
+        let query = senders.unwrap_or_default().iter().fold(query, |query, sender| query.bind(*sender));
+        let rows = query.fetch_all(&self.pool).await?;
         let correction = |row| {
             let kept = StoredCorrection {
                 person: person(row)?,
@@ -319,9 +332,26 @@ mod tests {
             write.keep_correction(entry, &correction).await.unwrap();
             assert_eq!(write.next_correction().await.unwrap(), 2);
             write.commit().await.unwrap();
+            let mut write = test.store.write().await.unwrap();
             let due = test.store.due_erasures().await.unwrap();
             assert_eq!(due, [DueErasure { entry: 2, person: PersonNo(4), day }]);
-            assert_eq!(test.store.corrections().await.unwrap(), [(1, correction)]);
+            for sender in ["A", "B", "A"] {
+                let number = write.next_correction().await.unwrap();
+                let sender = sender.to_owned();
+                let asked = StoredCorrection { sender, ..correction.clone() };
+                write.keep_correction(number, &asked).await.unwrap();
+            }
+            write.commit().await.unwrap();
+            assert_eq!(test.store.corrections(None, None, 1).await.unwrap(), [(1, correction)]);
+            let numbers = async |senders: Option<&[&str]>, after, most| {
+                let all = test.store.corrections(senders, after, most).await.unwrap();
+                all.into_iter().map(|(number, _)| number).collect::<Vec<_>>()
+            };
+            assert_eq!(numbers(None, Some(1), 2).await, [2, 3]);
+            assert_eq!(numbers(Some(&["A"]), None, 9).await, [2, 4]);
+            assert_eq!(numbers(Some(&["A", "B"]), Some(2), 9).await, [3, 4]);
+            assert_eq!(numbers(Some(&["A"]), Some(1), 1).await, [2]);
+            assert!(numbers(Some(&["C"]), None, 9).await.is_empty());
         }
     }
 }

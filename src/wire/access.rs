@@ -6,6 +6,8 @@ use std::time::Duration;
 use tonic::{Code, Request, Status};
 
 use crate::authorise::{Caller, Role};
+use crate::config::StewardEntry;
+use crate::domain::ids::{OrganisationId, StewardId};
 use crate::domain::refusal::{Refusal, RefusalKind};
 
 use Role::{Auditor, Consumer, Gateway, Ingest, Partner, Portal, Researcher, Sender, Steward};
@@ -129,6 +131,36 @@ pub(super) fn admit(table: Table, path: &str, role: Role) -> Result<&'static Row
     Err(Refusal::new(RefusalKind::Denied, "access.role", hint).into())
 }
 
+/// The stewards that a configuration names, each of an organisation.
+#[derive(Debug, Clone, Default)]
+pub struct Stewards(Vec<(StewardId, OrganisationId)>);
+
+impl Stewards {
+    /// Those of a configuration.
+    #[must_use]
+    pub fn new(entries: &[StewardEntry]) -> Self {
+        Self(entries.iter().map(|entry| (entry.steward.clone(), entry.organisation.clone())).collect())
+    }
+
+    /// Lets in everybody who is no steward, and those who are named: a certificate of another organisation is not a
+    /// steward's, whatever name it has.
+    ///
+    /// # Errors
+    /// `PERMISSION_DENIED`.
+    #[allow(clippy::result_large_err, reason = "tonic's handlers return Status by value")]
+    pub(super) fn admit(&self, caller: &Caller) -> Result<(), Status> {
+        let named = |(steward, organisation): &(StewardId, OrganisationId)| {
+            steward.as_str() == caller.name() && organisation == caller.organisation()
+        };
+        if caller.role() != Steward || self.0.iter().any(named) {
+            return Ok(());
+        }
+        let hint =
+            "the configuration ([[stewards]]) names no steward of the certificate's name and organisation";
+        Err(Refusal::new(RefusalKind::Denied, "access.steward", hint).into())
+    }
+}
+
 /// Who calls, as the server put it into the request.
 ///
 /// # Errors
@@ -153,6 +185,30 @@ mod tests {
             assert_eq!(status.code(), Code::Unimplemented);
             assert!(admit(IDENTITY, "/kpr.v1.Queries/Check", role).is_err());
         }
+    }
+
+    #[test]
+    fn a_steward_is_one_by_name_and_organisation() {
+        let organisation = |text: &str| OrganisationId::new(text).unwrap();
+        let (own, other) = ("NTRNO-983744516", "NTRNO-310000078");
+        let named = Stewards::new(&[StewardEntry {
+            steward: StewardId::new("anna").unwrap(),
+            organisation: organisation(own),
+            key: String::new(),
+        }]);
+        for (of, role, name, let_in) in [
+            (own, Steward, "anna", true),
+            (other, Steward, "anna", false),
+            (own, Steward, "bjorn", false),
+            (other, Researcher, "anna", true),
+        ] {
+            let caller = Caller::from_certificate(organisation(of), role, name.to_owned());
+            assert_eq!(named.admit(&caller).is_ok(), let_in, "{caller:?}");
+        }
+        let nobody = Stewards::default();
+        assert!(
+            nobody.admit(&Caller::from_certificate(organisation(own), Steward, "anna".to_owned())).is_err()
+        );
     }
 
     #[test]

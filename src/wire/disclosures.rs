@@ -40,7 +40,8 @@ impl Disclosures for DisclosuresService {
         &self,
         request: Request<ListCorrectionsRequest>,
     ) -> Result<Response<ListCorrectionsResponse>, Status> {
-        let corrections = self.gateway.corrections(&caller(&request)?).await?;
+        let caller = caller(&request)?;
+        let corrections = self.gateway.corrections(&caller, request.into_inner().after).await?;
         let corrections = corrections.into_iter().map(encode::correction).collect();
         Ok(Response::new(ListCorrectionsResponse { corrections }))
     }

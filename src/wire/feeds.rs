@@ -15,11 +15,9 @@ use super::proto::{FetchFeedRequest, FetchFeedResponse, TakeFeedRequest, TakeFee
 use super::queries::Answers;
 use super::serve::MESSAGE_BYTES;
 use crate::authorise::Caller;
-use crate::domain::feed::FeedOrder;
-use crate::domain::order::KeyedOrder;
 use crate::domain::refusal::{Refusal, RefusalKind};
-use crate::linkage::{LinkageCode, LinkageError};
-use crate::pipeline::Gateway;
+use crate::linkage::LinkageCode;
+use crate::pipeline::{Gateway, OrderedFeed};
 
 /// How many messages wait for a slow reader.
 const QUEUE: usize = 2;
@@ -76,17 +74,14 @@ async fn take(
     let Some(Part::Project(project)) = next(&mut parts).await? else { return Err(out_of_order()) };
     let ordered = gateway.order_feed(caller, &decode::id("project", project)?).await?;
     send(answers, encode::feed_ordered(ordered.order())?).await?;
-    let codes = codes(ordered.order(), &mut parts).await?;
-    let taken = gateway.take_feed(caller, ordered, codes).await?;
+    let naming = async |ordered: &mut OrderedFeed| codes(ordered, &mut parts).await;
+    let ordered = gateway.named_in_time::<Status>(ordered, naming).await?;
+    let taken = gateway.take_feed(caller, ordered).await?;
     send(answers, encode::feed_taken(&taken)).await
 }
 
 /// All codes, up to the end that says how many there are.
-async fn codes(
-    order: &FeedOrder,
-    parts: &mut Streaming<TakeFeedRequest>,
-) -> Result<Vec<LinkageCode>, Status> {
-    let mut codes = Vec::new();
+async fn codes(ordered: &mut OrderedFeed, parts: &mut Streaming<TakeFeedRequest>) -> Result<(), Status> {
     loop {
         match next(parts).await? {
             Some(Part::Codes(bytes)) => {
@@ -96,12 +91,9 @@ async fn codes(
                         FieldError::new("codes", "must be codes of 16 bytes, one after the other").into()
                     );
                 }
-                if (codes.len() + whole.len()) as u64 > order.most_codes() {
-                    return Err(Refusal::from(LinkageError::TooManyRows(order.most_codes())).into());
-                }
-                codes.extend(whole.iter().map(|code| LinkageCode::from_bytes(*code)));
+                ordered.name(whole)?;
             }
-            Some(Part::End(end)) if end.codes == codes.len() as u64 => return Ok(codes),
+            Some(Part::End(end)) if end.codes == ordered.named() => return Ok(()),
             _ => return Err(out_of_order()),
         }
     }

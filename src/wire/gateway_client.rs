@@ -340,17 +340,19 @@ impl GatewayClient {
         Ok(answer.disclosures.into_iter().map(decode::disclosure).collect::<Result<_, _>>()?)
     }
 
-    /// The corrections that persons have asked for; for stewards.
+    /// The corrections that persons have asked for after the one numbered `after`, or from the first one on, as many as one
+    /// answer holds; for stewards.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn corrections(&self) -> Result<Vec<Correction>, ClientError> {
+    pub async fn corrections(&self, after: Option<u64>) -> Result<Vec<Correction>, ClientError> {
         let mut client = DisclosuresClient::new(self.line.clone());
-        let answer = client.list_corrections(proto::ListCorrectionsRequest {}).await?.into_inner();
+        let answer = client.list_corrections(proto::ListCorrectionsRequest { after }).await?.into_inner();
         Ok(answer.corrections.into_iter().map(decode::correction).collect::<Result<_, _>>()?)
     }
 
-    /// The corrections after the one numbered `after` that the caller's own organisation is asked for; for senders.
+    /// The corrections after the one numbered `after` that the caller's own organisation is asked for, as many as one answer
+    /// holds; for senders.
     ///
     /// # Errors
     /// [`ClientError`].

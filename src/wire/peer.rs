@@ -23,6 +23,9 @@ pub enum PeerError {
     /// No certificate was shown.
     #[error("no client certificate was shown")]
     None,
+    /// The certificate was accepted when the connection was made, and is not now.
+    #[error("the client certificate has expired or been revoked since the connection was made")]
+    NoLonger,
     /// The certificate cannot be read.
     #[error("the client certificate cannot be read")]
     Unreadable,

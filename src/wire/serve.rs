@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use rustls_pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -27,10 +28,9 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tower::ServiceExt;
 
-use super::access::{self, Row, Table};
+use super::access::{self, Row, Stewards, Table};
 use super::deadline::{self, Bounded, Held};
 use super::https::too_slow;
-use super::peer::PeerError;
 use super::recorder::Recorded;
 use super::shares::{Shares, Wait};
 use super::tls::{self, ServerTls};
@@ -94,6 +94,8 @@ pub struct Door {
     pub tls: Watched<ServerTls>,
     /// Who may call what.
     pub table: Table,
+    /// Who is a steward. Only a server that nothing is decided at, a witness, has no list of them: there the role is enough.
+    pub stewards: Option<Arc<Stewards>>,
     /// How much the server takes on.
     pub limits: Limits,
     /// How much one caller may take of that.
@@ -109,7 +111,8 @@ impl Door {
     #[must_use]
     pub fn new(tls: Watched<ServerTls>, table: Table, limits: Limits) -> Self {
         let calls = Arc::new(Semaphore::new(limits.calls));
-        Self { tls, table, limits, shares: Arc::default(), turned_away: Arc::default(), tokens: None, calls }
+        let (shares, turned_away) = (Arc::default(), Arc::default());
+        Self { tls, table, stewards: None, limits, shares, turned_away, tokens: None, calls }
     }
 
     /// A second door beside this one, for callers with tokens. `tls` asks nobody for a certificate; a call without a
@@ -125,14 +128,13 @@ impl Door {
 pub async fn grpc(listener: TcpListener, door: Door, routes: Routes, stop: CancellationToken) {
     let (tls, limits) = (door.tls.clone(), door.limits);
     let guard = Guard { door, router: routes.prepare().into_axum_router(), stop: stop.clone() };
-    accept(listener, tls, limits, stop.clone(), move |stream, caller| {
+    accept(listener, tls, limits, stop.clone(), move |stream, chain| {
         let guard = guard.clone();
-        let caller = Arc::new(caller);
         let stop = stop.clone();
         async move {
             let service = service_fn(move |request| {
-                let (guard, caller) = (guard.clone(), Arc::clone(&caller));
-                async move { Ok::<_, Infallible>(guard.call(request, &caller).await) }
+                let (guard, chain) = (guard.clone(), Arc::clone(&chain));
+                async move { Ok::<_, Infallible>(guard.call(request, &chain).await) }
             });
             let mut builder = auto::Builder::new(TokioExecutor::new()).http2_only();
             builder
@@ -213,7 +215,7 @@ async fn accept<F, R>(
     stop: CancellationToken,
     serve: F,
 ) where
-    F: Fn(Stream, Result<Caller, PeerError>) -> R + Clone + Send + 'static,
+    F: Fn(Stream, Arc<[CertificateDer<'static>]>) -> R + Clone + Send + 'static,
     R: Future<Output = ()> + Send + 'static,
 {
     let slots = Arc::new(Semaphore::new(limits.connections));
@@ -239,12 +241,12 @@ async fn accept<F, R>(
             if tcp.set_nodelay(true).is_err() {
                 return;
             }
-            let tls = tls.now();
-            let acceptor = TlsAcceptor::from(Arc::clone(&tls.config));
+            let acceptor = TlsAcceptor::from(tls.now().config);
             match tokio::time::timeout(limits.handshake, acceptor.accept(tcp)).await {
                 Ok(Ok(stream)) => {
-                    let caller = tls.caller(stream.get_ref().1.peer_certificates());
-                    serve(Recorded::new(stream, "server"), caller).await;
+                    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+                    let chain = chain.iter().cloned().map(CertificateDer::into_owned).collect();
+                    serve(Recorded::new(stream, "server"), chain).await;
                 }
                 Ok(Err(error)) if tls::list_has_expired(&error) => {
                     tracing::error!(
@@ -276,10 +278,15 @@ struct Guard {
 }
 
 impl Guard {
-    async fn call(&self, request: Request<Incoming>, shown: &Result<Caller, PeerError>) -> Response<Body> {
+    /// A call over a connection with this certificate chain.
+    async fn call(&self, request: Request<Incoming>, chain: &[CertificateDer<'static>]) -> Response<Body> {
         let path = request.uri().path();
         let caller = match &self.door.tokens {
-            None => shown.clone().map_err(|e| Status::unauthenticated(Refusal::from(e).to_string())),
+            // At each call anew: who has been revoked does not go on over a connection that was made before.
+            None => {
+                let shown = self.door.tls.now().caller(chain);
+                shown.map_err(|e| Status::unauthenticated(Refusal::from(e).to_string()))
+            }
             Some(tokens) => tokens.caller(request.headers(), path).await.map_err(Status::from),
         };
         let caller = match caller {
@@ -297,6 +304,7 @@ impl Guard {
     fn admit(&self, caller: &Caller, path: &str) -> Result<(Row, Held), Status> {
         let place = self.door.shares.enter(caller, Instant::now()).map_err(wait)?;
         let row = access::admit(self.door.table, path, caller.role())?;
+        self.door.stewards.as_ref().map_or(Ok(()), |stewards| stewards.admit(caller))?;
         let slot = Arc::clone(&self.door.calls).try_acquire_owned().map_err(|_| {
             Status::resource_exhausted("access.calls: too many calls at once, try again later")
         })?;

@@ -97,29 +97,33 @@ enum Callers {
     /// No certificate is asked for.
     Anonymous,
     /// Only our own authority's certificates are accepted.
-    Own,
+    Own(Arc<dyn ClientCertVerifier>),
     /// Others are accepted too: which authority a certificate is from decides how it is read.
-    OwnAndEnterprise { own: Arc<dyn ClientCertVerifier>, listed: Arc<Listed> },
+    OwnAndEnterprise {
+        any: Arc<dyn ClientCertVerifier>,
+        own: Arc<dyn ClientCertVerifier>,
+        listed: Arc<Listed>,
+    },
 }
 
 impl ServerTls {
-    /// The caller that the certificate chain of a finished handshake names.
+    /// The caller that the certificate chain of a finished handshake names. The chain is verified once more, by what
+    /// counts now: a certificate may have expired or been revoked since the handshake.
     ///
     /// # Errors
     /// [`PeerError`].
-    pub(super) fn caller(&self, chain: Option<&[CertificateDer<'_>]>) -> Result<Caller, PeerError> {
-        let (leaf, rest) = chain.and_then(<[_]>::split_first).ok_or(PeerError::None)?;
+    pub(super) fn caller(&self, chain: &[CertificateDer<'_>]) -> Result<Caller, PeerError> {
+        let (leaf, rest) = chain.split_first().ok_or(PeerError::None)?;
+        let accepted =
+            |by: &dyn ClientCertVerifier| by.verify_client_cert(leaf, rest, UnixTime::now()).is_ok();
         match &self.callers {
             Callers::Anonymous => Err(PeerError::None),
-            Callers::Own => peer::caller(leaf),
+            Callers::Own(own) if accepted(&**own) => peer::caller(leaf),
             // What an enterprise authority writes into a subject must never be read as a role of ours, so
-            // the chain is verified once more against our own authority alone.
-            Callers::OwnAndEnterprise { own, listed } => {
-                match own.verify_client_cert(leaf, rest, UnixTime::now()) {
-                    Ok(_) => peer::caller(leaf),
-                    Err(_) => listed.caller(leaf),
-                }
-            }
+            // our own authority is asked first, and alone.
+            Callers::OwnAndEnterprise { own, .. } if accepted(&**own) => peer::caller(leaf),
+            Callers::OwnAndEnterprise { any, listed, .. } if accepted(&**any) => listed.caller(leaf),
+            Callers::Own(_) | Callers::OwnAndEnterprise { .. } => Err(PeerError::NoLonger),
         }
     }
 }
@@ -132,18 +136,22 @@ impl ServerTls {
 pub fn server_config(files: &TlsFiles) -> Result<ServerTls, TlsError> {
     let revoked = revocation_lists(&files.revocation)?;
     let own = authority(&files.authority)?;
-    let (roots, callers) = match &files.enterprise {
-        None => (own, Callers::Own),
+    let verifier = |roots| client_verifier(roots, &revoked, &files.authority);
+    let (any, callers) = match &files.enterprise {
+        None => {
+            let own = verifier(own)?;
+            (Arc::clone(&own), Callers::Own(own))
+        }
         Some(enterprise) => {
             let listed = Listed::new(&enterprise.organisations).map_err(TlsError::Enterprise)?;
             let mut roots = own.clone();
             roots.extend(authority(&enterprise.authority)?.roots);
-            let own = client_verifier(own, &revoked, &files.authority)?;
-            (roots, Callers::OwnAndEnterprise { own, listed: Arc::new(listed) })
+            let (any, own) = (verifier(roots)?, verifier(own)?);
+            let callers = Callers::OwnAndEnterprise { any: Arc::clone(&any), own, listed: Arc::new(listed) };
+            (any, callers)
         }
     };
-    let verifier = client_verifier(roots, &revoked, &files.authority)?;
-    let builder = server_builder(files)?.with_client_cert_verifier(verifier);
+    let builder = server_builder(files)?.with_client_cert_verifier(any);
     Ok(ServerTls { config: shown(builder, files, H2)?, callers })
 }
 

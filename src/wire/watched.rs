@@ -1,8 +1,8 @@
 //! TLS files that may be replaced while the process runs.
 //!
-//! Before each handshake the files are looked at. If one has changed, all are read again and count from this connection on:
+//! Before each handshake and each call the files are looked at. If one has changed, all are read again and count from then on:
 //! certificate, key, authorities and revocation lists together, or none of them if one cannot be used. Connections that
-//! are open go on.
+//! are open go on; who calls over them is checked at each call by what counts then.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;

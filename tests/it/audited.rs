@@ -259,7 +259,7 @@ impl Played {
     }
 
     async fn list_corrections(&mut self) {
-        self.world.client("anna").await.corrections().await.unwrap();
+        self.world.client("anna").await.corrections(None).await.unwrap();
     }
 
     async fn fetch_corrections(&mut self) {

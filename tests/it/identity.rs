@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use kpr::app::identity;
 use kpr::app::system::{SystemClock, SystemEntropy};
-use kpr::config::{IdentityConfig, Peer, StewardEntry};
+use kpr::config::{IdentityConfig, Peer};
 use kpr::domain::approval::{Approval, Grant, Purpose, SignedApproval, StewardSignature, Tier};
 use kpr::domain::canonical::Digest;
 use kpr::domain::clock::Clock;
@@ -47,8 +47,8 @@ async fn start_with(section: &str) -> Running {
     let folder = tempfile::tempdir().unwrap();
     let stewards = demo::write(folder.path(), pki::Validity::days(SystemClock.now(), 1), &SystemEntropy);
     let mut text = "listen = '127.0.0.1:0'\nvault = 'vault.db'\nroot_secret = 'root'\n".to_owned();
-    for StewardEntry { steward, key } in stewards.unwrap() {
-        text += &format!("[[stewards]]\nsteward = '{steward}'\nkey = '{key}'\n");
+    for steward in stewards.unwrap() {
+        text += &steward.to_string();
     }
     text += "[tls]\ncertificate = 'identity.pem'\nkey = 'identity.key'\nauthority = 'ca.pem'\n";
     text += section;

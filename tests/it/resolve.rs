@@ -1,19 +1,21 @@
 //! A serial number of released records, resolved by two stewards together; and what fewer, others and a gateway that is
 //! taken over get.
 
+use kpr::app::system::SystemClock;
+use kpr::authorise::Role;
+use kpr::config::TlsFiles;
 use kpr::domain::canonical::Canonical;
 use kpr::domain::clock::Clock;
-use kpr::domain::ids::{PersonNo, ProjectId, RunId, StewardId};
+use kpr::domain::ids::{OrganisationId, PersonNo, ProjectId, RunId, StewardId};
 use kpr::domain::microdata::SerialNumber;
 use kpr::domain::person::Restriction;
 use kpr::domain::resolution::{ResolutionReason, ResolutionStatement, Subject};
 use kpr::linkage::ResolutionDesk;
 use kpr::statistics::Format;
 use kpr::store::Phase;
-use kpr::wire::gateway_client::ClientError;
+use kpr::wire::gateway_client::{ClientError, GatewayClient};
 use kpr::wire::identity_client::IdentityLink;
-use kpr::wire::pki;
-use kpr::wire::pki::demo;
+use kpr::wire::pki::{self, Authority, CertificateRequest, Validity, demo};
 
 use crate::microdata::{self, code};
 use crate::person;
@@ -52,6 +54,20 @@ pub async fn collect(
     numbers.map(|all| all.iter().map(|number| text(number)).collect()).map_err(|refusal| refusal.code)
 }
 
+/// The files of a certificate with a steward's name and role, of another organisation than the steward's.
+fn namesake(world: &World, steward: &str) -> TlsFiles {
+    let folder = world.stage.path("pki");
+    let request = CertificateRequest {
+        organisation: OrganisationId::new(demo::UNIVERSITY).unwrap(),
+        role: Role::Steward,
+        name: steward.to_owned(),
+        dns: vec![],
+        validity: Validity::days(SystemClock.now(), 1),
+    };
+    let issued = Authority::read(&folder).unwrap().issue(&request).unwrap();
+    issued.write(&folder.join("namesake"), &folder.join(Authority::CERTIFICATE)).unwrap()
+}
+
 /// The serial numbers of released records.
 pub fn serials(csv: &[u8]) -> Vec<SerialNumber> {
     let mut reader = csv::Reader::from_reader(csv);
@@ -74,7 +90,7 @@ pub fn of_nobody() -> ResolutionStatement {
 pub fn of_record(project: ProjectId, run: RunId, serial: &[u8]) -> ResolutionStatement {
     let (serial, reason) = (SerialNumber::new(serial).unwrap(), ResolutionReason::HealthRisk);
     let subject = Subject::Serial { project, run, serial, reason };
-    ResolutionStatement { subject, asked: kpr::app::system::SystemClock.now() }
+    ResolutionStatement { subject, asked: SystemClock.now() }
 }
 
 /// Asks, as one steward, for what nobody has.
@@ -145,12 +161,22 @@ async fn two_stewards_together_have_a_person_named_and_nobody_less_does() {
         assert!(refused.hint.contains("identity.approval"), "{}", refused.hint);
     }
 
+    // Nor is anybody a steward who has a steward's name and even the signing key, and is of another organisation.
+    let namesake = namesake(&world, "bjorn");
+    let at_gateway = GatewayClient::connect(&world.stage.gateway(), &namesake).await.unwrap();
+    let by_bjorn = signed("bjorn", "bjorn");
+    assert_eq!(code(at_gateway.sign_resolution(&statement, &by_bjorn).await), "access.steward");
+    assert_eq!(code(at_gateway.waiting_resolutions().await), "access.steward");
+
     // Both, and only the second is told.
     let [waiting] = world.client("bjorn").await.waiting_resolutions().await.unwrap().try_into().unwrap();
     assert_eq!(waiting.signed_by, [StewardId::new("anna").unwrap()]);
     assert!(sign(&world, &waiting.statement, "bjorn").await.unwrap());
     assert_eq!(code(sign(&world, &statement, "bjorn").await), "resolution.used");
     assert_eq!(collect(&world, "anna", &statement).await.unwrap_err(), "identity.resolution");
+    let at_identity = IdentityLink::new(&world.stage.identity(), &namesake).unwrap();
+    let refused = at_identity.collect_resolution(&statement.digest().unwrap()).await.err().unwrap();
+    assert_eq!(refused.code, "access.steward");
     for party in ["gateway", "researcher", "portal", "npr", "auditor"] {
         assert_eq!(collect(&world, party, &statement).await.unwrap_err(), "access.role", "{party}");
     }
@@ -191,7 +217,7 @@ async fn two_stewards_together_have_a_person_named_and_nobody_less_does() {
 async fn two_stewards_together_are_told_who_has_reserved_and_the_gateway_is_not() {
     let world = World::running(&Making { persons: 1500, ..Making::default() }).await;
     let anna = world.client("anna").await;
-    let now = kpr::app::system::SystemClock.now();
+    let now = SystemClock.now();
     let of = |persons: &[PersonNo]| ResolutionStatement { subject: Subject::list(persons), asked: now };
     assert_eq!(code(sign(&world, &of(&[]), "anna").await), "resolution.reservations");
 

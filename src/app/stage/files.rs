@@ -144,10 +144,7 @@ pub(super) fn configurations(
     let peer = |section: &str, peer: Peer| {
         format!("[{section}]\naddress = \"{}\"\nname = \"{}\"\n", peer.address, peer.name)
     };
-    let keys: String = stewards
-        .iter()
-        .map(|s| format!("[[stewards]]\nsteward = \"{}\"\nkey = \"{}\"\n", s.steward, s.key))
-        .collect();
+    let keys: String = stewards.iter().map(StewardEntry::to_string).collect();
     let identity = format!(
         "listen = \"{}\"\nvault = {:?}\nroot_secret = {:?}\n{}{keys}",
         stage.addresses.identity,

@@ -10,6 +10,7 @@ use super::*;
 use crate::disclosure::persons::{CHUNK, chunk_of};
 use crate::domain::canonical::Digest;
 use crate::domain::clock::{Clock, Entropy, EntropyError, FixedClock};
+use crate::domain::query::Answer;
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::store::Store;
 use crate::store::fixtures::{facts, name, now, run_id, stores, submission};
@@ -27,9 +28,18 @@ fn actor() -> Actor {
     Actor { organisation: name("NTRNO-983744516"), role: "gateway", name: "gateway".to_owned() }
 }
 
-async fn open(store: &Store, clock: impl Clock + 'static) -> AuditLog {
+async fn try_open(store: &Store, clock: impl Clock + 'static) -> Result<AuditLog, AuditError> {
     let signer = NoteSigner::new("kpr.example/audit", SigningKey::from_bytes(&[7; 32])).unwrap();
-    AuditLog::open(store.clone(), signer, Arc::new(clock), Arc::new(Sevens)).await.unwrap()
+    AuditLog::open(store.clone(), signer, Arc::new(clock), Arc::new(Sevens)).await
+}
+
+async fn open(store: &Store, clock: impl Clock + 'static) -> AuditLog {
+    try_open(store, clock).await.unwrap()
+}
+
+/// Facts of records.
+fn of_records() -> DisclosureFacts {
+    DisclosureFacts { result: Answer::Microdata, ..facts() }
 }
 
 /// Enters a release of the run, the leaf before it standing for its receipt; of records, with the persons in them.
@@ -104,7 +114,7 @@ const PERSONS: [PersonNo; 4] =
 
 /// What one does who has the database and no key, and whose logs cannot be read any more. The receipts are the entries 0 and
 /// 2, entered by 1 and 3.
-const CHANGES: [(&str, &[&str], &[usize]); 10] = [
+const CHANGES: [(&str, &[&str], &[usize]); 14] = [
     (
         "another release's chunk",
         &[
@@ -155,6 +165,10 @@ const CHANGES: [(&str, &[&str], &[usize]); 10] = [
     ),
     ("another entry of the log", &["UPDATE disclosures SET entered = 3 WHERE receipt = 0"], &[0, 1, 2, 3]),
     ("what the entry says erased", &["DELETE FROM audit_details WHERE leaf_index = 1"], &[0, 1, 2, 3]),
+    ("no set of persons", &["UPDATE disclosures SET persons = NULL WHERE receipt = 0"], &[0, 1, 2, 3]),
+    ("no count of chunks", &["UPDATE disclosures SET chunks = NULL WHERE receipt = 0"], &[0, 1, 2, 3]),
+    ("no root", &["UPDATE disclosures SET root = NULL WHERE receipt = 0"], &[0, 1, 2, 3]),
+    ("another day", &["UPDATE disclosures SET day = '2026-11-21' WHERE receipt = 0"], &[0, 1, 2, 3]),
 ];
 
 #[tokio::test]
@@ -164,10 +178,12 @@ async fn who_is_in_records_is_told_only_as_the_log_has_it() {
         for test in stores().await {
             submitted(&test.store).await;
             let log = open(&test.store, FixedClock(now())).await;
-            let others = DisclosureFacts { title: "Another".to_owned(), ..facts() };
+            let others = DisclosureFacts { title: "Another".to_owned(), ..of_records() };
             let first = key.seal(&run_id(1), &PERSONS[..3].iter().map(|person| person.0).collect()).unwrap();
             let second = key.seal(&run_id(2), &(0..3 * CHUNK).step_by(7).collect()).unwrap();
-            enter(&log, 1, &facts(), Some(&first)).await.unwrap();
+            assert!(enter(&log, 1, &facts(), Some(&first)).await.is_err(), "a table of persons");
+            assert!(enter(&log, 1, &of_records(), None).await.is_err(), "records of nobody");
+            enter(&log, 1, &of_records(), Some(&first)).await.unwrap();
             enter(&log, 2, &others, Some(&second)).await.unwrap();
             for (at, person) in PERSONS.into_iter().enumerate() {
                 assert_eq!(read(&test.store, person).await.unwrap()[0], at < 3);
@@ -181,5 +197,115 @@ async fn who_is_in_records_is_told_only_as_the_log_has_it() {
                 }
             }
         }
+    }
+}
+
+/// What one does to the overview who has the database and no key, and of which run the gateway says so at its next start.
+/// Run 1 has records and run 2 a table; run 3 has nothing. The receipts are the entries 0 and 2, entered by 1 and 3.
+const STARTS: [(&str, &[&str], u8); 17] = [
+    ("a table dropped", &["DELETE FROM disclosures WHERE receipt = 2"], 2),
+    (
+        "a table dropped with what its entry says",
+        &["DELETE FROM disclosures WHERE receipt = 2", "DELETE FROM audit_details WHERE leaf_index = 3"],
+        2,
+    ),
+    (
+        "records dropped",
+        &["DELETE FROM disclosure_persons WHERE receipt = 0", "DELETE FROM disclosures WHERE receipt = 0"],
+        1,
+    ),
+    ("what the entry says erased", &["DELETE FROM audit_details WHERE leaf_index = 1"], 1),
+    (
+        "what the entry says changed",
+        &[
+            "UPDATE audit_details SET fields = (SELECT fields FROM audit_details WHERE leaf_index = 3) WHERE leaf_index = 1",
+        ],
+        1,
+    ),
+    ("no set of persons", &["UPDATE disclosures SET persons = NULL WHERE receipt = 0"], 1),
+    ("no count of chunks", &["UPDATE disclosures SET chunks = NULL WHERE receipt = 0"], 1),
+    ("another root", &["UPDATE disclosures SET root = facts WHERE receipt = 0"], 1),
+    ("records as a table", &["UPDATE disclosures SET result = 'table' WHERE receipt = 0"], 1),
+    ("a table as records", &["UPDATE disclosures SET result = 'feed' WHERE receipt = 2"], 2),
+    (
+        "records as a table that was made",
+        &["UPDATE disclosures SET (result, facts, persons, chunks, root) = \
+           (SELECT result, facts, persons, chunks, root FROM disclosures WHERE receipt = 2) WHERE receipt = 0"],
+        1,
+    ),
+    (
+        "other facts under the same digest",
+        &["UPDATE disclosure_facts SET canonical = \
+           (SELECT f.canonical FROM disclosure_facts f JOIN disclosures d ON d.facts = f.digest WHERE d.receipt = 2) \
+           WHERE digest = (SELECT facts FROM disclosures WHERE receipt = 0)"],
+        1,
+    ),
+    ("another day", &["UPDATE disclosures SET day = '2020-11-22' WHERE receipt = 2"], 2),
+    ("another run", &["UPDATE disclosures SET run = (SELECT MAX(run) FROM runs) WHERE receipt = 2"], 3),
+    ("another receipt", &["UPDATE disclosures SET receipt = 3 WHERE receipt = 2"], 2),
+    ("another entry", &["UPDATE disclosures SET entered = 2 WHERE receipt = 2"], 2),
+    (
+        "a release that was never made",
+        &["INSERT INTO disclosures (receipt, entered, run, result, facts, day) \
+           SELECT 3, 3, (SELECT MAX(run) FROM runs), result, facts, day FROM disclosures WHERE receipt = 2"],
+        3,
+    ),
+];
+
+#[tokio::test]
+async fn the_log_does_not_open_on_an_overview_that_is_not_what_was_entered() {
+    let key = PersonsKey::new(&[7; 32].into());
+    for (what, statements, run) in STARTS {
+        for test in stores().await {
+            submitted(&test.store).await;
+            let log = open(&test.store, FixedClock(now())).await;
+            let persons =
+                key.seal(&run_id(1), &PERSONS[..3].iter().map(|person| person.0).collect()).unwrap();
+            enter(&log, 1, &of_records(), Some(&persons)).await.unwrap();
+            enter(&log, 2, &facts(), None).await.unwrap();
+            let mut write = test.store.write().await.unwrap();
+            write.submit(&submission("req-3"), run_id(3), now()).await.unwrap();
+            write.commit().await.unwrap();
+            open(&test.store, FixedClock(now())).await;
+            test.store.tamper(statements).await;
+            match try_open(&test.store, FixedClock(now())).await.err() {
+                Some(AuditError::Overview { run: found, .. }) => {
+                    assert_eq!(found, run_id(run).to_string(), "{what}");
+                }
+                other => panic!("{what}: {other:?}"),
+            }
+        }
+    }
+}
+
+/// What is not there any more was deleted as the log says, and was old enough for that.
+#[tokio::test]
+async fn what_is_gone_without_the_log_saying_so_stops_the_log_from_opening() {
+    let long_ago = FixedClock("2020-06-01T08:00:00Z".parse().unwrap());
+    let missing = |opened: Result<AuditLog, AuditError>, what| match opened.err() {
+        Some(AuditError::Overview { run, .. }) => assert_eq!(run, run_id(1).to_string(), "{what}"),
+        other => panic!("{what}: {other:?}"),
+    };
+    for test in stores().await {
+        submitted(&test.store).await;
+        enter(&open(&test.store, long_ago).await, 1, &facts(), None).await.unwrap();
+        let log = open(&test.store, FixedClock(now())).await;
+        enter(&log, 2, &facts(), None).await.unwrap();
+        log.reap_disclosures(&actor(), Retention::new(5).unwrap()).await.unwrap();
+        open(&test.store, FixedClock(now())).await;
+        // On a day on which it could not have been deleted yet.
+        let early = FixedClock("2025-06-01T08:00:00Z".parse().unwrap());
+        missing(try_open(&test.store, early).await, "too young");
+        // Nothing says any more that it was.
+        test.store.tamper(&["DELETE FROM audit_details WHERE leaf_index = 4"]).await;
+        missing(try_open(&test.store, FixedClock(now())).await, "not said");
+    }
+    for test in stores().await {
+        submitted(&test.store).await;
+        enter(&open(&test.store, long_ago).await, 1, &facts(), None).await.unwrap();
+        test.store
+            .tamper(&["DELETE FROM disclosures", "DELETE FROM audit_details WHERE leaf_index = 1"])
+            .await;
+        missing(try_open(&test.store, FixedClock(now())).await, "by another hand");
     }
 }

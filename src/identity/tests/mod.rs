@@ -22,7 +22,7 @@ use crate::domain::clock::{Entropy, EntropyError, FixedClock};
 use crate::domain::ids::{
     DatasetId, OrderId, OrganisationId, PersonNo, ProjectId, RegisterId, RuleId, RunId, StewardId, VariableId,
 };
-use crate::domain::order::LinkageOrder;
+use crate::domain::order::{KeyUse, LinkageOrder};
 use crate::domain::period::Period;
 use crate::domain::query::Condition;
 use crate::domain::record_key::RecordKey;

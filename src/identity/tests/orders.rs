@@ -1,6 +1,8 @@
 use tempfile::tempdir;
 
 use super::*;
+use crate::domain::feed::FeedOrder;
+use crate::domain::feed::tests::{approval as feed_approval, order as feed_order};
 use crate::domain::refusal::{Refusal, RefusalKind};
 
 fn code_of(error: IdentityError) -> &'static str {
@@ -148,4 +150,36 @@ async fn a_query_that_the_approval_does_not_name_gets_no_key() {
     assert_eq!(code_of(service.issue_key(&npr(), &order).await.unwrap_err()), "identity.order");
     order.query = Digest::from_bytes([2; 32]);
     codes(&service, &order, &[]).await;
+}
+
+/// A gateway that has been taken over keeps the run of an old order, and waits until two stewards sign a feed of the same
+/// project: the order of the feed names that run, and its recipient would be given the codes of the old rows.
+#[tokio::test]
+async fn the_key_of_a_feed_is_none_of_an_old_run() {
+    let dir = tempdir().unwrap();
+    let service = open(dir.path(), &[1]).await.unwrap();
+    resolve(&service, Layout::Serial, &serial_lines(&numbers(0..10)), true).await;
+    let mut rows = order("P-1", 1);
+    rows.register = RegisterId::new("LMR").unwrap();
+    let of_rows = codes(&service, &rows, &numbers(0..10)).await;
+    map(&service, &rows, of_rows.clone()).await.unwrap();
+
+    let feed = Approval { project: rows.approval.approval.project.clone(), version: 2, ..feed_approval() };
+    let recipient = feed.recipients[0].clone();
+    let ordered = FeedOrder {
+        run: rows.run.clone(),
+        issued: rows.issued,
+        expires: rows.expires,
+        approval: signed(feed.clone(), &["kari", "olga-b"]),
+        ..feed_order(&feed, "NPR")
+    };
+    let key = service.issue_feed_key((&recipient, &npr()), &ordered).await.unwrap();
+    let of_feed: Vec<LinkageCode> =
+        numbers(0..10).iter().map(|number| key.code(&Fnr::parse(number.as_bytes()).unwrap())).collect();
+    assert!(of_feed.iter().all(|code| !of_rows.contains(code)));
+    // Nor do the old rows' codes lead to anybody by the feed, while its own do.
+    let accepted = service.accept(ordered).await.unwrap();
+    let (mapped, _) = service.map_codes(&accepted, [of_feed, of_rows].concat(), None).await.unwrap();
+    let known: Vec<bool> = mapped.persons.iter().map(|person| !person.is_unknown()).collect();
+    assert_eq!(known, [[true; 10], [false; 10]].concat());
 }

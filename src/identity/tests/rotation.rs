@@ -86,7 +86,7 @@ async fn a_rotation_keeps_persons_record_keys_and_open_runs_and_gives_new_runs_n
     assert_eq!(codes(&service, &open_run).await, of_open);
     assert_eq!(mapped(&service, &open_run, of_open).await, record_keys);
     let under_the_first: Vec<LinkageCode> = {
-        let key = root(1).linkage_key(&later.approval.approval.project, &later.run);
+        let key = root(1).linkage_key(KeyUse::Rows, &later.approval.approval.project, &later.run);
         numbers(0..20).iter().map(|n| key.code(&Fnr::parse(n.as_bytes()).unwrap())).collect()
     };
     let of_later = codes(&service, &later).await;

@@ -57,7 +57,7 @@ async fn releases_are_found_by_receipt_by_chunk_and_by_facts() {
 
         let chunks = async |number| {
             let all = test.store.chunks(number).await.unwrap();
-            assert!(all.iter().map(|kept| kept.set).eq([set(1), set(3)]), "each with its set");
+            assert!(all.iter().map(|kept| kept.set).eq([Some(set(1)), Some(set(3))]), "each with its set");
             all.into_iter().map(|kept| kept.chunk.map(|chunk| chunk.sealed)).collect::<Vec<_>>()
         };
         assert_eq!(chunks(0).await, [Some(b"first".to_vec()), Some(b"third".to_vec())]);
@@ -75,6 +75,62 @@ async fn releases_are_found_by_receipt_by_chunk_and_by_facts() {
         assert_eq!((tables.tables, tables.first, tables.last), (2, day("2020-02-01"), day("2026-11-22")));
         let records = test.store.facts_of_records().await.unwrap();
         assert_eq!(records.into_values().map(|f| f.result).collect::<Vec<_>>(), [Answer::Microdata]);
+    }
+}
+
+/// What one does who has the database: no release of records is left out for what does not stand beside it.
+#[tokio::test]
+async fn records_are_all_that_is_not_a_table_whatever_is_kept_of_persons() {
+    for column in ["persons", "chunks", "root"] {
+        for test in stores().await {
+            world(&test).await;
+            let forgotten: &'static str =
+                format!("UPDATE disclosures SET {column} = NULL WHERE receipt = 6").leak();
+            test.store.tamper(&[forgotten]).await;
+            let sets: Vec<_> = test.store.chunks(0).await.unwrap().into_iter().map(|kept| kept.set).collect();
+            assert_eq!(sets, [Some(set(1)), None], "{column}");
+        }
+    }
+    // As a table, it is none by its facts, and a table is not one of records.
+    for (receipt, result) in [(6, "table"), (8, "microdata")] {
+        for test in stores().await {
+            world(&test).await;
+            let flipped: &'static str =
+                format!("UPDATE disclosures SET result = '{result}' WHERE receipt = {receipt}").leak();
+            test.store.tamper(&[flipped]).await;
+            let tables = test.store.tables_released().await;
+            match result {
+                "table" => assert!(matches!(tables, Err(StoreError::Corrupt(_))), "{tables:?}"),
+                _ => assert_eq!(test.store.chunks(0).await.unwrap()[2].set, None),
+            }
+        }
+    }
+}
+
+/// What is asked for at each reading of a log is read from the indexes made for it.
+#[tokio::test]
+async fn what_a_log_is_made_of_is_found_by_index() {
+    let test = crate::store::fixtures::sqlite().await;
+    for (sql, steps) in [
+        (TABLES, &["SCAN disclosures USING COVERING INDEX disclosures_of_tables"][..]),
+        (
+            CHUNK_OF,
+            &[
+                "SCAN d USING INDEX disclosures_of_records",
+                "SEARCH p USING PRIMARY KEY (chunk=? AND receipt=?)",
+            ],
+        ),
+        (FACTS_OF_RECORDS, &["SCAN d USING INDEX disclosures_of_records"]),
+        (ENTERED, &["SEARCH d USING INDEX disclosures_by_entry (entered>? AND entered<?)"]),
+    ] {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
+            .fetch_all(&test.store.pool)
+            .await
+            .unwrap();
+        let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+        for step in steps {
+            assert!(plan.iter().any(|found| found.starts_with(step)), "{step}: {plan:#?}");
+        }
     }
 }
 

@@ -115,7 +115,8 @@ pub fn write(
         .map(|&steward| {
             let key = new_signing_key(&signing_key(folder, steward), entropy)?;
             let steward = StewardId::new(steward).map_err(fixed)?;
-            Ok(StewardEntry { steward, key: hex::encode(key.verifying_key().as_bytes()) })
+            let organisation = OrganisationId::new(KEEPER).map_err(fixed)?;
+            Ok(StewardEntry { steward, organisation, key: hex::encode(key.verifying_key().as_bytes()) })
         })
         .collect()
 }

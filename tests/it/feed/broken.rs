@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use kpr::app::stage::Process;
+use kpr::app::stage::{Process, StageOptions};
 use kpr::domain::ids::ProjectId;
 use kpr::partner::FeedDesk;
 use tokio::process::{Child, Command};
 
-use super::{Oracle, approval, desk, refused, take, taken};
+use super::{Oracle, UNDER_WAY, approval, begun, desk, refused, take, taken};
 use crate::world::{Making, World, program};
 
 /// NPR's node, as it begins to take the feed of a project.
@@ -83,6 +83,21 @@ async fn killed_at_any_moment_it_is_released_once_or_taken_anew() {
     let all = released(&world).await;
     assert_eq!(all.iter().map(|disclosure| &disclosure.run).collect::<Vec<_>>(), [&run]);
     refused(&world, &project, "feed.not_due");
+    world.end().await;
+}
+
+/// A register that is given an order and then says nothing: its call ends with the order, and holds nobody up any longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_without_codes_ends_when_its_order_expires() {
+    let stage = StageOptions { order_seconds: Some(2), ..StageOptions::default() };
+    let world = World::running(&Making { persons: 1500, stage, ..Making::default() }).await;
+    world.approve_this(&approval()).await;
+    let (npr, project) = (world.stage.tls("npr"), approval().project);
+    let silent = desk(&world, &npr).begin(&project).await.unwrap();
+    assert_eq!(begun(&world, &npr, &project).await, UNDER_WAY);
+    let next = super::begin(&world, &project).await;
+    assert_eq!(silent.name(Vec::new()).await.unwrap_err().code, "feed.stale_order");
+    drop(next);
     world.end().await;
 }
 

@@ -7,6 +7,7 @@ mod forged;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use kpr::app::stage::example_query;
 use kpr::app::system::SystemClock;
@@ -22,7 +23,7 @@ use kpr::domain::lifecycle::Step;
 use kpr::domain::person::Restriction;
 use kpr::domain::query::{Answer, Query};
 use kpr::domain::words::Words;
-use kpr::partner::FeedDesk;
+use kpr::partner::{FeedDesk, FeedSession};
 use kpr::statistics::Format;
 use kpr::wire::feed_client::FeedChannel;
 use kpr::wire::gateway_client::GatewayClient;
@@ -37,16 +38,27 @@ pub fn approval() -> Approval {
     serde_saphyr::from_str(include_str!("../../../docs/examples/feed.yaml")).unwrap()
 }
 
-/// Has NPR take the feed of a project.
+/// What a register hears while an earlier call of its organisation goes on. That one has ended, the gateway hears from its
+/// connection, a moment later.
+const UNDER_WAY: &str = "feed.one_at_a_time";
+
+/// Has NPR take the feed of a project, once its calls before have ended.
 pub fn take(world: &World, project: &ProjectId) -> Output {
-    Command::new(program())
-        .args(["register", "feed", "--project", project.as_str()])
-        .arg("--config")
-        .arg(world.stage.configuration("npr"))
-        .arg("--out")
-        .arg(world.stage.path("npr/feeds"))
-        .output()
-        .unwrap()
+    for _ in 0..200 {
+        let output = Command::new(program())
+            .args(["register", "feed", "--project", project.as_str()])
+            .arg("--config")
+            .arg(world.stage.configuration("npr"))
+            .arg("--out")
+            .arg(world.stage.path("npr/feeds"))
+            .output()
+            .unwrap();
+        if !String::from_utf8_lossy(&output.stderr).contains(UNDER_WAY) {
+            return output;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("a call that has ended keeps its organisation from taking a feed");
 }
 
 /// That a feed is not taken, and says why.
@@ -166,6 +178,19 @@ fn certificate(world: &World, organisation: &str, role: Role, name: &str) -> Tls
         .unwrap()
 }
 
+/// NPR's feed, begun once its calls before have ended.
+async fn begin(world: &World, project: &ProjectId) -> Box<dyn FeedSession> {
+    for _ in 0..200 {
+        match desk(world, &world.stage.tls("npr")).begin(project).await {
+            Ok(session) => return session,
+            Err(fault) => assert_eq!(fault.code, UNDER_WAY),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("a call that has ended keeps its organisation from taking a feed");
+}
+
+/// That no feed is begun, and by which code.
 async fn begun(world: &World, files: &TlsFiles, project: &ProjectId) -> String {
     desk(world, files).begin(project).await.err().unwrap().code
 }

@@ -98,19 +98,20 @@ async fn a_person_reads_the_own_rows_and_asks_the_sender_for_a_correction() {
     let population = rows.iter().find(|own| own.dataset.as_str() == "population").unwrap();
     assert_ne!(population.sender, contact.sender);
     assert_eq!(ask(&first[0], &correction_of(population), "My year of birth is wrong.").await.unwrap(), 2);
-    let listed = world.client("anna").await.corrections().await.unwrap();
+    let listed = world.client("anna").await.corrections(None).await.unwrap();
     assert_eq!(
         listed.iter().map(|asked| &asked.sender).collect::<Vec<_>>(),
         [&contact.sender, &population.sender]
     );
     assert_eq!((listed[0].text.as_str(), &listed[0].of), (text, &of));
-    assert_eq!(code(portal.corrections().await), "access.role");
+    assert_eq!(code(portal.corrections(None).await), "access.role");
 
     // The sender of the contacts fetches what it is asked for: its own record, the words, and nothing of others.
     let helfo = world.client("helfo").await;
     assert_eq!(helfo.fetch_corrections(None).await.unwrap(), listed[..1]);
     assert!(helfo.fetch_corrections(Some(1)).await.unwrap().is_empty());
-    assert_eq!(code(helfo.corrections().await), "access.role");
+    assert_eq!(world.client("anna").await.corrections(Some(1)).await.unwrap(), listed[1..]);
+    assert_eq!(code(helfo.corrections(None).await), "access.role");
     for party in ["portal", "anna", "ingest", "npr"] {
         assert_eq!(code(world.client(party).await.fetch_corrections(None).await), "access.role", "{party}");
     }
