@@ -67,9 +67,11 @@ pub(super) fn exceeded() -> Status {
     Status::deadline_exceeded("access.deadline: the call took longer than its deadline allows")
 }
 
-/// The status of a subscription that ends because the server shuts down.
+/// The status of a subscription that ends because the server shuts down, or its connection is over.
 pub(super) fn shutting_down() -> Status {
-    Status::unavailable("server.shutdown: the server is shutting down, try again")
+    Status::unavailable(
+        "server.shutdown: the server is shutting down, or accepts this connection's certificate no longer: connect again",
+    )
 }
 
 /// The time a client allows for a call: the header `grpc-timeout`, at most eight digits and a unit.

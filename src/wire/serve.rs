@@ -31,6 +31,7 @@ use tower::ServiceExt;
 use super::access::{self, Row, Stewards, Table};
 use super::deadline::{self, Bounded, Held};
 use super::https::too_slow;
+use super::peer::PeerError;
 use super::recorder::Recorded;
 use super::shares::{Shares, Wait};
 use super::tls::{self, ServerTls};
@@ -56,6 +57,8 @@ pub struct Limits {
     pub handshake: Duration,
     /// How often an idle connection is pinged, and how long the answer may take.
     pub keepalive: Duration,
+    /// How often the certificate of an open connection is checked between calls; one that is no longer accepted ends it.
+    pub check: Duration,
     /// The time that calls in progress have to end on shutdown.
     pub drain: Duration,
     /// The most time until an HTTPS request is answered.
@@ -72,6 +75,7 @@ impl Default for Limits {
             calls_per_connection: 64,
             handshake: Duration::from_secs(10),
             keepalive: Duration::from_secs(20),
+            check: Duration::from_secs(5),
             drain: Duration::from_secs(10),
             response: Duration::from_secs(30),
             life: Duration::from_secs(600),
@@ -127,14 +131,15 @@ impl Door {
 /// must pass `door`; the caller's identity is then in the request's extensions.
 pub async fn grpc(listener: TcpListener, door: Door, routes: Routes, stop: CancellationToken) {
     let (tls, limits) = (door.tls.clone(), door.limits);
-    let guard = Guard { door, router: routes.prepare().into_axum_router(), stop: stop.clone() };
+    let guard = Guard { door, router: routes.prepare().into_axum_router() };
     accept(listener, tls, limits, stop.clone(), move |stream, chain| {
         let guard = guard.clone();
-        let stop = stop.clone();
+        let shown = Shown { chain, over: stop.child_token() };
+        let watched = guard.clone().watch(shown.clone());
         async move {
             let service = service_fn(move |request| {
-                let (guard, chain) = (guard.clone(), Arc::clone(&chain));
-                async move { Ok::<_, Infallible>(guard.call(request, &chain).await) }
+                let (guard, shown) = (guard.clone(), shown.clone());
+                async move { Ok::<_, Infallible>(guard.call(request, &shown).await) }
             });
             let mut builder = auto::Builder::new(TokioExecutor::new()).http2_only();
             builder
@@ -149,7 +154,7 @@ pub async fn grpc(listener: TcpListener, door: Door, routes: Routes, stop: Cance
             let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
             let ended = tokio::select! {
                 ended = connection.as_mut() => ended,
-                () = stop.cancelled() => {
+                () = watched => {
                     connection.as_mut().graceful_shutdown();
                     connection.await
                 }
@@ -269,24 +274,28 @@ async fn accept<F, R>(
     }
 }
 
+/// What a connection has shown.
+#[derive(Clone)]
+struct Shown {
+    /// The client's certificate chain; empty for none.
+    chain: Arc<[CertificateDer<'static>]>,
+    /// Ends the connection after the calls in progress.
+    over: CancellationToken,
+}
+
 /// What every call passes before it reaches its service.
 #[derive(Clone)]
 struct Guard {
     door: Door,
     router: axum::Router,
-    stop: CancellationToken,
 }
 
 impl Guard {
-    /// A call over a connection with this certificate chain.
-    async fn call(&self, request: Request<Incoming>, chain: &[CertificateDer<'static>]) -> Response<Body> {
+    async fn call(&self, request: Request<Incoming>, shown: &Shown) -> Response<Body> {
         let path = request.uri().path();
         let caller = match &self.door.tokens {
             // At each call anew: who has been revoked does not go on over a connection that was made before.
-            None => {
-                let shown = self.door.tls.now().caller(chain);
-                shown.map_err(|e| Status::unauthenticated(Refusal::from(e).to_string()))
-            }
+            None => self.named(shown).map_err(|e| Status::unauthenticated(Refusal::from(e).to_string())),
             Some(tokens) => tokens.caller(request.headers(), path).await.map_err(Status::from),
         };
         let caller = match caller {
@@ -294,8 +303,28 @@ impl Guard {
             Err(status) => return self.turn_away(None, path, status),
         };
         match self.admit(&caller, path) {
-            Ok((row, held)) => self.answer(request, caller, row, held).await,
+            Ok((row, held)) => self.answer(request, caller, row, held, &shown.over).await,
             Err(status) => self.turn_away(Some(&caller), path, status),
+        }
+    }
+
+    /// Whom the certificate names, as it counts now. A connection with one that does not is over: who has a new one shows it
+    /// on another.
+    fn named(&self, shown: &Shown) -> Result<Caller, PeerError> {
+        let named = self.door.tls.now().caller(&shown.chain);
+        if named == Err(PeerError::NoLonger) {
+            shown.over.cancel();
+        }
+        named
+    }
+
+    /// Looks at the certificate of a connection now and then, until it is over.
+    async fn watch(self, shown: Shown) {
+        while !shown.over.is_cancelled() {
+            tokio::select! {
+                () = shown.over.cancelled() => {}
+                () = tokio::time::sleep(self.door.limits.check) => drop(self.named(&shown)),
+            }
         }
     }
 
@@ -324,6 +353,7 @@ impl Guard {
         caller: Caller,
         row: Row,
         held: Held,
+        over: &CancellationToken,
     ) -> Response<Body> {
         let allowed = deadline::asked(request.headers()).unwrap_or(row.deadline).min(row.deadline);
         let until = Instant::now() + allowed;
@@ -331,25 +361,24 @@ impl Guard {
         let answer = self.router.clone().oneshot(request.map(Body::new));
         match tokio::time::timeout_at(until, answer).await {
             Ok(Ok(response)) => {
-                let end = self.end(until, row.standing);
+                let end = end(until, row.standing, over.clone());
                 response.map(|body| Body::new(Bounded::new(body, end, held)))
             }
             Ok(Err(never)) => match never {},
             Err(_) => deadline::exceeded().into_http(),
         }
     }
+}
 
-    /// When a response is ended for its service, and how.
-    fn end(&self, until: Instant, standing: bool) -> BoxFuture<'static, Status> {
-        let stop = self.stop.clone();
-        async move {
-            tokio::select! {
-                () = tokio::time::sleep_until(until) => deadline::exceeded(),
-                () = stop.cancelled(), if standing => deadline::shutting_down(),
-            }
+/// When a response is ended for its service, and how: a standing one also when its connection is over.
+fn end(until: Instant, standing: bool, over: CancellationToken) -> BoxFuture<'static, Status> {
+    async move {
+        tokio::select! {
+            () = tokio::time::sleep_until(until) => deadline::exceeded(),
+            () = over.cancelled(), if standing => deadline::shutting_down(),
         }
-        .boxed()
     }
+    .boxed()
 }
 
 /// A caller has to wait: for how long is in the hint, and in the header `retry-after`.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use kpr::app::stage::Process;
+use kpr::app::stage::{Process, example_query};
 use kpr::app::system::SystemClock;
 use kpr::audit::Leaf;
 use kpr::authorise::Role;
@@ -12,6 +12,7 @@ use kpr::config::Peer;
 use kpr::domain::canonical::Canonical;
 use kpr::domain::clock::Clock;
 use kpr::domain::ids::OrganisationId;
+use kpr::store::Phase;
 use kpr::wire::client;
 use kpr::wire::pki::{Authority, CertificateRequest, RevocationList, Validity, demo};
 use kpr::wire::web_client;
@@ -95,13 +96,13 @@ async fn revoked_parties_are_refused_and_replaced_certificates_shown_without_a_r
     world.approve().await;
     world.answer("before").await;
 
-    // A caller: refused at the next handshake, by every server; the connection that it has goes on.
-    let open = world.client("researcher").await;
-    keeper.revoke("researcher");
-    assert!(!is_let_in(&world, &gateway, "researcher").await);
-    assert!(!is_let_in(&world, &identity, "researcher").await);
+    // A caller: refused at the next handshake, by every server, and at the next call over the connection that it has.
+    let open = world.client("consumer").await;
+    keeper.revoke("consumer");
+    assert!(!is_let_in(&world, &gateway, "consumer").await);
+    assert!(!is_let_in(&world, &identity, "consumer").await);
     assert!(is_let_in(&world, &gateway, "anna").await && is_let_in(&world, &identity, "npr").await);
-    assert!(open.list_tables().await.is_ok());
+    assert!(open.list_tables().await.unwrap_err().to_string().contains("revoked since"));
 
     // The gateway: the register node, which dials out, refuses it; so does the identity service.
     keeper.revoke("gateway");
@@ -118,6 +119,16 @@ async fn revoked_parties_are_refused_and_replaced_certificates_shown_without_a_r
     assert!(is_let_in(&world, &gateway, "anna").await && is_let_in(&world, &identity, "gateway").await);
     let authority = keeper.folder.join(Authority::CERTIFICATE);
     assert!(web_client::get(&world.stage.https(), &authority, "/tables").await.is_ok());
+    // Its connection to the identity service, which was made with the certificate before, is made anew.
+    let answered = async {
+        for number in 0.. {
+            let run = world.submit(&format!("after-{number}"), &example_query().unwrap()).await.unwrap();
+            if world.end_of(&run).await.phase == Phase::Released {
+                return;
+            }
+        }
+    };
+    timeout(Duration::from_secs(60), answered).await.unwrap();
     logged(&world.stage.path("logs/gateway.log"), 0, "other TLS files count now").await;
 
     // A file that cannot be used changes nothing, and is told.
@@ -137,7 +148,7 @@ async fn revoked_parties_are_refused_and_replaced_certificates_shown_without_a_r
     }
     keeper.list_until(TimeDelta::days(1));
     assert!(is_let_in(&world, &gateway, "anna").await);
-    assert!(!is_let_in(&world, &identity, "researcher").await, "what was revoked stays so");
+    assert!(!is_let_in(&world, &identity, "consumer").await, "what was revoked stays so");
 
     // Each time leaves a leaf: two revocations, a new certificate, two lists.
     let auditor = world.client("auditor").await;
