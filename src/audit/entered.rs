@@ -2,6 +2,7 @@
 //! the same, and each row its leaf.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use chrono::NaiveDate;
 
@@ -113,15 +114,17 @@ impl EnteredCheck {
     /// What the facts of a row say, if they are those of their digest.
     fn facts(&mut self, row: &EnteredRow) -> Option<&(Answer, ProjectId)> {
         let digest: Digest = row.facts.as_ref()?.parse().ok()?;
-        if !self.facts.contains_key(&digest) {
-            let canonical = row.canonical.as_ref()?;
-            if Digest::of_bytes(DisclosureFacts::LABEL, canonical) != digest {
-                return None;
+        match self.facts.entry(digest) {
+            Entry::Occupied(known) => Some(known.into_mut()),
+            Entry::Vacant(new) => {
+                let canonical = row.canonical.as_ref()?;
+                if Digest::of_bytes(DisclosureFacts::LABEL, canonical) != digest {
+                    return None;
+                }
+                let facts = DisclosureFacts::from_canonical(canonical).ok()?;
+                Some(new.insert((facts.result, facts.project)))
             }
-            let facts = DisclosureFacts::from_canonical(canonical).ok()?;
-            self.facts.insert(digest, (facts.result, facts.project));
         }
-        self.facts.get(&digest)
     }
 }
 

@@ -249,7 +249,7 @@ fn what_made_up_for_a_small_group_is_not_told() {
     let table = [released(table, &[])];
     for earlier in [&counts[..], &table] {
         let earlier: Vec<&Release> = earlier.iter().collect();
-        assert!(matches!(judged(&count(&[p.clone()]), &[&earlier]), Judgement::Refuse(_)));
+        assert!(matches!(judged(&count(std::slice::from_ref(&p)), &[&earlier]), Judgement::Refuse(_)));
         // Half of them leave enough others.
         assert_eq!(judged(&count(&[300..310]), &[&earlier]), Judgement::Release);
     }
