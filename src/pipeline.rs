@@ -10,6 +10,7 @@ mod erasure;
 mod feed;
 mod feed_turns;
 mod lifecycle;
+mod linked_sets;
 mod meter;
 mod microdata;
 mod overview;
@@ -323,7 +324,7 @@ impl Gateway {
         self.enter(run, Phase::Linking).await?;
         let project = approved.query().project.clone();
         let on_run = |event: Event| entry(approved.caller(), Some(project.clone()), Some(run.clone()), event);
-        let linked = self.gather(plan, snapshot, run, on_run).await?;
+        let linked = self.linked(plan, snapshot, run, on_run).await?;
 
         self.enter(run, Phase::Executing).await?;
         let counted = self.engine.run(plan, linked, snapshot).await?;

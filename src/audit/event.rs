@@ -328,6 +328,25 @@ events! {
         /// The digest of all of them, under the label `kpr/tls/v1`.
         certificates: Digest,
     }
+    /// The rows that a partner has sent are kept, sealed, to be used again.
+    56 "linked set kept" LinkedSetKept {
+        /// Which rows they are: the digest of their definition.
+        set: Digest,
+        /// The last day on which they may be used.
+        until: NaiveDate,
+    }
+    /// Rows that are kept are about to be used again, in the place of an order.
+    58 "linked set used" LinkedSetUsed {
+        /// Which rows they are: the digest of their definition.
+        set: Digest,
+        /// The run that gathered them.
+        gathered: RunId,
+    }
+    /// Kept rows were deleted whose day has passed, or whose approval is no longer in force.
+    59 "linked sets deleted" LinkedSetsDeleted {
+        /// How many sets.
+        deleted: u64,
+    }
     /// A release is entered in the overview of disclosures, in one transaction with its receipt.
     30 "disclosure entered" DisclosureEntered {
         /// The digest of who received it, on which basis, about whom.

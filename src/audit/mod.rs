@@ -37,11 +37,12 @@ pub use event::{
     ApprovalEntered, ApprovalSigned, BudgetReserved, CallTurnedAway, CertificatesReplaced,
     ConditionsAccepted, ConfigurationInForce, CorrectionRequested, CorrectionsFetched, CostStated,
     DisclosureEntered, DisclosureReportRead, DisclosuresDeleted, Entry, ErasureAsked, ErasureCarriedOut,
-    Event, FeedOpened, FeedOrderGiven, GatewayStarted, GatewayStopped, HoursRegistered, OrderGiven,
-    PersonServed, PersonsListed, PoliciesReplaced, PreliminaryAnswerGiven, ProjectClosed, ProjectSuspended,
-    QueryFailed, QueryOpened, QueryRefused, RecordKeysAsked, ReleaseSigned, ResolutionFailed,
-    ResolutionHandedOver, ResolutionOrdered, ResolutionSigned, RestrictionSet, ResultFetched, ResultHeld,
-    ResultReceived, SuspensionLifted, TablePublished, UnknownTurnedAway,
+    Event, FeedOpened, FeedOrderGiven, GatewayStarted, GatewayStopped, HoursRegistered, LinkedSetKept,
+    LinkedSetUsed, LinkedSetsDeleted, OrderGiven, PersonServed, PersonsListed, PoliciesReplaced,
+    PreliminaryAnswerGiven, ProjectClosed, ProjectSuspended, QueryFailed, QueryOpened, QueryRefused,
+    RecordKeysAsked, ReleaseSigned, ResolutionFailed, ResolutionHandedOver, ResolutionOrdered,
+    ResolutionSigned, RestrictionSet, ResultFetched, ResultHeld, ResultReceived, SuspensionLifted,
+    TablePublished, UnknownTurnedAway,
 };
 pub use export::{Export, ExportError};
 pub use held::{HeldRecord, HeldRun};

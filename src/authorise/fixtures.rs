@@ -123,6 +123,7 @@ pub(crate) fn approval() -> Approval {
         privacy_budget: None,
         valid: period("2026-01-01", "2027-12-31"),
         linked_sets_until: None,
+        reuse_linked_sets: false,
         queries: vec![],
         indirect: None,
         feed: None,

@@ -19,6 +19,7 @@ use crate::audit::proof::{includes, inclusion};
 use crate::domain::canonical::Digest;
 use crate::domain::ids::{PersonNo, RunId};
 use crate::domain::overview::PersonSet;
+use crate::linkage::Linked;
 use crate::store::PersonChunk;
 
 /// How many person numbers a chunk covers. A plain bitmap of them has a KiB, which fits into a page of a database.
@@ -34,10 +35,11 @@ pub const fn chunk_of(person: PersonNo) -> u32 {
     person.0 / CHUNK
 }
 
-/// The key under which sets of persons and texts about a person are sealed.
+/// The key under which sets of persons, texts about a person and linked rows of persons are sealed.
 pub struct PersonsKey {
     sets: SealingKey,
     texts: SealingKey,
+    linked: SealingKey,
 }
 
 /// A set of persons, sealed. Made in disclosure control from the records that it lets out, and from nothing else.
@@ -95,6 +97,7 @@ impl PersonsKey {
         Self {
             sets: SealingKey::new(derived(b"kpr/person-set-key/v1"), b"kpr/person-set/v1"),
             texts: SealingKey::new(derived(b"kpr/person-text-key/v1"), b"kpr/person-text/v1"),
+            linked: SealingKey::new(derived(b"kpr/linked-set-key/v1"), b"kpr/linked-set/v1"),
         }
     }
 
@@ -155,6 +158,23 @@ impl PersonsKey {
         self.texts.seal(entry, text.as_bytes())
     }
 
+    /// Seals the rows of a linked set that a run has gathered.
+    ///
+    /// # Errors
+    /// [`NotSealed`].
+    pub fn seal_linked(&self, set: Digest, run: &RunId, rows: &Linked) -> Result<Vec<u8>, NotSealed> {
+        self.linked.seal(&of_set(set, run), &rows.to_bytes().map_err(|_| NotSealed)?)
+    }
+
+    /// Opens the rows of a linked set that a run has gathered.
+    ///
+    /// # Errors
+    /// [`NotSealed`].
+    pub fn open_linked(&self, set: Digest, run: &RunId, sealed: &[u8]) -> Result<Linked, NotSealed> {
+        let bytes = Zeroizing::new(self.linked.open(&of_set(set, run), sealed)?);
+        Linked::from_bytes(&bytes).map_err(|_| NotSealed)
+    }
+
     /// Opens the text of an entry.
     ///
     /// # Errors
@@ -173,6 +193,11 @@ impl fmt::Debug for PersonsKey {
 /// What a chunk is bound to.
 fn of(run: &RunId, chunk: u32) -> String {
     format!("{run}/{chunk}")
+}
+
+/// What a linked set is bound to.
+fn of_set(set: Digest, run: &RunId) -> String {
+    format!("{set}/{run}")
 }
 
 /// A chunk in the portable roaring format, padded with zeros; or a bit a person, where that is shorter.

@@ -70,14 +70,15 @@ pub(super) fn suppress(
     rng: &mut impl Rng,
 ) -> Result<Vec<bool>, Unprotectable> {
     let mut kernel = Kernel::new(task.lattice);
-    let mut primary = task.primary.to_vec();
+    let (mut primary, mut is_closed) = (task.primary.to_vec(), false);
     loop {
-        let task = Task { primary: &primary, ..task };
-        let withheld = pattern(&mut kernel, task, effort, rng)?;
-        let closing = joint::closing(&mut kernel, task, &withheld, rng)?;
+        let closed = Task { primary: &primary, ..task };
+        let withheld = pattern(&mut kernel, closed, effort, rng)?;
+        let closing = joint::closing(&mut kernel, closed, &withheld, rng)?;
         if closing.is_empty() {
-            return Ok(withheld);
+            return Ok(if is_closed { joint::spare(&mut kernel, task, withheld, rng) } else { withheld });
         }
+        is_closed = true;
         for cell in closing {
             primary[cell] = true;
         }

@@ -115,6 +115,10 @@ pub struct Approval {
     /// ones: a recipient gets one answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub linked_sets_until: Option<NaiveDate>,
+    /// Whether rows that a partner has sent may be used again for other questions about the same persons until then, instead
+    /// of a new order (KPR regulation 4-11: in special cases only). The partner sees it in the approval.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reuse_linked_sets: bool,
     /// If not empty: the digests of the only queries that may be asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub queries: Vec<Digest>,
@@ -147,6 +151,11 @@ pub enum TextError {
         /// The most years.
         most: u32,
     },
+    /// Linked sets would be used again, and not kept.
+    #[error(
+        "reuse_linked_sets needs linked_sets_until, the last day on which they may be used (KPR regulation 4-11)"
+    )]
+    Reuse,
     /// What another purpose rests on.
     #[error(transparent)]
     Basis(#[from] BasisError),
@@ -215,6 +224,9 @@ impl Approval {
         let last = self.valid.from().checked_add_months(Months::new(12 * Self::MOST_YEARS_KEPT));
         if self.linked_sets_until.is_some_and(|until| last.is_none_or(|last| until > last)) {
             return Err(TextError::Kept { most: Self::MOST_YEARS_KEPT });
+        }
+        if self.reuse_linked_sets && self.linked_sets_until.is_none() {
+            return Err(TextError::Reuse);
         }
         let mut values = self.grants.iter().flat_map(|g| &g.conditions).flat_map(|c| &c.any_of);
         if values.any(|value| ids::eleven_digits(value)) { Err(TextError::Value) } else { Ok(()) }
@@ -424,12 +436,16 @@ pub(super) mod tests {
         let kept = |until: Option<&str>| Approval {
             valid: Period::new(day("2026-01-01"), day("2028-12-31")).unwrap(),
             linked_sets_until: until.map(day),
+            reuse_linked_sets: false,
             ..example()
         };
         assert_eq!(kept(Some("2036-01-01")).check_texts(), Ok(()));
         let refused = kept(Some("2036-01-02")).check_texts().unwrap_err();
         assert_eq!(refused, TextError::Kept { most: 10 });
         assert!(refused.to_string().contains("linked_sets_until") && refused.to_string().contains("4-11"));
+        let reused = |until| Approval { reuse_linked_sets: true, ..kept(until) };
+        assert!(reused(Some("2026-12-31")).check_texts().is_ok());
+        assert!(reused(None).check_texts().unwrap_err().to_string().contains("reuse_linked_sets needs"));
         // The records themselves, released on a day.
         let until = |until, released| kept(until).records_until(day(released)).to_string();
         assert_eq!(until(Some("2030-06-30"), "2027-01-01"), "2030-06-30");

@@ -188,6 +188,7 @@ impl Feed {
             ("dimensions", !approval.dimensions.is_empty()),
             ("privacy_budget", approval.privacy_budget.is_some()),
             ("linked_sets_until", approval.linked_sets_until.is_some()),
+            ("reuse_linked_sets", approval.reuse_linked_sets),
             ("queries", !approval.queries.is_empty()),
         ] {
             if stated {

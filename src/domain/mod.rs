@@ -16,6 +16,7 @@ pub mod held;
 pub mod ids;
 pub mod indirect;
 pub mod lifecycle;
+pub mod linked_set;
 pub mod method;
 pub mod microdata;
 pub mod order;

@@ -54,6 +54,11 @@ pub struct LinkedBatch {
 }
 
 impl LinkedBatch {
+    /// Rows that were linked before.
+    pub(super) const fn of(rows: RecordBatch) -> Self {
+        Self { rows }
+    }
+
     /// The rows.
     #[must_use]
     pub const fn record_batch(&self) -> &RecordBatch {
@@ -62,7 +67,7 @@ impl LinkedBatch {
 }
 
 /// All linked rows of an order. Rows of identifiers that the identity service does not know are left
-/// out and counted. Made only by [`link`]:
+/// out and counted. Made only by [`link`], or of what was linked before and sealed:
 ///
 /// ```compile_fail,E0451
 /// fn forge(batches: Vec<kpr::linkage::LinkedBatch>, tally: kpr::linkage::Tally) -> kpr::linkage::Linked {
@@ -91,6 +96,11 @@ pub struct Linked {
 }
 
 impl Linked {
+    /// Rows that were linked before, without record keys.
+    pub(super) const fn of(schema: SchemaRef, batches: Vec<LinkedBatch>, tally: Tally) -> Self {
+        Self { schema, batches, tally, record_keys: None }
+    }
+
     /// The columns of every batch, also when there is none.
     #[must_use]
     pub fn schema(&self) -> SchemaRef {

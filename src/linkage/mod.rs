@@ -15,6 +15,7 @@ mod code;
 mod error;
 mod feed;
 mod ipc;
+mod kept;
 mod link;
 mod person;
 mod quality;

@@ -61,6 +61,7 @@ pub(crate) fn approval() -> Approval {
         privacy_budget: None,
         valid: Period::new(day("2026-01-01"), day("2026-12-31")).unwrap(),
         linked_sets_until: None,
+        reuse_linked_sets: false,
         queries: Vec::new(),
         indirect: None,
         feed: None,

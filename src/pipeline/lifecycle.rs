@@ -55,12 +55,16 @@ impl Gateway {
         self.state_of(project, &digest).await
     }
 
-    /// Wakes the runs, which look whether they may go on, and erases held microdata that can never be released.
+    /// Wakes the runs, which look whether they may go on, and erases held microdata that can never be released, and linked rows
+    /// that can never be used again.
     pub(super) async fn life_changed(&self) {
         self.tick();
         if let Err(refusal) = self.lapse().await {
             // They are not released: every release looks too. The hourly round erases them.
             tracing::error!(code = refusal.code, "held microdata could not be erased");
+        }
+        if let Err(refusal) = self.reap_linked_sets().await {
+            tracing::error!(code = refusal.code, "kept linked rows could not be deleted");
         }
     }
 

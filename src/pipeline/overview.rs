@@ -19,9 +19,10 @@ impl Gateway {
         Ok(self.store.disclosures(after, MOST_LISTED).await?)
     }
 
-    /// Deletes who was in releases whose time is up, records that are no longer kept, and releases that the overview need not keep any longer.
+    /// Deletes who was in releases whose time is up, linked rows and records that are no longer kept, and releases that the overview need not keep any longer.
     pub(crate) async fn reap(&self) -> Result<(), Refusal> {
         self.forget().await?;
+        self.reap_linked_sets().await?;
         let mut write = self.store.write().await?;
         let expired = write.expire_records(self.clock.today()).await?;
         write.commit().await?;

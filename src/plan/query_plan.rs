@@ -12,10 +12,11 @@ use super::{shape, validate};
 use crate::authorise::ApprovedQuery;
 use crate::domain::canonical::{Canonical, CanonicalError, Digest};
 use crate::domain::ids::{DatasetId, OrderId, RegisterId, RunId, VariableId};
+use crate::domain::linked_set::LinkedSet;
 use crate::domain::method::Method;
 use crate::domain::order::LinkageOrder;
 use crate::domain::query::{Answer, Condition, Outcome, OutcomeValue, Query};
-use crate::domain::section::Section;
+use crate::domain::section::{LinkageTerms, Section};
 use crate::domain::table::TableShape;
 
 /// In how many inner cells one person is.
@@ -340,6 +341,25 @@ impl QueryPlan {
     #[must_use]
     pub const fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// Which linked rows may be kept and used again, if the approval says so. Not those for which somebody's consent or opting
+    /// out counts, since that must be asked about each time, nor such as come with record keys.
+    #[must_use]
+    pub fn linked_set(&self) -> Option<LinkedSet> {
+        let (approval, cohort) = (self.approved.approval(), &self.approved.query().cohort);
+        let free = self.section.terms() == LinkageTerms::Free && self.approved.record_keys_of().is_none();
+        let until = approval.approval().linked_sets_until?;
+        (approval.approval().reuse_linked_sets && free).then(|| LinkedSet {
+            approval: approval.digest(),
+            register: cohort.register.clone(),
+            dataset: cohort.dataset.clone(),
+            columns: vec![cohort.index_date.clone()],
+            conditions: cohort.conditions.clone(),
+            date: cohort.index_date.clone(),
+            period: cohort.period,
+            until,
+        })
     }
 
     /// The order to the partner register for one run. The partner sends the index date only: everything

@@ -146,6 +146,7 @@ pub(crate) fn approval() -> Approval {
         privacy_budget: None,
         valid: Period::new("2026-01-01".parse().unwrap(), "2026-12-31".parse().unwrap()).unwrap(),
         linked_sets_until: None,
+        reuse_linked_sets: false,
         queries: vec![],
         indirect: None,
         feed: None,

@@ -20,7 +20,7 @@ impl Migration {
     }
 }
 
-const SQLITE: [Migration; 12] = [
+const SQLITE: [Migration; 13] = [
     Migration { version: 1, sql: include_str!("migrations/sqlite/0001_control.sql") },
     Migration { version: 2, sql: include_str!("migrations/sqlite/0002_budget.sql") },
     Migration { version: 3, sql: include_str!("migrations/sqlite/0003_ledger.sql") },
@@ -33,9 +33,10 @@ const SQLITE: [Migration; 12] = [
     Migration { version: 13, sql: include_str!("migrations/sqlite/0013_resolutions.sql") },
     Migration { version: 16, sql: include_str!("migrations/sqlite/0016_persons.sql") },
     Migration { version: 17, sql: include_str!("migrations/sqlite/0017_releases.sql") },
+    Migration { version: 18, sql: include_str!("migrations/sqlite/0018_linked_sets.sql") },
 ];
 
-const POSTGRES: [Migration; 12] = [
+const POSTGRES: [Migration; 13] = [
     Migration { version: 1, sql: include_str!("migrations/postgres/0001_control.sql") },
     Migration { version: 2, sql: include_str!("migrations/postgres/0002_budget.sql") },
     Migration { version: 3, sql: include_str!("migrations/postgres/0003_ledger.sql") },
@@ -48,6 +49,7 @@ const POSTGRES: [Migration; 12] = [
     Migration { version: 13, sql: include_str!("migrations/postgres/0013_resolutions.sql") },
     Migration { version: 16, sql: include_str!("migrations/postgres/0016_persons.sql") },
     Migration { version: 17, sql: include_str!("migrations/postgres/0017_releases.sql") },
+    Migration { version: 18, sql: include_str!("migrations/postgres/0018_linked_sets.sql") },
 ];
 
 /// The migrations of a backend, in order.
@@ -111,7 +113,7 @@ mod tests {
 
     /// Each landed migration with its digest. A line is added with a migration and never changed: a
     /// database in use has been through the migration as it was.
-    const LANDED: [(Backend, i64, &str); 24] = [
+    const LANDED: [(Backend, i64, &str); 26] = [
         (Backend::Sqlite, 1, "fc3a4a9791c039313eb55ab4066434aeb1361249127089aaa2e7e693a7694d68"),
         (Backend::Sqlite, 2, "591697e7ef3b55309344d7dccbfdeb713cd91212cf5f8be4352327da8be434d9"),
         (Backend::Sqlite, 3, "8470539c03c051fcc52a4f9de717ec6e09ae51c2a7cb7c42e7636c4dcb766acb"),
@@ -124,6 +126,7 @@ mod tests {
         (Backend::Sqlite, 13, "5378da2990e644873c7ce0cddb6fba8d0c20660d47abddae0bb6434370d8f24d"),
         (Backend::Sqlite, 16, "5c21a9d542d0229e093ec1aafa1e91b8bb3062ce55199178d29f1ab7e9debf9f"),
         (Backend::Sqlite, 17, "e42aad2e36fe82432d7a37942e273f55e74ac5a6e3e53a6b9c3a7c242cff8aaa"),
+        (Backend::Sqlite, 18, "0eafb1d22428b9aa2d8fc13dde45b8c22a990359e3727edbf0c4ccc35f7364a3"),
         (Backend::Postgres, 1, "65ba3391a5f5277b041836a29acc008e73df4b67da6ffe964dcf615cf44244f9"),
         (Backend::Postgres, 2, "bd6b0002f9f3fc5d731c0f0494f6729e21c4bfb39537401e60cec7342a935a2a"),
         (Backend::Postgres, 3, "ef13b82721474ca1a3068233046589a02060fc04d452c65f386b1a0e34482204"),
@@ -136,6 +139,7 @@ mod tests {
         (Backend::Postgres, 13, "7af3d04523354374d2bef845ed559741f4abf8cab85d4e4e356e8f761d63841c"),
         (Backend::Postgres, 16, "b8f03a4e36d5c8e6a397b979292f4c539bd9c00c8debb8259a185fee2acc870b"),
         (Backend::Postgres, 17, "e42aad2e36fe82432d7a37942e273f55e74ac5a6e3e53a6b9c3a7c242cff8aaa"),
+        (Backend::Postgres, 18, "ba22e37518a45a194d244f371525eff633078ed5b4a3badd96940483faf185cd"),
     ];
 
     #[test]
@@ -174,7 +178,7 @@ mod tests {
             let newer = "INSERT INTO schema_versions (version, digest) VALUES (99, 'newer')";
             test.store.pool.execute(newer).await.unwrap();
             let refused = migrate(&test.store).await;
-            assert!(matches!(refused, Err(StoreError::NewerSchema { found: 99, known: 17 })));
+            assert!(matches!(refused, Err(StoreError::NewerSchema { found: 99, known: 18 })));
         }
     }
 

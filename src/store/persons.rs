@@ -153,7 +153,8 @@ impl Write {
         number(&sqlx::query(sql).fetch_one(&mut *self.tx).await?, "next")
     }
 
-    /// Sets or lifts a restriction. Gives its number in the history; none where it stands so already.
+    /// Sets or lifts a restriction. Gives its number in the history; none where it stands so already. Linked rows that are
+    /// kept go where it is about all use: they are gathered anew with the person, or without.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -190,6 +191,9 @@ impl Write {
         .bind(stamp(now))
         .execute(&mut *self.tx)
         .await?;
+        if restriction == Restriction::AllUse {
+            self.delete_all_kept_rows().await?;
+        }
         Ok(Some(entry))
     }
 

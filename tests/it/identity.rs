@@ -124,6 +124,7 @@ impl Running {
             privacy_budget: None,
             valid: Period::new(now.date_naive(), now.date_naive() + TimeDelta::days(1)).unwrap(),
             linked_sets_until: None,
+            reuse_linked_sets: false,
             queries: vec![],
             indirect: None,
             feed: None,

@@ -30,6 +30,7 @@ mod postgres;
 mod protect;
 mod question;
 mod resolve;
+mod reuse;
 mod scenario;
 mod series;
 mod signed;

@@ -3,7 +3,7 @@
 use super::*;
 
 /// The types as they have been written to logs. A line is added, never changed.
-const TYPES: [(u16, &str, &str); 48] = [
+const TYPES: [(u16, &str, &str); 51] = [
     (1, "gateway started", "version policies catalogue"),
     (2, "gateway stopped", ""),
     (3, "approval entered", "approval version"),
@@ -52,6 +52,9 @@ const TYPES: [(u16, &str, &str); 48] = [
     (57, "conditions accepted", "result conditions"),
     (54, "feed order given", "order digest register"),
     (55, "feed opened", "order approval policies snapshot register"),
+    (56, "linked set kept", "set until"),
+    (58, "linked set used", "set gathered"),
+    (59, "linked sets deleted", "deleted"),
 ];
 
 fn one_of_each() -> Vec<Event> {
@@ -143,6 +146,9 @@ fn one_of_each() -> Vec<Event> {
             register: RegisterId::new("NPR").unwrap(),
         }
         .into(),
+        LinkedSetKept { set: digest, until: day }.into(),
+        LinkedSetUsed { set: digest, gathered: RunId::new(format!("r-{}", "ab".repeat(16))).unwrap() }.into(),
+        LinkedSetsDeleted { deleted: 1 }.into(),
     ]
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rand::Rng;
 
-use super::{Unprotectable, drawn};
+use super::{Unprotectable, drawn, exposed, is_needless, secondary, without};
 use crate::disclosure::kernel::Kernel;
 use crate::disclosure::subspace::Span;
 use crate::disclosure::task::Task;
@@ -65,4 +65,34 @@ pub(super) fn closing(
         }
     }
     Ok(closing)
+}
+
+/// How many cells are gone through for what is withheld without need; in the largest tables a class or two.
+const CELLS_LOOKED_AT: usize = 500_000;
+
+/// Publishes again what was withheld against several cells together and is not needed beside the others, the greatest loss first.
+/// A class without a primary cell may be: whether it is, is tried.
+pub(super) fn spare(
+    kernel: &mut Kernel<'_>,
+    task: Task<'_>,
+    mut withheld: Vec<bool>,
+    rng: &mut impl Rng,
+) -> Vec<bool> {
+    let mut needed = BTreeSet::new();
+    for _ in 0..1 + CELLS_LOOKED_AT / withheld.len().max(1) {
+        let draft = drawn(kernel, task, withheld.clone(), rng);
+        let may_go = |cell: &usize| !needed.contains(cell) && is_needless(&draft, *cell);
+        let Some(cell) = secondary(&draft, rng).into_iter().find(may_go) else { break };
+        let class = draft.secondary_of(draft.class(cell));
+        let less = without(&withheld, std::slice::from_ref(&class));
+        let is_safe = exposed(kernel, task, less.clone(), rng).is_empty()
+            && closing(kernel, task, &less, rng).is_ok_and(|closing| closing.is_empty());
+        if is_safe {
+            withheld = less;
+        } else {
+            // On less of the kernel it is needed all the more.
+            needed.extend(class);
+        }
+    }
+    withheld
 }

@@ -171,6 +171,14 @@ proptest! {
     }
 }
 
+/// A table in which what was withheld against two cells together became needless by what was withheld after.
+#[test]
+fn what_several_cells_together_asked_for_goes_when_others_do_it() {
+    let sample = Sample::random(7_541_921_434_573_717_278);
+    assert!(sample.alone.iter().any(Option::is_some));
+    sample.check(&sample.suppress(7_541_921_434_573_717_278).unwrap());
+}
+
 #[test]
 fn the_attacker_does_compute_a_cell_whose_complement_is_published() {
     let lattice = Lattice::new(vec![flat(3)]);

@@ -111,6 +111,7 @@ fn approval(project: &str) -> Approval {
         privacy_budget: None,
         valid: period("2026-01-01", "2026-12-31"),
         linked_sets_until: None,
+        reuse_linked_sets: false,
         queries: vec![],
         indirect: None,
         feed: None,

@@ -1,0 +1,83 @@
+//! Linked rows as bytes: what is sealed where an approval lets them be used again.
+
+use std::io::Cursor;
+
+use arrow::error::ArrowError;
+use arrow::ipc::reader::StreamReader;
+use arrow::ipc::writer::StreamWriter;
+use zeroize::Zeroizing;
+
+use super::error::LinkageError;
+use super::link::{Linked, LinkedBatch};
+use super::quality::Tally;
+
+/// The bytes of a tally: four numbers.
+const TALLY: usize = 32;
+
+fn failed(_: ArrowError) -> LinkageError {
+    LinkageError::Assembly
+}
+
+impl Linked {
+    /// The tally, and the rows as an Arrow stream. They are rows of persons: for sealing, and nothing else.
+    pub(crate) fn to_bytes(&self) -> Result<Zeroizing<Vec<u8>>, LinkageError> {
+        let Tally { matched, unknown, several_numbers, invalid_rows } = self.tally();
+        let mut bytes = Zeroizing::new(Vec::new());
+        for number in [matched, unknown, several_numbers, invalid_rows] {
+            bytes.extend_from_slice(&number.to_be_bytes());
+        }
+        let mut writer = StreamWriter::try_new(&mut *bytes, &self.schema()).map_err(failed)?;
+        for batch in self.batches() {
+            writer.write(batch.record_batch()).map_err(failed)?;
+        }
+        writer.finish().map_err(failed)?;
+        drop(writer);
+        Ok(bytes)
+    }
+
+    /// What [`Linked::to_bytes`] gave. The bytes must be such as this process has sealed.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, LinkageError> {
+        let (tally, rows) = bytes.split_first_chunk::<TALLY>().ok_or(LinkageError::Assembly)?;
+        let mut numbers = tally.as_chunks::<8>().0.iter().map(|number| u64::from_be_bytes(*number));
+        let mut number = || numbers.next().ok_or(LinkageError::Assembly);
+        let tally = Tally {
+            matched: number()?,
+            unknown: number()?,
+            several_numbers: number()?,
+            invalid_rows: number()?,
+        };
+        let reader = StreamReader::try_new(Cursor::new(rows), None).map_err(failed)?;
+        let schema = reader.schema();
+        let batches = reader.map(|batch| batch.map(LinkedBatch::of).map_err(failed));
+        Ok(Self::of(schema, batches.collect::<Result<_, _>>()?, tally))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::linkage::testing::{linked_persons, order};
+
+    #[tokio::test]
+    async fn what_is_kept_reads_back() {
+        let rows = [2, 200, 3, 2, 8].map(|person| (person, "2024-05-05".parse().unwrap()));
+        for rows in [&rows[..], &[]] {
+            let mut order = order(1, TimeDelta::minutes(1));
+            order.columns.truncate(1);
+            let linked = linked_persons(order, rows).await;
+            let bytes = linked.to_bytes().unwrap();
+            let read = Linked::from_bytes(&bytes).ok().unwrap();
+            assert_eq!(read.schema(), linked.schema());
+            assert!(read.tally() == linked.tally());
+            let rows = |linked: &Linked| -> Vec<_> {
+                linked.batches().iter().map(|batch| batch.record_batch().clone()).collect()
+            };
+            assert_eq!(rows(&read), rows(&linked));
+            for short in [0, 8, TALLY, bytes.len() / 2] {
+                assert!(Linked::from_bytes(&bytes[..short]).is_err(), "{short}");
+            }
+        }
+    }
+}
