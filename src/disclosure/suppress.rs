@@ -76,7 +76,11 @@ pub(super) fn suppress(
         let withheld = pattern(&mut kernel, closed, effort, rng)?;
         let closing = joint::closing(&mut kernel, closed, &withheld, rng)?;
         if closing.is_empty() {
-            return Ok(if is_closed { joint::spare(&mut kernel, task, withheld, rng) } else { withheld });
+            return Ok(if is_closed {
+                joint::spare(&mut kernel, task, withheld, effort, rng)
+            } else {
+                withheld
+            });
         }
         is_closed = true;
         for cell in closing {

@@ -11,6 +11,8 @@ use super::error::LinkageError;
 use super::link::{Linked, LinkedBatch};
 use super::quality::Tally;
 
+/// More than what the stream has beside the values: its schema, and what stands before each batch.
+const OTHER: usize = 4096;
 /// The bytes of a tally: four numbers.
 const TALLY: usize = 32;
 
@@ -22,7 +24,9 @@ impl Linked {
     /// The tally, and the rows as an Arrow stream. They are rows of persons: for sealing, and nothing else.
     pub(crate) fn to_bytes(&self) -> Result<Zeroizing<Vec<u8>>, LinkageError> {
         let Tally { matched, unknown, several_numbers, invalid_rows } = self.tally();
-        let mut bytes = Zeroizing::new(Vec::new());
+        // With room for all, since what a vector leaves behind when it grows is not erased.
+        let mut bytes =
+            Zeroizing::new(Vec::with_capacity(self.memory() + OTHER * (1 + self.batches().len())));
         for number in [matched, unknown, several_numbers, invalid_rows] {
             bytes.extend_from_slice(&number.to_be_bytes());
         }

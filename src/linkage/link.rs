@@ -113,6 +113,12 @@ impl Linked {
         &self.batches
     }
 
+    /// The bytes of memory that the rows take.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.batches.iter().map(|batch| batch.rows.get_array_memory_size()).sum()
+    }
+
     /// How well the rows found their persons.
     #[must_use]
     pub const fn tally(&self) -> Tally {

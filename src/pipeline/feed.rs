@@ -184,8 +184,12 @@ impl Gateway {
         order: FeedOrder,
         codes: Vec<LinkageCode>,
     ) -> Result<FeedTaken, Refusal> {
-        let _turn = self.slots.acquire().await.map_err(|_| stopped())?;
+        let left = (order.expires - self.clock.now()).to_std().unwrap_or_default();
         let project = &order.approval.approval.project;
+        let Ok(slot) = tokio::time::timeout(left, self.slots.acquire()).await else {
+            return self.refused(caller, Action::TakeFeed, Some(project), stale()).await;
+        };
+        let _slot = slot.map_err(|_| stopped())?;
         let taken = match self.open_feed(caller, &order).await {
             Ok((plan, snapshot, intent)) => {
                 let releasing = self.release_feed(&plan, &snapshot, intent, &order, codes);

@@ -11,8 +11,8 @@ use crate::plan::QueryPlan;
 use crate::registers::Snapshot;
 use crate::store::{KeptRows, NewKeptRows};
 
-/// The most bytes of rows that are kept; larger sets are gathered each time.
-const MOST_BYTES: usize = 64 << 20;
+/// The most bytes of rows that are kept, some two million rows; larger sets are gathered each time.
+const MOST_BYTES: usize = 16 << 20;
 
 impl Gateway {
     /// The linked rows of a plan: kept ones of an earlier run, if there are any that may be used, or else those that the
@@ -24,9 +24,12 @@ impl Gateway {
         run: &RunId,
         log: impl Fn(Event) -> Entry,
     ) -> Result<Linked, Refusal> {
-        let Some(set) = plan.linked_set() else { return self.gather(plan, snapshot, run, log).await };
+        let today = self.clock.today();
+        let Some(set) = plan.linked_set().filter(|set| set.until >= today) else {
+            return self.gather(plan, snapshot, run, log).await;
+        };
         let digest = set.digest().map_err(|_| super::not_encodable())?;
-        if let Some(kept) = self.store.kept_rows(digest, self.clock.today()).await? {
+        if let Some(kept) = self.store.kept_rows(digest, today).await? {
             let KeptRows { run: gathered, sealed } = kept;
             self.audit.append(log(LinkedSetUsed { set: digest, gathered: gathered.clone() }.into())).await?;
             self.engine.prepare(plan, snapshot).await?;
@@ -36,15 +39,16 @@ impl Gateway {
         }
         let restrictions = self.store.last_restriction().await?;
         let linked = self.gather(plan, snapshot, run, &log).await?;
-        let seal = || self.persons_key.seal_linked(digest, run, &linked);
-        let sealed = tokio::task::block_in_place(seal).map_err(|_| not_opened())?;
-        if sealed.len() > MOST_BYTES {
-            tracing::info!(bytes = sealed.len(), "linked rows are too many to be kept");
+        if linked.memory() > MOST_BYTES {
+            tracing::info!(bytes = linked.memory(), "linked rows are too many to be kept");
             return Ok(linked);
         }
+        let seal = || self.persons_key.seal_linked(digest, run, &linked);
+        let sealed = tokio::task::block_in_place(seal).map_err(|_| not_opened())?;
         let LinkedSet { approval, until, .. } = set;
         let project = &plan.approved().query().project;
         let mut recording = self.audit.begin().await?;
+        recording.write().must_be_active(project, &approval, today).await?;
         let new = NewKeptRows { set: digest, project, approval, run, until, sealed: &sealed, restrictions };
         if recording.write().keep_rows(new).await? {
             recording.commit(log(LinkedSetKept { set: digest, until }.into())).await?;
@@ -77,7 +81,7 @@ impl Gateway {
 }
 
 fn not_opened() -> Refusal {
-    let hint =
-        "the rows that are kept for this question cannot be opened; the register keeper finds the reason";
+    let hint = "the rows that are kept for this question cannot be opened; the register keeper finds the reason, and deletes them \
+                by suspending the project and lifting the suspension";
     Refusal::new(RefusalKind::Internal, "linkage.kept_rows", hint)
 }

@@ -36,6 +36,8 @@ pub struct NewKeptRows<'a> {
     pub restrictions: u64,
 }
 
+/// The most sets that are kept under one approval.
+const MOST_SETS: i64 = 20;
 const LAST_RESTRICTION: &str = "SELECT COALESCE(MAX(entry), 0) AS last FROM person_restrictions";
 
 impl Store {
@@ -74,14 +76,16 @@ impl Store {
 }
 
 impl Write {
-    /// Keeps rows, unless some of this set are kept already, or somebody has set or lifted a restriction meanwhile. Returns whether
-    /// they are kept.
+    /// Keeps rows, unless some of this set are kept already, or as many sets as may be, or somebody has set or lifted a restriction
+    /// meanwhile. Returns whether they are kept.
     ///
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn keep_rows(&mut self, new: NewKeptRows<'_>) -> Result<bool, StoreError> {
         let last: u64 = number(&sqlx::query(LAST_RESTRICTION).fetch_one(&mut *self.tx).await?, "last")?;
-        if last != new.restrictions {
+        let sets = sqlx::query("SELECT COUNT(*) AS sets FROM linked_sets WHERE approval = $1");
+        let sets = sets.bind(new.approval.to_string()).fetch_one(&mut *self.tx).await?;
+        if last != new.restrictions || number::<i64>(&sets, "sets")? >= MOST_SETS {
             return Ok(false);
         }
         let done = sqlx::query(
@@ -167,6 +171,10 @@ mod tests {
             assert_eq!(delete("2026-12-31", &[Digest::from_bytes([1; 32])]).await, 1);
             assert!(!has(store, 1, "2026-12-31").await && has(store, 2, "2026-12-31").await);
             assert_eq!(delete("2027-01-01", &[]).await, 1);
+            // Nobody fills the database with them.
+            for set in 0..40 {
+                assert_eq!(keep(store, 2 * set, 0).await, set < 20);
+            }
         }
     }
 

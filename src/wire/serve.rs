@@ -131,6 +131,7 @@ impl Door {
 /// must pass `door`; the caller's identity is then in the request's extensions.
 pub async fn grpc(listener: TcpListener, door: Door, routes: Routes, stop: CancellationToken) {
     let (tls, limits) = (door.tls.clone(), door.limits);
+    let longest = door.table.iter().map(|row| row.deadline).max().unwrap_or(limits.drain);
     let guard = Guard { door, router: routes.prepare().into_axum_router() };
     accept(listener, tls, limits, stop.clone(), move |stream, chain| {
         let guard = guard.clone();
@@ -156,7 +157,8 @@ pub async fn grpc(listener: TcpListener, door: Door, routes: Routes, stop: Cance
                 ended = connection.as_mut() => ended,
                 () = watched => {
                     connection.as_mut().graceful_shutdown();
-                    connection.await
+                    // A client that takes no answers is cut in the end.
+                    tokio::time::timeout(longest, connection).await.unwrap_or(Ok(()))
                 }
             };
             if ended.is_err() {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rand::Rng;
 
-use super::{Unprotectable, drawn, exposed, is_needless, secondary, without};
+use super::{Effort, Unprotectable, drawn, exposed, is_needless, secondary, without};
 use crate::disclosure::kernel::Kernel;
 use crate::disclosure::subspace::Span;
 use crate::disclosure::task::Task;
@@ -67,8 +67,10 @@ pub(super) fn closing(
     Ok(closing)
 }
 
-/// How many cells are gone through for what is withheld without need; in the largest tables a class or two.
+/// How many cells are gone through for what is withheld without need, and where somebody waits; in the largest tables a class
+/// or two.
 const CELLS_LOOKED_AT: usize = 500_000;
+const QUICK_LOOKED_AT: usize = 50_000;
 
 /// Publishes again what was withheld against several cells together and is not needed beside the others, the greatest loss first.
 /// A class without a primary cell may be: whether it is, is tried.
@@ -76,10 +78,12 @@ pub(super) fn spare(
     kernel: &mut Kernel<'_>,
     task: Task<'_>,
     mut withheld: Vec<bool>,
+    effort: Effort,
     rng: &mut impl Rng,
 ) -> Vec<bool> {
+    let looked_at = if effort == Effort::Thorough { CELLS_LOOKED_AT } else { QUICK_LOOKED_AT };
     let mut needed = BTreeSet::new();
-    for _ in 0..1 + CELLS_LOOKED_AT / withheld.len().max(1) {
+    for _ in 0..1 + looked_at / withheld.len().max(1) {
         let draft = drawn(kernel, task, withheld.clone(), rng);
         let may_go = |cell: &usize| !needed.contains(cell) && is_needless(&draft, *cell);
         let Some(cell) = secondary(&draft, rng).into_iter().find(may_go) else { break };
