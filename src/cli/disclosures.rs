@@ -7,6 +7,7 @@ use comfy_table::Table;
 use kpr::domain::overview::{Disclosure, DisclosureFacts, Source};
 use kpr::domain::person::{Correction, CorrectionOf};
 use kpr::domain::query::Answer;
+use kpr::wire::gateway_client::ClientError;
 
 use super::connection::Connection;
 
@@ -77,22 +78,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         }
         Command::Corrections { connection } => {
             let client = connection.connect().await?;
-            let mut after = None;
-            loop {
-                let page = client.corrections(after).await?;
-                let Some(last) = page.last() else { break };
-                after = Some(last.entry);
-                page.iter().for_each(show);
-            }
+            show_all(None, async |after| client.corrections(after).await).await?;
         }
-        Command::Fetch { mut after, connection } => {
+        Command::Fetch { after, connection } => {
             let client = connection.connect().await?;
-            loop {
-                let page = client.fetch_corrections(after).await?;
-                let Some(last) = page.last() else { break };
-                after = Some(last.entry);
-                page.iter().for_each(show);
-            }
+            show_all(after, async |after| client.fetch_corrections(after).await).await?;
         }
         Command::Reservations { connection } => {
             for person in connection.connect().await?.reservations().await? {
@@ -101,6 +91,19 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// All corrections after a number, page by page.
+async fn show_all(
+    mut after: Option<u64>,
+    page: impl AsyncFn(Option<u64>) -> Result<Vec<Correction>, ClientError>,
+) -> anyhow::Result<()> {
+    loop {
+        let page = page(after).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.entry);
+        page.iter().for_each(show);
+    }
 }
 
 /// A correction: where, then in the person's words.

@@ -11,7 +11,7 @@ use super::error::LinkageError;
 use super::link::{Linked, LinkedBatch};
 use super::quality::Tally;
 
-/// More than what the stream has beside the values: its schema, and what stands before each batch.
+/// More than what the stream has beside the values: its schema, and what stands before each batch. Also the fewest bytes.
 const OTHER: usize = 4096;
 /// The bytes of a tally: four numbers.
 const TALLY: usize = 32;
@@ -21,12 +21,13 @@ fn failed(_: ArrowError) -> LinkageError {
 }
 
 impl Linked {
-    /// The tally, and the rows as an Arrow stream. They are rows of persons: for sealing, and nothing else.
+    /// The tally, and the rows as an Arrow stream, with zeros up to a power of two: whoever has the sealed bytes must not count
+    /// the rows by their length. They are rows of persons: for sealing, and nothing else.
     pub(crate) fn to_bytes(&self) -> Result<Zeroizing<Vec<u8>>, LinkageError> {
         let Tally { matched, unknown, several_numbers, invalid_rows } = self.tally();
         // With room for all, since what a vector leaves behind when it grows is not erased.
-        let mut bytes =
-            Zeroizing::new(Vec::with_capacity(self.memory() + OTHER * (1 + self.batches().len())));
+        let most = self.memory() + OTHER * (1 + self.batches().len());
+        let mut bytes = Zeroizing::new(Vec::with_capacity(most.next_power_of_two()));
         for number in [matched, unknown, several_numbers, invalid_rows] {
             bytes.extend_from_slice(&number.to_be_bytes());
         }
@@ -36,6 +37,8 @@ impl Linked {
         }
         writer.finish().map_err(failed)?;
         drop(writer);
+        let padded = bytes.len().next_power_of_two().max(OTHER);
+        bytes.resize(padded, 0);
         Ok(bytes)
     }
 
@@ -79,7 +82,8 @@ mod tests {
                 linked.batches().iter().map(|batch| batch.record_batch().clone()).collect()
             };
             assert_eq!(rows(&read), rows(&linked));
-            for short in [0, 8, TALLY, bytes.len() / 2] {
+            assert_eq!(bytes.len(), OTHER, "one row more or less is not seen");
+            for short in [0, 8, TALLY, TALLY + 100] {
                 assert!(Linked::from_bytes(&bytes[..short]).is_err(), "{short}");
             }
         }

@@ -40,7 +40,7 @@ impl Gateway {
         let restrictions = self.store.last_restriction().await?;
         let linked = self.gather(plan, snapshot, run, &log).await?;
         if linked.memory() > MOST_BYTES {
-            tracing::info!(bytes = linked.memory(), "linked rows are too many to be kept");
+            tracing::info!("linked rows are too many to be kept");
             return Ok(linked);
         }
         let seal = || self.persons_key.seal_linked(digest, run, &linked);

@@ -10,8 +10,6 @@ use kpr::domain::canonical::Canonical;
 use kpr::domain::lifecycle::Step;
 use kpr::domain::query::Query;
 use kpr::domain::words::Words;
-use kpr::statistics::Format;
-use kpr::store::Phase;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 
@@ -46,29 +44,20 @@ fn other() -> Query {
     query
 }
 
-async fn answered(world: &World, request: &str, query: &Query) -> Result<Vec<u8>, String> {
-    let run = world.submit(request, query).await.unwrap();
-    let end = world.end_of(&run).await;
-    match end.phase {
-        Phase::Released => Ok(world.client("researcher").await.fetch(&run, Format::Csv).await.unwrap()),
-        _ => Err(end.code),
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_are_used_again_without_the_partner_until_the_project_ends() {
     let mut world = World::running(&Making { persons: 1500, discharge_rate: 0.3, ..Making::default() }).await;
     world.approve_this(&approval()).await;
-    let first = answered(&world, "first", &example_query().unwrap()).await.unwrap();
+    let first = world.answered("first", &example_query().unwrap()).await.unwrap();
     assert_eq!(counted(&world).await, [1, 1, 0, 0]);
     let sealed = kept(&world).await;
     assert_eq!(sealed.len(), 1);
 
     // The partner is away; the same persons are asked about once more, and in another way.
     assert!(world.npr.take().unwrap().stop().await);
-    assert_eq!(answered(&world, "again", &example_query().unwrap()).await.as_ref(), Ok(&first));
+    assert_eq!(world.answered("again", &example_query().unwrap()).await.as_ref(), Ok(&first));
     // What it may tell beside the first answer is another matter.
-    let other = answered(&world, "other", &other()).await;
+    let other = world.answered("other", &other()).await;
     assert!(other.is_ok() || other == Err("disclosure.not_beside_earlier".to_owned()), "{other:?}");
     assert_eq!(counted(&world).await, [1, 1, 2, 0]);
     // Other persons are asked for as ever.
@@ -85,7 +74,7 @@ async fn rows_are_used_again_without_the_partner_until_the_project_ends() {
     let changed = [&sealed[0][..40], &[sealed[0][40] ^ 1], &sealed[0][41..]].concat();
     let update = "UPDATE linked_sets SET sealed = $1";
     sqlx::query(update).bind(changed).execute(&mut database).await.unwrap();
-    let refused = answered(&world, "changed", &example_query().unwrap()).await;
+    let refused = world.answered("changed", &example_query().unwrap()).await;
     assert_eq!(refused, Err("linkage.kept_rows".to_owned()));
     sqlx::query(update).bind(sealed[0].as_slice()).execute(&mut database).await.unwrap();
     drop(database);
@@ -101,8 +90,8 @@ async fn rows_are_used_again_without_the_partner_until_the_project_ends() {
 async fn without_a_word_in_the_approval_the_partner_is_asked_each_time() {
     let world = World::running(&Making { persons: 1500, discharge_rate: 0.3, ..Making::default() }).await;
     world.approve().await;
-    answered(&world, "first", &example_query().unwrap()).await.unwrap();
-    drop(answered(&world, "other", &other()).await);
+    world.answered("first", &example_query().unwrap()).await.unwrap();
+    drop(world.answered("other", &other()).await);
     assert_eq!(counted(&world).await, [2, 0, 0, 0]);
     assert!(kept(&world).await.is_empty());
     world.end().await;

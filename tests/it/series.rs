@@ -7,8 +7,6 @@ use kpr::domain::ids::{ProjectId, TableId};
 use kpr::domain::lifecycle::Step;
 use kpr::domain::query::Query;
 use kpr::domain::words::Words;
-use kpr::statistics::Format;
-use kpr::store::Phase;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 
@@ -25,16 +23,6 @@ fn narrower(fields: &[&str]) -> Query {
         query.cohort.conditions.iter_mut().find(|c| c.variable.as_str() == "fagomrade").unwrap();
     fields_of_care.any_of = fields.iter().map(|&f| f.to_owned()).collect();
     query
-}
-
-/// The answer to a question, or the code of its refusal.
-async fn answered(world: &World, request: &str, query: &Query) -> Result<Vec<u8>, String> {
-    let run = world.submit(request, query).await.unwrap();
-    let end = world.end_of(&run).await;
-    match end.phase {
-        Phase::Released => Ok(world.client("researcher").await.fetch(&run, Format::Csv).await.unwrap()),
-        _ => Err(end.code),
-    }
 }
 
 /// The persons of both sexes and of each, in all ages and places: the cohorts are nested there.
@@ -55,14 +43,14 @@ async fn later_questions_are_judged_beside_earlier_ones() {
     ];
     let mut answers = Vec::new();
     for (request, query) in &questions {
-        answers.push(answered(&world, request, query).await);
+        answers.push(world.answered(request, query).await);
     }
     assert!(answers[0].is_ok(), "{:?}", answers[0]);
     for (answer, (request, query)) in answers.iter().zip(&questions) {
         match answer {
             Ok(csv) => {
                 // The same again, whatever was released meanwhile.
-                let again = answered(&world, &format!("{request}-again"), query).await;
+                let again = world.answered(&format!("{request}-again"), query).await;
                 assert_eq!(again.as_ref(), Ok(csv), "{request}");
                 for (whole, part) in totals(answers[0].as_ref().unwrap()).into_iter().zip(totals(csv)) {
                     if let (Some(whole), Some(part)) = (whole, part) {
@@ -72,7 +60,7 @@ async fn later_questions_are_judged_beside_earlier_ones() {
             }
             Err(code) => {
                 assert_eq!(code, "disclosure.not_beside_earlier", "{request}");
-                let again = answered(&world, &format!("{request}-again"), query).await;
+                let again = world.answered(&format!("{request}-again"), query).await;
                 assert_eq!(again, Err(code.clone()), "{request}");
             }
         }
@@ -94,7 +82,7 @@ async fn ages_that_a_field_of_care_does_not_treat_are_not_applicable() {
     world.approve().await;
     let checked = world.client("researcher").await.check(&narrower(&["310"])).await.unwrap();
     assert!(checked.steps.iter().any(|step| step.contains("age 45-66, 67+")), "{:?}", checked.steps);
-    let csv = answered(&world, "children", &narrower(&["310"])).await.unwrap();
+    let csv = world.answered("children", &narrower(&["310"])).await.unwrap();
     let (mut old, mut young) = (0, 0);
     for line in csv::Reader::from_reader(csv.as_slice()).into_records() {
         let line = line.unwrap();
@@ -125,10 +113,10 @@ async fn where_nothing_is_kept_earlier_questions_are_evaluated_again() {
         query
     };
     let whole = of_project(example_query().unwrap());
-    let first = answered(&world, "first", &whole).await.unwrap();
+    let first = world.answered("first", &whole).await.unwrap();
     // The same answer again, and for fewer persons one that shows no difference of few.
-    assert_eq!(answered(&world, "first-again", &whole).await.as_ref(), Ok(&first));
-    let fewer = answered(&world, "second", &of_project(narrower(&["310", "320"]))).await;
+    assert_eq!(world.answered("first-again", &whole).await.as_ref(), Ok(&first));
+    let fewer = world.answered("second", &of_project(narrower(&["310", "320"]))).await;
     match &fewer {
         Ok(csv) => {
             for (whole, part) in totals(&first).into_iter().zip(totals(csv)) {
@@ -154,8 +142,8 @@ async fn where_nothing_is_kept_earlier_questions_are_evaluated_again() {
     // When the partner's data are others, nobody can tell who was in the earlier table.
     partner_changes(&world).await;
     let refused = Err("disclosure.not_beside_earlier".to_owned());
-    assert_eq!(answered(&world, "third", &of_project(narrower(&["320"]))).await, refused);
-    assert_eq!(answered(&world, "first-later", &whole).await, refused);
+    assert_eq!(world.answered("third", &of_project(narrower(&["320"]))).await, refused);
+    assert_eq!(world.answered("first-later", &whole).await, refused);
     world.end().await;
 }
 
@@ -169,11 +157,11 @@ async fn an_earlier_question_of_a_suspended_project_is_not_evaluated_again() {
     world.approve_this(&approval).await;
     let mut query = example_query().unwrap();
     query.project = approval.project.clone();
-    answered(&world, "first", &query).await.unwrap();
+    world.answered("first", &query).await.unwrap();
     let suspended = Step::Suspended { reason: Words::new("a complaint is looked into").unwrap() };
     world.client("anna").await.record_step(&approval.project, &suspended).await.unwrap();
     world.approve().await;
-    let beside = answered(&world, "beside", &narrower(&["310", "320"])).await;
+    let beside = world.answered("beside", &narrower(&["310", "320"])).await;
     assert_eq!(beside, Err("disclosure.not_beside_earlier".to_owned()));
     let leaves = world.client("auditor").await.entries(0, 1000).await.unwrap();
     let leaves = leaves.iter().map(|entry| Leaf::from_canonical(&entry.leaf).unwrap());

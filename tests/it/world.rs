@@ -194,6 +194,16 @@ impl World {
         (run, csv)
     }
 
+    /// The answer to a question, or the code of its refusal.
+    pub async fn answered(&self, request: &str, query: &Query) -> Result<Vec<u8>, String> {
+        let run = self.submit(request, query).await.unwrap();
+        let end = self.end_of(&run).await;
+        match end.phase {
+            Phase::Released => Ok(self.client("researcher").await.fetch(&run, Format::Csv).await.unwrap()),
+            _ => Err(end.code),
+        }
+    }
+
     /// Asks all processes to end, and insists that they do so in order.
     pub async fn end(mut self) {
         let processes = [self.npr.take(), self.gateway.take(), self.identity.take(), self.witness.take()];
